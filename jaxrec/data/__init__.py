@@ -1,0 +1,1 @@
+"""Host side: listening histories in, `Interactions` and `Split`s out (DuckDB, NumPy)."""

@@ -1,0 +1,250 @@
+"""Listens, the interactions they add up to, and the ids on both sides.
+
+A `Listens` has a row per event in the history; `aggregate` turns it into `Interactions`, a row
+per (user, item) pair, which is what splits, graph and metrics work on.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+WEIGHTS = ("binary", "log", "raw")
+Weight = Literal["binary", "log", "raw"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class IdMap:
+    """External ids by internal index: `ids[index]` is the id the user's files use.
+
+    Attributes:
+      ids: [size] int64, or object holding str; strictly increasing (numbers by value, text by
+        code point), so that an id's index doesn't depend on the order of the files.
+      names: [size] object holding str, or None where no names are known; "" where one is missing.
+    """
+
+    ids: np.ndarray
+    names: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def index_of(self, external: Sequence[object] | np.ndarray) -> np.ndarray:
+        """Internal indices of external ids: [k] int32, -1 where the id is unknown.
+
+        Ids may be given as text even where the map holds integers (as on a command line).
+        """
+        if self.ids.dtype == np.int64:
+            wanted = np.array([_as_int(value) for value in external], dtype=object)
+            known = np.array([value is not None for value in wanted], dtype=bool)
+            numbers = np.array([value if value is not None else 0 for value in wanted], np.int64)
+        else:
+            numbers = np.array([str(value) for value in external], dtype=object)
+            known = np.ones(len(numbers), dtype=bool)
+        if len(self.ids) == 0 or len(numbers) == 0:
+            return np.full(len(numbers), -1, np.int32)
+        position = np.minimum(np.searchsorted(self.ids, numbers), len(self.ids) - 1)
+        found = known & (self.ids[position] == numbers)
+        return np.where(found, position, -1).astype(np.int32)
+
+    def label(self, index: int) -> str:
+        """What to show a person for an index: the name where there is one, else the id."""
+        if self.names is not None and self.names[index]:
+            return str(self.names[index])
+        return str(self.ids[index])
+
+
+def _as_int(value: object) -> int | None:
+    try:
+        number = int(str(value))
+    except ValueError:
+        return None
+    return number if -(2**63) <= number < 2**63 else None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Listens:
+    """A listening history, a row per event, in no particular order.
+
+    Attributes:
+      user: [n] int32, index into `users`.
+      item: [n] int32, index into `items`.
+      plays: [n] float64, how many plays the event stands for, > 0.
+      timestamp: [n] int64, seconds since 1970-01-01 UTC, or None where the history has no times.
+      users: the listeners' ids.
+      items: the songs' ids.
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    plays: np.ndarray
+    timestamp: np.ndarray | None
+    users: IdMap
+    items: IdMap
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Interactions:
+    """Who listened to what: one row per (user, item) pair, sorted by user, then item.
+
+    Attributes:
+      user: [n] int32, index into `users`.
+      item: [n] int32, index into `items`.
+      plays: [n] float64, the pair's number of plays.
+      timestamp: [n] int64, seconds since 1970-01-01 UTC of the pair's first listen, or None.
+      users: the listeners' ids; some may have no interaction here.
+      items: the songs' ids; some may have no interaction here.
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    plays: np.ndarray
+    timestamp: np.ndarray | None
+    users: IdMap
+    items: IdMap
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def num_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def num_items(self) -> int:
+        return len(self.items)
+
+    def select(self, keep: np.ndarray) -> "Interactions":
+        """The rows chosen by a mask or by increasing indices; the ids stay as they are."""
+        return dataclasses.replace(
+            self,
+            user=self.user[keep],
+            item=self.item[keep],
+            plays=self.plays[keep],
+            timestamp=None if self.timestamp is None else self.timestamp[keep],
+        )
+
+    def user_offsets(self) -> np.ndarray:
+        """[num_users + 1] int64: user u's rows are `offsets[u]:offsets[u + 1]`."""
+        return np.searchsorted(self.user, np.arange(self.num_users + 1)).astype(np.int64)
+
+    def keys(self) -> np.ndarray:
+        """[n] int64, `user * num_items + item`: increasing, one number per pair."""
+        return self.user.astype(np.int64) * max(self.num_items, 1) + self.item
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the sorted pairs in external ids, so that file order doesn't matter.
+
+        The text hashed is `user<TAB>item<LF>` per pair, in the order of the rows; tabs, line
+        feeds and backslashes inside ids are escaped.
+        """
+        users = [_escape(value) for value in self.users.ids.tolist()]
+        items = [_escape(value) for value in self.items.ids.tolist()]
+        digest = hashlib.sha256()
+        block = 1 << 16
+        for start in range(0, len(self), block):
+            rows = slice(start, start + block)
+            pairs = zip(self.user[rows].tolist(), self.item[rows].tolist(), strict=True)
+            digest.update("".join(f"{users[u]}\t{items[i]}\n" for u, i in pairs).encode())
+        return digest.hexdigest()
+
+
+def _escape(value: object) -> str:
+    return str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+
+
+def aggregate(listens: Listens, *, plays_before: int | None = None) -> Interactions:
+    """Adds repeated listens up to one interaction per (user, item) pair.
+
+    Args:
+      listens: the history.
+      plays_before: a moment in seconds since 1970. Pairs first heard before it count only the
+        plays before it, so that a split at this moment leaks nothing from the future.
+
+    Raises:
+      ValueError: `plays_before` was given and the history has no times.
+    """
+    key = listens.user.astype(np.int64) * max(len(listens.items), 1) + listens.item
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.zeros(0, np.int64)
+    plays = listens.plays[order]
+    timestamp = None
+    if listens.timestamp is not None:
+        time = listens.timestamp[order]
+        timestamp = np.minimum.reduceat(time, first) if len(first) else time
+    if plays_before is not None:
+        if timestamp is None:
+            raise ValueError("plays_before needs a history with timestamps")
+        pair_known = np.repeat(timestamp < plays_before, np.diff(np.r_[first, len(key)]))
+        plays = np.where(pair_known & (time >= plays_before), 0.0, plays)
+    return Interactions(
+        user=listens.user[order][first],
+        item=listens.item[order][first],
+        plays=np.add.reduceat(plays, first) if len(first) else plays,
+        timestamp=timestamp,
+        users=listens.users,
+        items=listens.items,
+    )
+
+
+def edge_weight(plays: np.ndarray, weight: Weight) -> np.ndarray:
+    """The weight of each edge from its play count: [n] float32.
+
+    Args:
+      plays: [n], > 0.
+      weight: `binary` (1 whatever the count), `log` (log(1 + plays)) or `raw` (the count).
+
+    Raises:
+      ValueError: unknown `weight`.
+    """
+    if weight == "binary":
+        return np.ones(len(plays), np.float32)
+    if weight == "log":
+        return np.log1p(plays).astype(np.float32)
+    if weight == "raw":
+        return plays.astype(np.float32)
+    raise ValueError(f"weight is {weight!r}; expected one of {', '.join(WEIGHTS)}")
+
+
+def k_core(interactions: Interactions, k: int) -> Interactions:
+    """The largest part in which every user and every item has at least k interactions.
+
+    Removing a user may leave an item with too few, and so on: repeated until nothing changes
+    (Seidman 1983, https://doi.org/10.1016/0378-8733(83)90028-X). Ids are kept; `compact` drops
+    those left without interactions.
+    """
+    keep = np.ones(len(interactions), dtype=bool)
+    while True:
+        user_degree = np.bincount(interactions.user[keep], minlength=interactions.num_users)
+        item_degree = np.bincount(interactions.item[keep], minlength=interactions.num_items)
+        enough = (user_degree[interactions.user] >= k) & (item_degree[interactions.item] >= k)
+        if np.array_equal(keep & enough, keep):
+            return interactions.select(keep)
+        keep &= enough
+
+
+def compact(*parts: Interactions) -> tuple[Interactions, ...]:
+    """Drops ids that no part uses and renumbers the rest, the same in every part, order kept."""
+    used_users = np.unique(np.concatenate([part.user for part in parts]))
+    used_items = np.unique(np.concatenate([part.item for part in parts]))
+    users, items = _take(parts[0].users, used_users), _take(parts[0].items, used_items)
+    return tuple(
+        dataclasses.replace(
+            part,
+            user=np.searchsorted(used_users, part.user).astype(np.int32),
+            item=np.searchsorted(used_items, part.item).astype(np.int32),
+            users=users,
+            items=items,
+        )
+        for part in parts
+    )
+
+
+def _take(id_map: IdMap, index: np.ndarray) -> IdMap:
+    return IdMap(id_map.ids[index], None if id_map.names is None else id_map.names[index])

@@ -1,0 +1,1 @@
+"""Graph convolution as pure functions of arrays: graph, message passing, model, losses."""

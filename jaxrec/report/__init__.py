@@ -1,0 +1,1 @@
+"""What a person sees and keeps: progress, tables, metric files, curves."""

@@ -1,0 +1,1 @@
+"""Turns the pure parts into a run: step, loop, checkpoints."""
