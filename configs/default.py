@@ -1,0 +1,78 @@
+"""The default run: a generated listening history, LightGCN with BPR, ten epochs.
+
+Command: python -m jaxrec.main --config=configs/default.py
+Run time and score: see the end of this docstring in the release notes of README.md.
+
+Every field there is stands here with its meaning; the other configs change some of them.
+"""
+
+import ml_collections
+from ml_collections.config_dict import placeholder
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """All fields with their defaults."""
+    config = ml_collections.ConfigDict()
+    config.epochs = 10  # passes over all training edges
+    config.lr = 0.01  # learning rate of Adam (after warm-up)
+    config.lr_schedule = "constant"  # constant, or cosine: down to 0 at the last epoch
+    config.warmup_epochs = 0.0  # epochs of linear warm-up from 0; may be a fraction
+    config.batch_size = 512  # training edges per update
+    config.seed = 0  # all randomness: data, split, initial values, order, negatives
+    config.quiet = False  # True: print warnings only
+
+    data = config.data = ml_collections.ConfigDict()
+    data.source = "synthetic"  # synthetic, listens (your own files), or a dataset of the catalogue
+    data.path = placeholder(str)  # your file, folder or glob; or where a dataset's files lie
+    data.test_path = placeholder(str)  # the test part of a fixed pair (split = given)
+    data.format = "auto"  # auto (by the file's ending), csv, tsv, parquet, edges (user item item …)
+    data.delimiter = placeholder(str)  # between fields of csv and tsv, where it's not the usual one
+    data.header = True  # the first line of csv and tsv names the columns; else they are "0", "1", …
+    columns = data.columns = ml_collections.ConfigDict()
+    columns.user = "user"  # column with the listener's id
+    columns.item = "item"  # column with the song's id
+    columns.timestamp = placeholder(str)  # seconds since 1970, or ISO 8601 text
+    columns.plays = placeholder(str)  # number of plays the row stands for; without it, 1
+    columns.ms_played = placeholder(str)  # milliseconds played
+    columns.item_name = placeholder(str)  # the song's title
+    columns.artist = placeholder(str)  # the song's artist
+    data.names_path = placeholder(str)  # a separate table with the songs' names
+    data.names_columns = ("id", "name")  # its columns: song id, name
+    data.on_bad_rows = "error"  # error: stop at the first; skip: count them, show the first ten
+    data.time_from = placeholder(str)  # ISO 8601; earlier listens are left out
+    data.time_until = placeholder(str)  # ISO 8601; listens from then on are left out
+    data.min_ms_played = 0  # milliseconds; shorter listens are left out
+    data.weight = "binary"  # an edge's weight from its plays: binary 1, log(1 + plays), raw plays
+    data.min_plays = 1.0  # plays; pairs with fewer are left out
+    data.core = 0  # k-core: every user and song keeps at least this many interactions; 0 is off
+    data.split = "random"  # none, random (per user), last_n (by time), time (one moment), given
+    data.test_fraction = 0.2  # share of listens that random and time hold out as test
+    data.last_n = 1  # interactions per user that last_n holds out as test
+    data.moment = placeholder(str)  # ISO 8601, where time splits; without it, by test_fraction
+    data.validation_fraction = 0.1  # share of train that is cut off as validation; 0 is none
+    data.validation_last_n = 0  # with last_n: interactions per user cut off as validation
+
+    model = config.model = ml_collections.ConfigDict()
+    model.layers = 3  # rounds of neighbourhood sums; 0 is plain matrix factorisation
+    model.dim = 64  # length of an embedding
+    model.init_stddev = 0.1  # standard deviation of the initial embeddings
+    model.kernel = "auto"  # how neighbourhoods are summed: auto, segment_sum, csr
+
+    loss = config.loss = ml_collections.ConfigDict()
+    loss.negatives = 1  # sampled songs per listened song
+    loss.sampler = "uniform"  # uniform over unheard songs, or popularity^alpha
+    loss.popularity_alpha = 0.75  # the exponent of popularity
+    loss.l2 = 1e-4  # weight of the squared layer-0 embeddings of the batch
+
+    evaluation = config.eval = ml_collections.ConfigDict()
+    evaluation.ks = (10, 20)  # list lengths K of the metrics
+    evaluation.every_epochs = 1  # epochs between the evaluations on a few users
+    evaluation.users = 100  # random users of those evaluations, the same every time
+    evaluation.memory_budget_mb = 512  # MiB of scores held at once while ranking
+    evaluation.metric = "recall@10"  # chooses the best checkpoint; drawn in curves.png
+    evaluation.patience = 0  # evaluations without a better metric before stopping; 0 is off
+
+    checkpoint = config.checkpoint = ml_collections.ConfigDict()
+    checkpoint.every_epochs = 1  # epochs between saves; the last epoch is always saved
+    checkpoint.keep = 2  # newest checkpoints kept, beside the best one
+    return config

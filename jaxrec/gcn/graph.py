@@ -1,0 +1,136 @@
+"""The user-song graph: normalised edges in both orientations, built once on the host."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+MAX_EDGES = 2**31 - 1  # offsets and edge numbers are int32
+
+
+@struct.dataclass
+class Adjacency:
+    """One orientation of the graph as a sparse matrix in CSR order: row r gathers its senders.
+
+    Attributes:
+      offsets: [num_rows + 1] int32; row r's edges are `offsets[r]:offsets[r + 1]`.
+      senders: [num_edges] int32, each edge's column; increasing within a row.
+      weights: [num_edges] float32, each edge's normalised weight.
+    """
+
+    offsets: jax.Array
+    senders: jax.Array
+    weights: jax.Array
+
+    @property
+    def num_rows(self) -> int:
+        """How many nodes receive."""
+        return self.offsets.shape[0] - 1
+
+    @property
+    def num_edges(self) -> int:
+        """How many edges there are; an edge's number is its place in `senders`."""
+        return self.senders.shape[0]
+
+
+@struct.dataclass
+class BipartiteGraph:
+    """Both halves of the symmetric adjacency A = D^-1/2 [[0, R], [R^T, 0]] D^-1/2.
+
+    Attributes:
+      to_users: users receive from songs; its edge order is (user, item).
+      to_items: songs receive from users; its edge order is (item, user).
+    """
+
+    to_users: Adjacency
+    to_items: Adjacency
+
+    @property
+    def num_users(self) -> int:
+        """How many users the graph has, isolated ones included."""
+        return self.to_users.num_rows
+
+    @property
+    def num_items(self) -> int:
+        """How many songs the graph has, isolated ones included."""
+        return self.to_items.num_rows
+
+    @property
+    def num_edges(self) -> int:
+        """How many (user, song) edges there are, each counted once."""
+        return self.to_users.num_edges
+
+
+def build_graph(
+    user: np.ndarray,
+    item: np.ndarray,
+    weight: np.ndarray,
+    *,
+    num_users: int,
+    num_items: int,
+) -> BipartiteGraph:
+    """Builds the normalised graph: an edge (u, i) of weight w becomes w / sqrt(d_u d_i).
+
+    The degrees d are sums of weights (He et al. 2020, https://arxiv.org/abs/2002.02126, eq. 7).
+    A node without edges stays isolated: nothing is gathered into it.
+
+    Args:
+      user: [num_edges] int, sorted.
+      item: [num_edges] int, increasing within each user.
+      weight: [num_edges] float, > 0.
+      num_users: how many users there are.
+      num_items: how many songs there are.
+
+    Raises:
+      ValueError: edges unsorted, repeated or out of range, weights not positive and finite, or
+        more edges or nodes than int32 can number.
+    """
+    if max(len(user), num_users, num_items) > MAX_EDGES:
+        raise ValueError(
+            f"{len(user):,} edges, {num_users:,} users, {num_items:,} songs: "
+            f"at most {MAX_EDGES:,} of each can be numbered"
+        )
+    key = user.astype(np.int64) * max(num_items, 1) + item
+    if len(key) and (np.any(np.diff(key) <= 0) or user.min() < 0 or user.max() >= num_users):
+        raise ValueError("edges must be sorted by (user, item), distinct, with users in range")
+    if len(key) and (item.min() < 0 or item.max() >= num_items):
+        raise ValueError("edges must name songs in range")
+    if not np.all((weight > 0) & np.isfinite(weight)):
+        raise ValueError("edge weights must be positive and finite")
+
+    user_degree = np.bincount(user, weights=weight, minlength=num_users)
+    item_degree = np.bincount(item, weights=weight, minlength=num_items)
+    normalised = (weight / np.sqrt(user_degree[user] * item_degree[item])).astype(np.float32)
+    by_item = np.argsort(item, kind="stable")
+    return BipartiteGraph(
+        to_users=_adjacency(user, item, normalised, num_users),
+        to_items=_adjacency(item[by_item], user[by_item], normalised[by_item], num_items),
+    )
+
+
+def _adjacency(
+    receiver: np.ndarray, sender: np.ndarray, weight: np.ndarray, num_rows: int
+) -> Adjacency:
+    offsets = np.zeros(num_rows + 1, np.int32)
+    np.cumsum(np.bincount(receiver, minlength=num_rows), out=offsets[1:])
+    return Adjacency(
+        offsets=jnp.asarray(offsets),
+        senders=jnp.asarray(sender, jnp.int32),
+        weights=jnp.asarray(weight),
+    )
+
+
+def edge_endpoints(graph: BipartiteGraph, edge: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The users and songs of edges given by number in (user, item) order.
+
+    The user is found in the offsets by binary search, which spares an array over all edges.
+
+    Args:
+      graph: the graph.
+      edge: [n] int32 in [0, num_edges).
+
+    Returns:
+      users [n] int32, items [n] int32.
+    """
+    users = jnp.searchsorted(graph.to_users.offsets, edge, side="right").astype(jnp.int32) - 1
+    return users, graph.to_users.senders[edge]

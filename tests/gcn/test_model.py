@@ -1,0 +1,125 @@
+"""Propagation is the dense matrix polynomial it claims to be, with every kernel."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from jaxrec.gcn import message_passing
+from jaxrec.gcn.model import Embeddings, init_params, propagate, scores
+from tests.graphs import dense_normalised, graph_from_dense
+
+KERNELS = sorted(message_passing.KERNELS)
+
+
+def random_embeddings(num_users: int, num_items: int, dim: int = 5, seed: int = 1) -> Embeddings:
+    return init_params(
+        jax.random.key(seed), num_users=num_users, num_items=num_items, dim=dim, stddev=1.0
+    )
+
+
+def stacked(embeddings: Embeddings) -> np.ndarray:
+    return np.concatenate([embeddings.user, embeddings.item])
+
+
+def inner(a: Embeddings, b: Embeddings) -> jax.Array:
+    return jnp.vdot(a.user, b.user) + jnp.vdot(a.item, b.item)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("num_layers", [0, 1, 3])
+def test_propagation_equals_the_dense_matrix_product(
+    ratings: np.ndarray, kernel: str, num_layers: int
+) -> None:
+    embeddings = random_embeddings(*ratings.shape)
+    matrix = dense_normalised(ratings)
+    user, item = (np.asarray(part, np.float64) for part in (embeddings.user, embeddings.item))
+    layers = [np.concatenate([user, item])]
+    for _ in range(num_layers):
+        user, item = matrix @ item, matrix.T @ user
+        layers.append(np.concatenate([user, item]))
+    expected = np.mean(layers, axis=0)
+    result = jax.jit(propagate, static_argnums=(2, 3))(
+        graph_from_dense(ratings), embeddings, num_layers, kernel
+    )
+    np.testing.assert_allclose(stacked(result), expected, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_gradient_equals_the_references(ratings: np.ndarray, kernel: str) -> None:
+    """The custom derivative against JAX's own, through a plain sum over layers."""
+    graph = graph_from_dense(ratings)
+    embeddings = random_embeddings(*ratings.shape)
+    probe = random_embeddings(*ratings.shape, seed=2)
+
+    def plain(e: Embeddings) -> jax.Array:
+        layer, total = e, e
+        for _ in range(2):
+            layer = Embeddings(
+                user=message_passing.segment_sum(graph.to_users, layer.item),
+                item=message_passing.segment_sum(graph.to_items, layer.user),
+            )
+            total = jax.tree.map(jnp.add, total, layer)
+        return inner(total, probe) / 3
+
+    def custom(e: Embeddings) -> jax.Array:
+        return inner(propagate(graph, e, 2, kernel), probe)
+
+    np.testing.assert_allclose(
+        stacked(jax.grad(custom)(embeddings)),
+        stacked(jax.grad(plain)(embeddings)),
+        rtol=2e-5,
+        atol=2e-6,
+    )
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_gradient_matches_finite_differences(kernel: str) -> None:
+    ratings = (np.random.default_rng(3).random((6, 8)) < 0.5) * 1.0
+    graph = graph_from_dense(ratings)
+    check_grads(
+        lambda e: jnp.tanh(propagate(graph, e, 3, kernel).user),
+        (random_embeddings(6, 8),),
+        order=1,
+        modes=["rev"],
+        atol=1e-2,
+        rtol=1e-2,
+    )
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_relabelling_the_nodes_commutes_with_propagation(kernel: str) -> None:
+    rng = np.random.default_rng(4)
+    ratings = (rng.random((12, 9)) < 0.4) * rng.uniform(0.5, 2.0, (12, 9))
+    embeddings = random_embeddings(12, 9)
+    users, items = rng.permutation(12), rng.permutation(9)
+
+    def relabel(e: Embeddings) -> Embeddings:
+        return Embeddings(user=e.user[users], item=e.item[items])
+
+    first = relabel(propagate(graph_from_dense(ratings), embeddings, 3, kernel))
+    last = propagate(graph_from_dense(ratings[users][:, items]), relabel(embeddings), 3, kernel)
+    np.testing.assert_allclose(stacked(first), stacked(last), rtol=1e-5, atol=1e-6)
+
+
+def test_auto_kernel_is_a_known_one_on_every_backend() -> None:
+    for backend in ("cpu", "gpu", "tpu"):
+        assert message_passing.choose_kernel("auto", backend) in KERNELS
+    with pytest.raises(ValueError, match="'dense'"):
+        message_passing.choose_kernel("dense", "cpu")
+
+
+def test_initial_embeddings_have_the_asked_deviation_and_mean_zero() -> None:
+    params = init_params(jax.random.key(0), num_users=400, num_items=500, dim=64, stddev=0.1)
+    assert params.user.shape == (400, 64)
+    assert params.item.shape == (500, 64)
+    values = stacked(params)
+    assert abs(values.mean()) < 4 * 0.1 / np.sqrt(values.size)
+    assert values.std() == pytest.approx(0.1, rel=0.01)
+
+
+def test_scores_are_inner_products() -> None:
+    users, items = jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([[5.0, 6.0], [7.0, 8.0]])
+    np.testing.assert_array_equal(scores(users, items), [17.0, 53.0])
+    np.testing.assert_array_equal(scores(users[:, None], items[None]), [[17.0, 23.0], [39.0, 53.0]])
