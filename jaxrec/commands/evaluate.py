@@ -1,0 +1,36 @@
+"""`evaluate`: measure a trained run on all users."""
+
+import dataclasses
+from pathlib import Path
+
+from jaxrec.commands.measure import Measure, final_results, show_results
+from jaxrec.commands.trained import open_trained
+from jaxrec.config import RunConfig
+from jaxrec.files import write_json
+from jaxrec.report.console import Console
+from jaxrec.train.run_folder import RunFolder
+
+
+def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> None:
+    """Measures a run and writes `results.json`; the data need not be there.
+
+    Args:
+      workdir: the run's folder.
+      config: its `eval` fields and `quiet` replace the run's own; None for the run's own.
+      step: which checkpoint, 0 for the untrained model (whose figures are only shown), None for
+        the one that `train` reported on.
+
+    Raises:
+      UserError: no run or no such checkpoint there.
+    """
+    trained = open_trained(workdir, step)
+    used = trained.config
+    if config is not None:
+        used = dataclasses.replace(used, eval=config.eval, quiet=config.quiet)
+    console = Console(quiet=used.quiet)
+    results = final_results(Measure(used, trained.split), trained.embeddings, step=trained.step)
+    show_results(results, console)
+    if step is None:
+        path = RunFolder(workdir).results
+        write_json(path, results)
+        console.files({path: "the figures above, with their protocol"})

@@ -1,0 +1,114 @@
+"""From the configuration to a split: the data stage as a command uses it."""
+
+import dataclasses
+import datetime
+import math
+
+from jaxrec.config import RunConfig
+from jaxrec.data import catalog, synthetic
+from jaxrec.data.interactions import Listens
+from jaxrec.data.listens import Columns, ReadReport, read_listens
+from jaxrec.data.splits import Split, split
+from jaxrec.errors import UserError
+from jaxrec.report.console import Console
+
+
+def prepare_split(config: RunConfig, console: Console) -> Split:
+    """Reads the listening history, filters and splits it, and says what came of it."""
+    data = config.data
+    given_test: Listens | None = None
+    if data.source == "synthetic":
+        listens = synthetic.generate(config.seed)
+    else:
+        listens, given_test = _read(config, console)
+    result = split(
+        listens,
+        kind=data.split,
+        seed=config.seed,
+        test_fraction=data.test_fraction,
+        last_n=data.last_n,
+        moment=None if data.moment is None else _seconds(data.moment, "config.data.moment"),
+        validation_fraction=data.validation_fraction,
+        validation_last_n=data.validation_last_n,
+        given_test=given_test,
+        min_plays=data.min_plays,
+        core=data.core,
+    )
+    _say_counts(result, console)
+    return result
+
+
+def _read(config: RunConfig, console: Console) -> tuple[Listens, Listens | None]:
+    data = config.data
+    if data.source == "listens":
+        if data.path is None:
+            raise UserError(
+                "config.data.path is not set; expected your file, folder or glob of listens"
+            )
+        paths = [data.path] + ([] if data.test_path is None else [data.test_path])
+        columns = Columns(**dataclasses.asdict(data.columns))
+        settings = {
+            "format": data.format,
+            "header": data.header,
+            "delimiter": data.delimiter,
+            "names_path": data.names_path,
+            "names_columns": data.names_columns,
+            "columns": columns,
+        }
+    else:
+        paths, settings = catalog.locate(data.source, data_path=data.path, say=console.note)
+    if (len(paths) == 2) != (data.split == "given"):
+        raise UserError(
+            f"config.data.split is {data.split!r} with {len(paths)} part(s) of data; expected "
+            "given for a fixed train/test pair and only for it"
+        )
+    console.note(f"reading {', '.join(map(str, paths))}")
+    parts, report = read_listens(
+        paths,
+        on_bad_rows=data.on_bad_rows,
+        time_from=data.time_from,
+        time_until=data.time_until,
+        min_ms_played=data.min_ms_played,
+        **settings,
+    )
+    _say_report(report, console)
+    return parts[0], parts[1] if len(parts) == 2 else None
+
+
+def _say_report(report: ReadReport, console: Console) -> None:
+    dropped = {
+        "without plays": report.zero_plays,
+        "shorter than config.data.min_ms_played": report.too_short,
+        "outside the time window": report.outside_window,
+    }
+    left_out = ", ".join(f"{count:,} {why}" for why, count in dropped.items() if count)
+    console.note(f"read {report.rows:,} rows" + (f"; left out {left_out}" if left_out else ""))
+    if report.skipped:
+        shown = "".join(f"\n  {example}" for example in report.examples)
+        console.warning(f"skipped {report.skipped:,} bad rows, the first of them:{shown}")
+
+
+def _seconds(moment: str, field: str) -> int:
+    try:
+        parsed = datetime.datetime.fromisoformat(moment)
+    except ValueError as error:
+        raise UserError(f"{field} is {moment!r}; expected ISO 8601 such as 2024-05-31") from error
+    if parsed.tzinfo is None:
+        parsed = parsed.replace(tzinfo=datetime.UTC)
+    return math.ceil(parsed.timestamp())
+
+
+def _say_counts(result: Split, console: Console) -> None:
+    counts = result.counts()
+    columns = ["users", "items", "interactions", "cold_users", "cold_items", "cold_interactions"]
+    console.table(
+        f"Data, split: {result.protocol['kind']}",
+        ["part", *(name.replace("_", " ") for name in columns)],
+        [[part, *(row[name] for name in columns)] for part, row in counts.items()],
+    )
+    cold = sum(row["cold_interactions"] for row in counts.values())
+    if cold:
+        console.note(
+            f"{cold:,} held-out interactions are of users or songs that train doesn't know (cold); "
+            "they are left out of the metrics"
+        )

@@ -1,0 +1,66 @@
+"""A trained run, opened from its folder alone."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from jaxrec.config import RunConfig
+from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
+from jaxrec.gcn.model import Embeddings
+from jaxrec.train.checkpoint import Checkpoints
+from jaxrec.train.run_folder import RunFolder, load_run
+from jaxrec.train.setup import build
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """A run with the embeddings of one of its checkpoints.
+
+    Attributes:
+      config: the run's configuration.
+      split: its interactions.
+      embeddings: the final ones, ready to rank with.
+      step: the checkpoint's step.
+    """
+
+    config: RunConfig
+    split: Split
+    embeddings: Embeddings
+    step: int
+
+
+def open_trained(workdir: Path, step: int | None) -> Trained:
+    """Opens a run: by default its best checkpoint if it stops early, else its last.
+
+    Args:
+      workdir: the run's folder.
+      step: a checkpoint's step, 0 for the untrained model, None for the default.
+
+    Raises:
+      UserError: no run or no such checkpoint there.
+    """
+    folder = RunFolder(workdir)
+    run = load_run(folder)
+    setup = build(run.config, run.split.train)
+    if step == 0:
+        params = setup.fresh_state().params
+    elif not folder.checkpoints.is_dir():
+        raise UserError(f"--workdir={workdir}: no checkpoint there yet; expected a trained run")
+    else:
+        with Checkpoints(folder.checkpoints, read_only=True) as checkpoints:
+            steps = checkpoints.steps()
+            if step is None:
+                best = checkpoints.best_step() if run.config.eval.patience else None
+                step = checkpoints.latest_step() if best is None else best
+            if step is None or step not in steps:
+                there = ", ".join(map(str, [0, *steps]))
+                raise UserError(f"--step={step}: no such checkpoint; expected one of {there}")
+            params = checkpoints.restore(step, setup.abstract_state()).params
+    return Trained(run.config, run.split, setup.final_embeddings(params), step)
+
+
+def known_items(split: Split) -> np.ndarray:
+    """[num_items] bool: the songs that train knows; the others can't be recommended."""
+    return np.bincount(split.train.item, minlength=split.train.num_items) > 0

@@ -1,0 +1,144 @@
+"""Learn from a listening history and recommend songs.
+
+Commands, each with an example:
+
+  train      learn, evaluate, save; goes on where the run in --workdir stopped
+             python -m jaxrec.main train --config=configs/default.py --config.epochs=20
+  evaluate   measure a trained run on all users
+             python -m jaxrec.main evaluate --workdir=models
+  recommend  write the top songs of every listener, or of some
+             python -m jaxrec.main recommend --workdir=models --k=10 --output=top10.parquet
+  similar    show the songs nearest to a song
+             python -m jaxrec.main similar --workdir=models --item=song-00042
+
+No command means train. Any field of the config is overridden as --config.FIELD=VALUE, such as
+--config.lr=0.001 or --config.data.path=listens.csv. The config named with --config is a Python
+script and is run; nothing else that is read is ever executed.
+"""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags, logging
+from ml_collections import config_flags
+
+from jaxrec.config import describe_field, read_config
+from jaxrec.errors import RunError, UserError
+
+FLAGS = flags.FLAGS
+
+config_flags.DEFINE_config_file(
+    "config", None, "The run's configuration, a file such as configs/default.py.", lock_config=True
+)
+flags.DEFINE_string("workdir", "models", "Folder of the run.")
+flags.DEFINE_integer("k", 10, "recommend, similar: songs per list.", lower_bound=1)
+flags.DEFINE_string("output", None, "recommend: file to write, .parquet or .csv.")
+flags.DEFINE_list("users", None, "recommend: ids of the listeners, by commas; default is all.")
+flags.DEFINE_string("users_file", None, "recommend: a file with a listener's id per line.")
+flags.DEFINE_bool("include_listened", False, "recommend: also songs they have listened to.")
+flags.DEFINE_string("item", None, "similar: id of the song.")
+flags.DEFINE_integer(
+    "step", None, "evaluate, recommend, similar: step of the checkpoint; 0 is the untrained model."
+)
+
+COMMANDS = ("train", "evaluate", "recommend", "similar")
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Runs the command that the positional arguments name."""
+    command, *rest = list(arguments[1:]) or ["train"]
+    if command not in COMMANDS or rest:
+        raise UserError(
+            f"command is {' '.join(arguments[1:])!r}; expected one of {', '.join(COMMANDS)}"
+        )
+    # Imported here, so that --help and a wrong flag answer at once.
+    from jaxrec import commands
+
+    config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())
+    workdir = Path(FLAGS.workdir)
+    if command == "train":
+        if config is None:
+            raise UserError("--config is missing; expected a file such as configs/default.py")
+        commands.train(config, workdir)
+    elif command == "evaluate":
+        commands.evaluate(workdir, config=config, step=FLAGS.step)
+    elif command == "recommend":
+        commands.recommend(
+            workdir,
+            k=FLAGS.k,
+            output=None if FLAGS.output is None else Path(FLAGS.output),
+            users=FLAGS.users,
+            users_file=None if FLAGS.users_file is None else Path(FLAGS.users_file),
+            include_listened=FLAGS.include_listened,
+            step=FLAGS.step,
+        )
+    else:
+        if FLAGS.item is None:
+            raise UserError("--item is missing; expected the id of a song")
+        commands.similar(workdir, item=FLAGS.item, k=FLAGS.k, step=FLAGS.step)
+
+
+def _parse_flags() -> list[str]:
+    """Parses `sys.argv` (config_flags reads it too) and returns the positional arguments."""
+    given = [argument for argument in sys.argv if _name(argument) == "config"]
+    for argument in given[:-1]:  # the last one counts, as with any flag
+        sys.argv.remove(argument)
+    if given and not Path(given[-1].partition("=")[2]).is_file():
+        raise UserError(f"{given[-1]}: no such file; expected one such as configs/default.py")
+    for name in [_name(argument) for argument in sys.argv[1:]]:
+        if name.startswith("config."):
+            if not given:
+                raise UserError(f"--{name} needs a config; expected --config=FILE before it")
+            describe_field(name)
+    try:
+        return list(FLAGS(sys.argv))
+    except flags.IllegalFlagValueError as error:
+        wrong = re.match(r"flag --(config\.[\w.]+)=(.*?): ", str(error), re.DOTALL)
+        if wrong is None:
+            raise UserError(_one_line(error)) from error
+        name, value = wrong.groups()
+        raise UserError(f"{name} is {value!r}; expected {describe_field(name)}") from error
+    except flags.Error as error:
+        raise UserError(_one_line(error)) from error
+    except Exception as error:  # whatever the user's config script does wrong
+        what = f"{type(error).__name__}: {_one_line(error)}"
+        raise UserError(f"{' '.join(given[-1:])}: {what}; expected a config file") from error
+
+
+def _name(argument: str) -> str:
+    return argument.partition("=")[0].lstrip("-") if argument.startswith("-") else ""
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def main() -> int:
+    """Parses flags, runs the command, and turns its end into an exit status."""
+    if any(_name(argument) in ("help", "h", "helpfull") for argument in sys.argv):
+        print(f"{__doc__}\nFlags:\n{FLAGS.module_help(sys.modules[__name__])}")
+        return 0
+    logging.set_verbosity(logging.ERROR)  # Orbax tells of every save at INFO
+    try:
+        run(_parse_flags())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except RunError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""The run's folder: what a run is made of, written once and checked when it is opened again.
+
+`config.json`, the ids and interactions as Parquet; beside them, written by others, the
+checkpoints, metric files and results. With it `evaluate`, `recommend` and `similar` need no data.
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jaxrec.config import RunConfig, read_config, to_json
+from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
+from jaxrec.files import replacing, write_json
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """The paths of a run's folder."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration and the identity of the run."""
+        return self.root / "config.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The Orbax checkpoints, a folder per step."""
+        return self.root / "model.ckpt"
+
+    @property
+    def users(self) -> Path:
+        """The users' ids by index."""
+        return self.root / "users.parquet"
+
+    @property
+    def items(self) -> Path:
+        """The songs' ids and names by index."""
+        return self.root / "items.parquet"
+
+    @property
+    def interactions(self) -> Path:
+        """Every interaction by part."""
+        return self.root / "interactions.parquet"
+
+    @property
+    def results(self) -> Path:
+        """The final figures."""
+        return self.root / "results.json"
+
+    @property
+    def curves(self) -> Path:
+        """The picture of loss and recall by epoch."""
+        return self.root / "curves.png"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """A run as its folder tells it."""
+
+    config: RunConfig
+    split: Split
+
+
+def identity(config: RunConfig, split: Split) -> dict[str, Any]:
+    """What must agree for a run to go on in a folder, by field.
+
+    The data count by content, not by where they lie. Left out is what may change between two
+    starts: how long to train, what to measure, when to save.
+    """
+    whole = to_json(config)
+    schedule = ["lr", "lr_schedule", "warmup_epochs", "batch_size", "seed"]
+    if config.lr_schedule != "constant":
+        schedule.append("epochs")  # the schedule ends at the last epoch
+    fields = {name: whole[name] for name in schedule}
+    fields["data.weight"] = config.data.weight
+    for group in ("model", "loss"):
+        fields |= {f"{group}.{name}": value for name, value in whole[group].items()}
+    for name in PARTS:
+        part = getattr(split, name)
+        fields[f"data ({name} interactions, SHA-256)"] = part and part.fingerprint()
+    plays = split.train.plays.astype("<f8").tobytes()
+    fields["data (train plays, SHA-256)"] = hashlib.sha256(plays).hexdigest()
+    return fields
+
+
+def open_run(folder: RunFolder, config: RunConfig, split: Split) -> None:
+    """Makes the folder a home for this run, or checks that it already is.
+
+    Raises:
+      UserError: the folder holds a run that differs; the message names the first field that does.
+    """
+    wanted = identity(config, split)
+    if folder.config.exists():
+        known = _read_json(folder.config)["identity"]
+        for field in sorted(known.keys() | wanted.keys()):
+            if known.get(field) != wanted.get(field):
+                raise UserError(
+                    f"{folder.root} holds a run with {field} = {_short(known.get(field))}, this "
+                    f"one has {_short(wanted.get(field))}; expected the same, or a --workdir of "
+                    "its own"
+                )
+    try:
+        folder.root.mkdir(parents=True, exist_ok=True)
+        if not folder.config.exists():
+            _write_ids(folder.users, split.train.users)
+            _write_ids(folder.items, split.train.items)
+            _write_interactions(folder.interactions, split)
+        # Last, since its presence says that the rest is whole.
+        write_json(
+            folder.config,
+            {"config": to_json(config), "identity": wanted, "protocol": split.protocol},
+        )
+    except OSError as error:
+        raise UserError(
+            f"--workdir={folder.root}: {error.strerror}; expected a folder to write to"
+        ) from error
+
+
+def load_run(folder: RunFolder) -> Run:
+    """Reads a run back from its folder alone.
+
+    Raises:
+      UserError: no run there, or a file of it is missing or damaged.
+    """
+    if not folder.config.exists():
+        raise UserError(
+            f"--workdir={folder.root}: no run there (no config.json); "
+            "expected a folder that `train` has written"
+        )
+    saved = _read_json(folder.config)
+    users, items = _read_ids(folder.users), _read_ids(folder.items)
+    table = _read_table(folder.interactions)
+    part_of_row = table["part"].to_numpy()
+    parts: dict[str, Interactions | None] = {}
+    for number, name in enumerate(PARTS):
+        rows = table.filter(part_of_row == number)
+        timestamp = rows["timestamp"].to_numpy() if "timestamp" in table.column_names else None
+        parts[name] = Interactions(
+            user=rows["user"].to_numpy(),
+            item=rows["item"].to_numpy(),
+            plays=rows["plays"].to_numpy(),
+            timestamp=timestamp,
+            users=users,
+            items=items,
+        )
+        if name != "train" and saved["identity"][f"data ({name} interactions, SHA-256)"] is None:
+            parts[name] = None
+    train = parts["train"]
+    assert train is not None
+    split = Split(train, parts["validation"], parts["test"], saved["protocol"])
+    return Run(config=read_config(saved["config"]), split=split)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 20 else text[:12] + "…"
+
+
+def _write_ids(path: Path, id_map: IdMap) -> None:
+    columns = {
+        "index": pa.array(np.arange(len(id_map), dtype=np.int32)),
+        "id": pa.array(id_map.ids),
+    }
+    if id_map.names is not None:
+        columns["name"] = pa.array(id_map.names, pa.string())
+    _write_table(pa.table(columns), path)
+
+
+def _read_ids(path: Path) -> IdMap:
+    table = _read_table(path)
+    names = table["name"].to_numpy() if "name" in table.column_names else None
+    return IdMap(table["id"].to_numpy(), names)
+
+
+def _write_interactions(path: Path, split: Split) -> None:
+    parts = [(number, getattr(split, name)) for number, name in enumerate(PARTS)]
+    present = [(number, part) for number, part in parts if part is not None]
+    columns = {
+        "part": pa.array(
+            np.concatenate([np.full(len(p), number, np.int8) for number, p in present])
+        ),
+        "user": pa.array(np.concatenate([p.user for _, p in present])),
+        "item": pa.array(np.concatenate([p.item for _, p in present])),
+        "plays": pa.array(np.concatenate([p.plays for _, p in present])),
+    }
+    if split.train.timestamp is not None:
+        columns["timestamp"] = pa.array(np.concatenate([p.timestamp for _, p in present]))
+    _write_table(pa.table(columns), path)
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def _read_table(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path}: unreadable ({error}); expected the file `train` wrote") from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: unreadable ({error}); expected the file `train` wrote") from error

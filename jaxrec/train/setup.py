@@ -1,0 +1,118 @@
+"""From a configuration and the training interactions to the pure parts of a run."""
+
+import dataclasses
+import math
+
+import jax
+import numpy as np
+import optax
+
+from jaxrec.config import RunConfig
+from jaxrec.data.interactions import Interactions, edge_weight
+from jaxrec.errors import UserError
+from jaxrec.gcn.graph import BipartiteGraph, build_graph
+from jaxrec.gcn.message_passing import choose_kernel
+from jaxrec.gcn.model import Embeddings, propagate
+from jaxrec.gcn.negatives import ItemMass, popularity_mass
+from jaxrec.train.loop import INIT, steps_per_epoch
+from jaxrec.train.step import StepSettings, TrainState, create_state, learning_rate
+
+_propagate = jax.jit(propagate, static_argnums=(2, 3))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Setup:
+    """What training and ranking need beside the state.
+
+    Attributes:
+      graph: the training graph.
+      mass: how likely each song is as a negative; None for uniform.
+      settings: the step's static settings.
+      optimizer: Adam with the configured learning rate.
+      dim: length of an embedding.
+      init_stddev: standard deviation of the initial embeddings.
+      seed: the run's seed.
+    """
+
+    graph: BipartiteGraph
+    mass: ItemMass | None
+    settings: StepSettings
+    optimizer: optax.GradientTransformation
+    dim: int
+    init_stddev: float
+    seed: int
+
+    def fresh_state(self) -> TrainState:
+        """The state at step 0, a function of the seed."""
+        key = jax.random.fold_in(jax.random.key(self.seed), INIT)
+        return create_state(key, self.graph, self.optimizer, dim=self.dim, stddev=self.init_stddev)
+
+    def abstract_state(self) -> TrainState:
+        """Shapes and types of a state, without its memory."""
+        return jax.eval_shape(self.fresh_state)
+
+    def final_embeddings(self, params: Embeddings) -> Embeddings:
+        """The embeddings to rank with: layer 0 propagated over the training graph."""
+        return _propagate(self.graph, params, self.settings.num_layers, self.settings.kernel)
+
+
+def build(config: RunConfig, train: Interactions) -> Setup:
+    """Builds the graph and what goes with it.
+
+    Raises:
+      UserError: the training part has nothing to learn from.
+    """
+    check_learnable(train)
+    graph = build_graph(
+        train.user,
+        train.item,
+        edge_weight(train.plays, config.data.weight),
+        num_users=train.num_users,
+        num_items=train.num_items,
+    )
+    mass = None
+    if config.loss.sampler == "popularity":
+        mass = popularity_mass(
+            graph.to_users, num_items=train.num_items, alpha=config.loss.popularity_alpha
+        )
+    steps = steps_per_epoch(graph, config.batch_size)
+    schedule = learning_rate(
+        peak=config.lr,
+        schedule=config.lr_schedule,
+        warmup_steps=math.ceil(config.warmup_epochs * steps),
+        total_steps=config.epochs * steps,
+    )
+    settings = StepSettings(
+        num_layers=config.model.layers,
+        kernel=choose_kernel(config.model.kernel, jax.default_backend()),
+        num_negatives=config.loss.negatives,
+        l2=config.loss.l2,
+    )
+    return Setup(
+        graph=graph,
+        mass=mass,
+        settings=settings,
+        optimizer=optax.adam(schedule),
+        dim=config.model.dim,
+        init_stddev=config.model.init_stddev,
+        seed=config.seed,
+    )
+
+
+def check_learnable(train: Interactions) -> int:
+    """Counts the users who have listened to every song: no negative exists for them.
+
+    Returns:
+      How many there are; their edges weigh nothing in the loss.
+
+    Raises:
+      UserError: there is no other user, so that nothing can be learnt.
+    """
+    listened = np.diff(train.user_offsets())
+    full = int((listened == train.num_items).sum())
+    if not ((listened > 0) & (listened < train.num_items)).any():
+        raise UserError(
+            f"data: each of the {full:,} users has listened to all {train.num_items:,} songs, so "
+            "no song can be told from another; expected at least one user who has not"
+        )
+    return full

@@ -1,0 +1,110 @@
+"""An epoch visits every edge; stopping and going on changes nothing; bad losses stop the run."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxrec.errors import RunError
+from jaxrec.train.checkpoint import Checkpoints
+from jaxrec.train.loop import STEPS_PER_DISPATCH, steps_per_epoch, train_epoch
+from jaxrec.train.step import StepSettings, TrainState, create_state
+from tests.graphs import graph_from_dense
+
+SETTINGS = StepSettings(num_layers=1, kernel="csr", num_negatives=1, l2=0.0)
+OPTIMIZER = optax.adam(0.05)
+GRAPH = graph_from_dense((np.random.default_rng(0).random((30, 40)) < 0.3) * 1.0)
+BATCH = 16
+
+
+def fresh() -> TrainState:
+    return create_state(jax.random.key(0), GRAPH, OPTIMIZER, dim=4, stddev=0.1)
+
+
+def run_epoch(
+    state: TrainState, epoch: int, seed: int = 0, edges_done: list[int] | None = None
+) -> tuple[TrainState, float]:
+    done = [] if edges_done is None else edges_done
+    return train_epoch(
+        state,
+        GRAPH,
+        None,
+        epoch=epoch,
+        seed=seed,
+        batch_size=BATCH,
+        settings=SETTINGS,
+        optimizer=OPTIMIZER,
+        on_steps=lambda edges, loss: done.append(edges),
+    )
+
+
+def test_an_epoch_reports_every_edge_once_and_takes_every_step() -> None:
+    done: list[int] = []
+    state, loss = run_epoch(fresh(), 0, edges_done=done)
+    assert sum(done) == GRAPH.num_edges
+    assert int(state.step) == steps_per_epoch(GRAPH, BATCH) > STEPS_PER_DISPATCH
+    assert 0 < loss < 1
+
+
+def test_stopping_and_going_on_equals_never_stopping_bit_for_bit(tmp_path: Path) -> None:
+    state = fresh()
+    losses = []
+    for epoch in range(4):
+        state, loss = run_epoch(state, epoch)
+        losses.append(loss)
+
+    stopped = fresh()
+    for epoch in range(2):
+        stopped, _ = run_epoch(stopped, epoch)
+    with Checkpoints(tmp_path / "model.ckpt") as checkpoints:
+        checkpoints.save(stopped, score=None)
+    with Checkpoints(tmp_path / "model.ckpt") as checkpoints:
+        step = checkpoints.latest_step()
+        assert step == 2 * steps_per_epoch(GRAPH, BATCH)
+        resumed = checkpoints.restore(step, jax.eval_shape(fresh))
+    resumed_losses = []
+    for epoch in range(2, 4):
+        resumed, loss = run_epoch(resumed, epoch)
+        resumed_losses.append(loss)
+
+    jax.tree.map(np.testing.assert_array_equal, resumed, state)
+    assert resumed_losses == losses[2:]
+
+
+def test_the_seed_decides_everything() -> None:
+    first, again, other = (run_epoch(fresh(), 0, seed=seed)[0] for seed in (0, 0, 1))
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    assert np.any(np.asarray(first.params.user) != np.asarray(other.params.user))
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_stops_with_step_and_loss(poison: float) -> None:
+    state = fresh()
+    bad = state.params.replace(user=state.params.user.at[3].set(poison))
+    with pytest.raises(RunError, match=r"step \d+ \(epoch 6\): the loss is (nan|inf)"):
+        run_epoch(state.replace(params=bad), 5)
+
+
+def test_what_is_not_finite_is_never_saved(tmp_path: Path) -> None:
+    state = fresh()
+    bad = state.params.replace(item=state.params.item.at[0, 0].set(jnp.nan))
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state, score=0.5)
+        with pytest.raises(RunError, match="no longer finite"):
+            checkpoints.save(state.replace(step=jnp.int32(1), params=bad), score=0.6)
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.steps() == [0]
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
+    scores = [0.1, 0.9, 0.3, None, 0.2, 0.4]
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        for step, score in enumerate(scores):
+            checkpoints.save(fresh().replace(step=jnp.int32(step)), score=score)
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        assert checkpoints.steps() == [1, 4, 5]
+        assert checkpoints.best_step() == 1
+        assert checkpoints.latest_step() == 5

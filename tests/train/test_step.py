@@ -1,0 +1,124 @@
+"""A step is a pure function; several in one dispatch equal as many single ones."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxrec.gcn.negatives import epoch_order
+from jaxrec.train.step import (
+    StepSettings,
+    TrainState,
+    batch_loss,
+    create_state,
+    learning_rate,
+    train_step,
+    train_steps,
+)
+from tests.graphs import graph_from_dense
+
+SETTINGS = StepSettings(num_layers=2, kernel="csr", num_negatives=2, l2=1e-3)
+OPTIMIZER = optax.adam(0.05)
+RATINGS = (np.random.default_rng(0).random((20, 30)) < 0.25) * 1.0
+GRAPH = graph_from_dense(RATINGS)
+KEY = jax.random.key(3)
+
+
+def fresh() -> TrainState:
+    return create_state(jax.random.key(0), GRAPH, OPTIMIZER, dim=8, stddev=0.1)
+
+
+def batches(count: int, size: int = 16) -> jax.Array:
+    return epoch_order(jax.random.key(1), num_edges=GRAPH.num_edges, batch_size=size)[:count]
+
+
+def assert_equal(a: object, b: object) -> None:
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_scanned_steps_equal_single_steps_bit_for_bit() -> None:
+    one = jax.jit(functools.partial(train_step, settings=SETTINGS, optimizer=OPTIMIZER))
+    state, losses = fresh(), []
+    for edges in batches(6):
+        state, loss = one(state, GRAPH, edges, KEY, None)
+        losses.append(loss)
+    scanned, scanned_losses = train_steps(
+        fresh(), GRAPH, batches(6), KEY, None, settings=SETTINGS, optimizer=OPTIMIZER
+    )
+    assert_equal(scanned, state)
+    assert_equal(scanned_losses, jnp.stack(losses))
+    assert int(scanned.step) == 6
+
+
+def test_a_step_follows_the_gradient_of_its_loss() -> None:
+    """With plain gradient descent the update is the gradient, which finite differences confirm."""
+    optimizer = optax.sgd(1.0)
+    state = create_state(jax.random.key(0), GRAPH, optimizer, dim=4, stddev=0.5)
+    edges = batches(1)[0]
+    after, loss = train_step(state, GRAPH, edges, KEY, None, settings=SETTINGS, optimizer=optimizer)
+    step_key = jax.random.fold_in(KEY, state.step)
+    objective = jax.jit(lambda p: batch_loss(p, GRAPH, edges, step_key, None, SETTINGS))
+    assert float(loss) == pytest.approx(float(objective(state.params)), rel=1e-6)
+    move = jax.tree.map(jnp.subtract, state.params, after.params)
+    width = 0.02
+    ahead, behind = (
+        objective(jax.tree.map(lambda p, m, sign=sign: p + sign * width * m, state.params, move))
+        for sign in (1, -1)
+    )
+    slope = sum(float(jnp.vdot(m, m)) for m in jax.tree.leaves(move))
+    assert float(ahead - behind) / (2 * width) == pytest.approx(slope, rel=0.02)
+
+
+def test_padding_changes_nothing() -> None:
+    edges = batches(1)[0]
+    padded = jnp.concatenate([edges, jnp.full(7, -1, edges.dtype)])
+    settings = dataclasses.replace(SETTINGS, num_negatives=1)
+    key = jax.random.key(5)
+    # The negatives drawn depend on the shape, so compare with the padding's own rows changed.
+    other = padded.at[len(edges) :].set(-2)
+    losses = [
+        batch_loss(fresh().params, GRAPH, each, key, None, settings) for each in (padded, other)
+    ]
+    assert float(losses[0]) == float(losses[1])
+    alone = jnp.full_like(padded, -1)
+    loss, gradient = jax.value_and_grad(batch_loss)(
+        fresh().params, GRAPH, alone, key, None, settings
+    )
+    assert float(loss) == 0.0
+    assert not any(np.any(part) for part in jax.tree.leaves(gradient))
+
+
+def test_users_who_know_every_song_weigh_nothing() -> None:
+    ratings = np.zeros((2, 5))
+    ratings[0] = 1  # has listened to everything
+    ratings[1, :2] = 1
+    graph = graph_from_dense(ratings)
+    state = create_state(jax.random.key(0), graph, OPTIMIZER, dim=4, stddev=0.1)
+    everything = jnp.arange(5)  # the edges of user 0
+    loss = batch_loss(state.params, graph, everything, KEY, None, SETTINGS)
+    assert float(loss) == 0.0
+
+
+def test_the_loss_falls() -> None:
+    state, all_losses = fresh(), []
+    for _ in range(12):
+        state, losses = train_steps(
+            state, GRAPH, batches(8), KEY, None, settings=SETTINGS, optimizer=OPTIMIZER
+        )
+        all_losses.append(float(losses.mean()))
+    assert all_losses[-1] < 0.5 * all_losses[0]
+
+
+def test_learning_rate_schedules() -> None:
+    constant = learning_rate(peak=0.1, schedule="constant", warmup_steps=0, total_steps=100)
+    assert [float(constant(step)) for step in (0, 50, 100)] == pytest.approx([0.1] * 3)
+    warm = learning_rate(peak=0.1, schedule="cosine", warmup_steps=10, total_steps=110)
+    assert [float(warm(step)) for step in (0, 5, 10, 60, 110)] == pytest.approx(
+        [0.0, 0.05, 0.1, 0.05, 0.0], abs=1e-8
+    )
+    with pytest.raises(ValueError, match="'step'"):
+        learning_rate(peak=0.1, schedule="step", warmup_steps=0, total_steps=1)
