@@ -12,15 +12,15 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from jaxrec.data.interactions import Weight
+from jaxrec.data.listens import OnBadRows
+from jaxrec.data.rows import Format
+from jaxrec.data.splits import Kind
 from jaxrec.errors import UserError
 
 METRIC_PATTERN = r"(recall|precision|ndcg|hit_rate|mrr|map)@[1-9][0-9]*"
-
-
-def _choice(*choices: str) -> Any:
-    return dataclasses.field(metadata={"choices": choices})
 
 
 def _number(
@@ -29,7 +29,7 @@ def _number(
     return dataclasses.field(metadata={"minimum": minimum, "above": above, "below": below})
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ColumnsConfig:
     """Names of the columns of a listening history; None where there is no such column."""
 
@@ -42,27 +42,27 @@ class ColumnsConfig:
     artist: str | None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Where the listening history comes from and how it is filtered and split."""
 
     source: str
     path: str | None
     test_path: str | None
-    format: str = _choice("auto", "csv", "tsv", "parquet", "edges")
+    format: Format
     delimiter: str | None
     header: bool
     columns: ColumnsConfig
     names_path: str | None
-    names_columns: tuple[str, ...]
-    on_bad_rows: str = _choice("error", "skip")
+    names_columns: tuple[str, str]
+    on_bad_rows: OnBadRows
     time_from: str | None
     time_until: str | None
     min_ms_played: int = _number(minimum=0)
-    weight: str = _choice("binary", "log", "raw")
+    weight: Weight
     min_plays: float = _number(minimum=0)
     core: int = _number(minimum=0)
-    split: str = _choice("none", "random", "last_n", "time", "given")
+    split: Kind
     test_fraction: float = _number(above=0, below=1)
     last_n: int = _number(minimum=1)
     moment: str | None
@@ -70,27 +70,27 @@ class DataConfig:
     validation_last_n: int = _number(minimum=0)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """The network's shape."""
 
     layers: int = _number(minimum=0)
     dim: int = _number(minimum=1)
     init_stddev: float = _number(above=0)
-    kernel: str = _choice("auto", "segment_sum", "csr")
+    kernel: Literal["auto", "segment_sum", "csr"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """The loss and what it compares with."""
 
     negatives: int = _number(minimum=1)
-    sampler: str = _choice("uniform", "popularity")
+    sampler: Literal["uniform", "popularity"]
     popularity_alpha: float
     l2: float = _number(minimum=0)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalConfig:
     """What is measured, on whom, and what follows from it."""
 
@@ -102,7 +102,7 @@ class EvalConfig:
     patience: int = _number(minimum=0)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
     """When the run is saved and what is kept."""
 
@@ -110,13 +110,13 @@ class CheckpointConfig:
     keep: int = _number(minimum=1)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything a run depends on."""
 
     epochs: int = _number(minimum=1)
     lr: float = _number(above=0)
-    lr_schedule: str = _choice("constant", "cosine")
+    lr_schedule: Literal["constant", "cosine"]
     warmup_epochs: float = _number(minimum=0)
     batch_size: int = _number(minimum=1)
     seed: int = _number(minimum=0, below=2**32)
@@ -168,7 +168,7 @@ def describe_field(path: str) -> str:
     if dataclasses.is_dataclass(kind):
         return "one of its fields: " + ", ".join(_fields(kind))
     if typing.get_origin(kind) is tuple:
-        return "a list such as (10, 20)"
+        return _list_expectation(kind)
     if isinstance(kind, types.UnionType):
         kind = typing.get_args(kind)[0]
     return _expectation(kind, limits)
@@ -188,9 +188,9 @@ def _unknown_field(place: str, name: str, fields: Mapping[str, Any]) -> UserErro
     return UserError(f"{place}.{name} is not a field; {hint if fields else 'expected a value'}")
 
 
-def _expectation(kind: type, limits: Mapping[str, Any]) -> str:
-    if "choices" in limits:
-        return "one of " + ", ".join(limits["choices"])
+def _expectation(kind: Any, limits: Mapping[str, Any]) -> str:
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(typing.get_args(kind))
     wanted = [
         f"{words} {limits[limit]}"
         for limit, words in (("minimum", "of at least"), ("above", "above"), ("below", "below"))
@@ -231,18 +231,29 @@ def _read_value(kind: Any, value: object, place: str, limits: Mapping[str, Any])
             return None
         kind = typing.get_args(kind)[0]
     if typing.get_origin(kind) is tuple:
-        if not isinstance(value, list | tuple) or not value:
-            raise UserError(f"{place} is {value!r}; expected a list such as (10, 20)")
-        inner = typing.get_args(kind)[0]
+        inner, *rest = typing.get_args(kind)
+        count = 1 + len(rest) if Ellipsis not in rest else None  # tuple[int, ...] is of any length
+        if not isinstance(value, list | tuple) or not value or count not in (None, len(value)):
+            raise UserError(f"{place} is {value!r}; expected {_list_expectation(kind)}")
         return tuple(_read_value(inner, each, place, limits) for each in value)
     if not _fits(kind, value, limits):
         raise UserError(f"{place} is {value!r}; expected {_expectation(kind, limits)}")
-    return kind(value)
+    return value if typing.get_origin(kind) is Literal else kind(value)
 
 
-def _fits(kind: type, value: Any, limits: Mapping[str, Any]) -> bool:
+def _list_expectation(kind: Any) -> str:
+    return (
+        'two texts such as ("id", "name")'
+        if str in typing.get_args(kind)
+        else ("a list such as (10, 20)")
+    )
+
+
+def _fits(kind: Any, value: Any, limits: Mapping[str, Any]) -> bool:
+    if typing.get_origin(kind) is Literal:
+        return value in typing.get_args(kind)
     if kind in (bool, str):
-        return isinstance(value, kind) and value in limits.get("choices", (value,))
+        return isinstance(value, kind)
     if isinstance(value, bool) or not isinstance(value, int | (int if kind is int else float)):
         return False
     minimum, above, below = (limits.get(name) for name in ("minimum", "above", "below"))

@@ -119,12 +119,12 @@ def _one_line(error: BaseException) -> str:
 
 def main() -> int:
     """Parses flags, runs the command, and turns its end into an exit status."""
-    if any(_name(argument) in ("help", "h", "helpfull") for argument in sys.argv):
-        print(f"{__doc__}\nFlags:\n{FLAGS.module_help(sys.modules[__name__])}")
-        return 0
     logging.set_verbosity(logging.ERROR)  # Orbax tells of every save at INFO
     try:
-        run(_parse_flags())
+        if any(_name(argument) in ("help", "h", "helpfull") for argument in sys.argv):
+            print(f"{__doc__}\nFlags:\n{FLAGS.module_help(sys.modules[__name__])}", flush=True)
+        else:
+            run(_parse_flags())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

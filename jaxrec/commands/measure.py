@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.config import RunConfig
@@ -40,7 +41,11 @@ class Measure:
         """The most-popular list's held-out metric on the users of `at_epoch`, or None."""
         if self.held_out is None:
             return None
-        return self._of_few(self.held_out, most_popular_embeddings(self.split.train))
+        return self._of_few(self.held_out, self.most_popular())
+
+    def most_popular(self) -> Embeddings:
+        """Embeddings that rank by the number of listeners, for the same code to measure."""
+        return Embeddings(*map(jnp.asarray, most_popular_embeddings(self.split.train)))
 
     def out_of_patience(self, scores: Sequence[float]) -> bool:
         """Whether the last `eval.patience` of the watched metric's values brought no better one."""
@@ -115,7 +120,7 @@ def final_results(measure: Measure, embeddings: Embeddings, *, step: int) -> dic
         name: measure.of_all(part, candidate, config.eval.ks)
         for name, candidate in (
             ("model", embeddings),
-            ("most_popular", most_popular_embeddings(split.train)),
+            ("most_popular", measure.most_popular()),
         )
     }
     return {

@@ -3,11 +3,14 @@
 import dataclasses
 import datetime
 import math
+from pathlib import Path
+from typing import Any
 
 from jaxrec.config import RunConfig
 from jaxrec.data import catalog, synthetic
 from jaxrec.data.interactions import Listens
-from jaxrec.data.listens import Columns, ReadReport, read_listens
+from jaxrec.data.listen_table import ReadReport
+from jaxrec.data.listens import Columns, read_listens
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
@@ -45,9 +48,9 @@ def _read(config: RunConfig, console: Console) -> tuple[Listens, Listens | None]
             raise UserError(
                 "config.data.path is not set; expected your file, folder or glob of listens"
             )
-        paths = [data.path] + ([] if data.test_path is None else [data.test_path])
+        paths: list[str | Path] = [path for path in (data.path, data.test_path) if path is not None]
         columns = Columns(**dataclasses.asdict(data.columns))
-        settings = {
+        settings: dict[str, Any] = {
             "format": data.format,
             "header": data.header,
             "delimiter": data.delimiter,
@@ -56,7 +59,8 @@ def _read(config: RunConfig, console: Console) -> tuple[Listens, Listens | None]
             "columns": columns,
         }
     else:
-        paths, settings = catalog.locate(data.source, data_path=data.path, say=console.note)
+        found, settings = catalog.locate(data.source, data_path=data.path, say=console.note)
+        paths = list(found)
     if (len(paths) == 2) != (data.split == "given"):
         raise UserError(
             f"config.data.split is {data.split!r} with {len(paths)} part(s) of data; expected "

@@ -63,7 +63,7 @@ def recommend(
         item_ids=train.items,
         k=k,
         candidates=known_items(trained.split),
-        seen=None if include_listened else Seen.of(all_listened(trained.split)),
+        seen=None if include_listened else Seen.from_interactions(all_listened(trained.split)),
         memory_budget_mb=trained.config.eval.memory_budget_mb,
     )
     with console.progress(len(chosen), "recommending", unit="users") as bar:

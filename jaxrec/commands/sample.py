@@ -24,7 +24,7 @@ def show_sample(split: Split, embeddings: Embeddings, config: RunConfig, console
         embeddings.item,
         users,
         k=SONGS,
-        seen=Seen.of(all_listened(split)),
+        seen=Seen.from_interactions(all_listened(split)),
         candidates=known_items(split),
         memory_budget_mb=config.eval.memory_budget_mb,
     )

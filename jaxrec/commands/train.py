@@ -85,7 +85,7 @@ def train(config: RunConfig, workdir: Path) -> None:
         {
             folder.checkpoints: "checkpoints, a folder per step",
             folder.results: "the figures above, with their protocol",
-            log.path: "loss and metrics by epoch; also in tensorboard/",
+            folder.metrics: "loss and metrics by epoch; also in tensorboard/",
             folder.curves: "the same as a picture",
             folder.config: "the configuration; with the *.parquet beside it all that "
             "evaluate, recommend and similar need",

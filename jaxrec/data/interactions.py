@@ -6,6 +6,7 @@ per (user, item) pair, which is what splits, graph and metrics work on.
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -57,10 +58,11 @@ class IdMap:
 
 
 def _as_int(value: object) -> int | None:
-    try:
-        number = int(str(value))
-    except ValueError:
+    text = str(value)
+    # `int` alone would also take "1_000", and refuses very long numbers.
+    if len(text) > 20 or re.fullmatch(r"-?[0-9]+", text) is None:
         return None
+    number = int(text)
     return number if -(2**63) <= number < 2**63 else None
 
 
@@ -113,10 +115,12 @@ class Interactions:
 
     @property
     def num_users(self) -> int:
+        """How many ids `users` holds, with or without interactions."""
         return len(self.users)
 
     @property
     def num_items(self) -> int:
+        """How many ids `items` holds, with or without interactions."""
         return len(self.items)
 
     def select(self, keep: np.ndarray) -> "Interactions":
@@ -135,7 +139,7 @@ class Interactions:
 
     def keys(self) -> np.ndarray:
         """[n] int64, `user * num_items + item`: increasing, one number per pair."""
-        return self.user.astype(np.int64) * max(self.num_items, 1) + self.item
+        return np.asarray(self.user.astype(np.int64) * max(self.num_items, 1) + self.item)
 
     def fingerprint(self) -> str:
         """SHA-256 over the sorted pairs in external ids, so that file order doesn't matter.
@@ -206,9 +210,9 @@ def edge_weight(plays: np.ndarray, weight: Weight) -> np.ndarray:
     if weight == "binary":
         return np.ones(len(plays), np.float32)
     if weight == "log":
-        return np.log1p(plays).astype(np.float32)
+        return np.asarray(np.log1p(plays), np.float32)
     if weight == "raw":
-        return plays.astype(np.float32)
+        return np.asarray(plays, np.float32)
     raise ValueError(f"weight is {weight!r}; expected one of {', '.join(WEIGHTS)}")
 
 

@@ -37,10 +37,8 @@ def l2(*embeddings: jax.Array, row_weights: jax.Array) -> jax.Array:
     Returns:
       [] float32.
     """
-    rows = sum(
-        jnp.sum(jnp.square(part), axis=-1).reshape(part.shape[0], -1).mean(axis=-1)
-        for part in embeddings
-    )
+    squares = [jnp.sum(jnp.square(part), axis=-1) for part in embeddings]
+    rows = jnp.stack([part.reshape(len(part), -1).mean(axis=-1) for part in squares]).sum(axis=0)
     return 0.5 * weighted_mean(rows, row_weights)
 
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -18,8 +19,8 @@ USERS_PER_TABLE = 16_384  # bounds the memory of a table, whatever the number of
 
 
 def top_lists(
-    user_embeddings: np.ndarray,
-    item_embeddings: np.ndarray,
+    user_embeddings: np.ndarray | jax.Array,
+    item_embeddings: np.ndarray | jax.Array,
     *,
     users: np.ndarray,
     user_ids: IdMap,
@@ -70,7 +71,7 @@ def top_lists(
 
 
 def similar_items(
-    item_embeddings: np.ndarray, item: int, *, k: int, candidates: np.ndarray
+    item_embeddings: np.ndarray | jax.Array, item: int, *, k: int, candidates: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k songs nearest to a song by the cosine of their embeddings, itself left out.
 
@@ -83,6 +84,7 @@ def similar_items(
     Returns:
       items [<= k] int32, cosines [<= k] float32.
     """
+    item_embeddings = np.asarray(item_embeddings)
     length = np.linalg.norm(item_embeddings, axis=1, keepdims=True)
     directions = item_embeddings / np.maximum(length, np.finfo(np.float32).tiny)
     others = candidates.copy()

@@ -55,6 +55,11 @@ class RunFolder:
         return self.root / "interactions.parquet"
 
     @property
+    def metrics(self) -> Path:
+        """Loss and metrics by epoch, a line of JSON each."""
+        return self.root / "metrics.jsonl"
+
+    @property
     def results(self) -> Path:
         """The final figures."""
         return self.root / "results.json"

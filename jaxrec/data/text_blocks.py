@@ -1,0 +1,132 @@
+"""A text file in blocks of whole lines, its bytes checked, each line's number known."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from jaxrec.errors import UserError
+
+BLOCK_BYTES = 1 << 24
+LONGEST_RECORD_BYTES = 1 << 26
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+Problems = dict[int, str]  # reason by index of the line in its block
+
+
+class Lines:
+    """A block of whole lines.
+
+    Attributes:
+      text: [n] the lines with their line ends, broken UTF-8 replaced.
+      broken: lines with broken UTF-8 or NUL bytes.
+      begin: index of the first line not yet used.
+      end: index after the last line used; the reader may lower it to get the rest once more
+        with the next block.
+      final: whether no more text comes that could complete the last record.
+    """
+
+    def __init__(self, path: Path, first: int, block: bytes, final: bool):
+        self.path, self.first, self.final = path, first, final
+        self.offsets = _line_offsets(block)
+        self.begin, self.end = 0, len(self.offsets) - 1
+        self.broken: Problems = {}
+        try:
+            block.decode()
+            clean = b"\0" not in block
+        except UnicodeDecodeError:
+            clean = False
+        if not clean:
+            block = self._mend(block)
+        offsets = _line_offsets(block).astype(np.int32)
+        self.text = pa.StringArray.from_buffers(
+            self.end, pa.py_buffer(offsets), pa.py_buffer(block)
+        )
+
+    def _mend(self, block: bytes) -> bytes:
+        lines = _split_lines(block)
+        for index, line in enumerate(lines):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                self.broken[index] = (
+                    f"broken UTF-8 (0x{line[error.start]:02x}, byte {error.start + 1} of the "
+                    "line), expected text in UTF-8"
+                )
+                lines[index] = line.decode(errors="replace").encode()
+            else:
+                if b"\0" in line:
+                    self.broken[index] = "a NUL byte, expected text"
+        return b"".join(lines)
+
+    def number(self, index: np.ndarray) -> np.ndarray:
+        """Line numbers in the file, from 1, of [k] indices in the block: [k] int64."""
+        return self.first + index.astype(np.int64)
+
+    def numbered(self, problems: Problems) -> list[tuple[int, str]]:
+        """The problems in order, by line in the file."""
+        return [(self.first + index, problems[index]) for index in sorted(problems)]
+
+    def place(self, index: int) -> str:
+        """How a message names a line of the block."""
+        return f"{self.path}:{self.first + index}"
+
+
+def _split_lines(block: bytes) -> list[bytes]:
+    lines = block.split(b"\n")
+    return [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+
+
+def _line_offsets(block: bytes) -> np.ndarray:
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1
+    offsets = np.concatenate([[0], ends])
+    return offsets if offsets[-1] == len(block) else np.append(offsets, len(block))
+
+
+def read_blocks(path: Path, encoding: str) -> Iterator[Lines]:
+    """The file in blocks of whole lines, unzipped if its name ends in `.gz`.
+
+    Lines that the reader leaves (`Lines.end`) come again at the head of the next block.
+
+    Args:
+      path: the file.
+      encoding: `utf-8`, with or without byte order mark, or `latin-1`.
+
+    Raises:
+      UserError: the file can't be read or unzipped, or has a line too long to hold.
+    """
+    line, rest, first = 1, b"", True
+    zipped = path.name.lower().endswith(".gz")
+    try:
+        with gzip.open(path) if zipped else open(path, "rb") as file:
+            last = False
+            while not last:
+                chunk = file.read(BLOCK_BYTES)
+                last = not chunk
+                if first:
+                    chunk, first = chunk.removeprefix(BYTE_ORDER_MARK), False
+                if encoding == "latin-1":
+                    chunk = chunk.decode(encoding).encode()
+                rest += chunk
+                cut = len(rest) if last else rest.rfind(b"\n") + 1
+                if cut == 0 and len(rest) > LONGEST_RECORD_BYTES:
+                    raise UserError(
+                        f"{path}:{line}: the line is longer than {LONGEST_RECORD_BYTES >> 20} MiB, "
+                        "expected shorter lines"
+                    )
+                if cut == 0:
+                    continue
+                block, rest = rest[:cut], rest[cut:]
+                lines = Lines(path, line, block, last or len(block) > LONGEST_RECORD_BYTES)
+                yield lines
+                line += lines.end
+                rest = block[lines.offsets[lines.end] :] + rest
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise UserError(
+            f"{path}:{line}: damaged or cut off at or after this line ({error}), expected gzip"
+        ) from error
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}, expected a readable file") from error

@@ -1,0 +1,69 @@
+"""Small runs from start to end."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs import default
+from jaxrec.config import RunConfig, read_config
+
+GROUPS, USERS_PER_GROUP, ITEMS_PER_GROUP = 4, 12, 10
+
+
+def config_with(**changes: Any) -> RunConfig:
+    """The default configuration with `group__field=value` changes, quiet."""
+    values = default.get_config().to_dict()
+    for path, value in ({"quiet": True} | changes).items():
+        *groups, name = path.split("__")
+        target = values
+        for group in groups:
+            target = target[group]
+        target[name] = value
+    return read_config(values)
+
+
+@pytest.fixture
+def checkerboard(tmp_path: Path) -> Path:
+    """Listens of groups of listeners who each know their group's songs but one, as CSV.
+
+    Every song is withheld by someone and known by the rest of the group, so the withheld one is
+    the only sensible recommendation (as in the tests of the library implicit).
+    """
+    path = tmp_path / "listens.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["user", "item", "plays", "title"])
+        for group in range(GROUPS):
+            for user in range(USERS_PER_GROUP):
+                for item in range(ITEMS_PER_GROUP):
+                    if item != user % ITEMS_PER_GROUP:
+                        row = [f"u{group}-{user}", f"s{group}-{item}", 1 + item, f"Song {item}"]
+                        writer.writerow(row)
+    return path
+
+
+@pytest.fixture
+def checkerboard_config(checkerboard: Path) -> Callable[..., RunConfig]:
+    """A configuration for the checkerboard, trained in a second; further changes by name."""
+
+    def make(**changes: Any) -> RunConfig:
+        return config_with(
+            **{
+                "data__source": "listens",
+                "data__path": str(checkerboard),
+                "data__columns__plays": "plays",
+                "data__columns__item_name": "title",
+                "data__split": "none",
+                "data__validation_fraction": 0.0,
+                "model__dim": 8,
+                "batch_size": 64,
+                "epochs": 4,
+                "lr": 0.05,
+            }
+            | changes
+        )
+
+    return make

@@ -1,0 +1,217 @@
+"""Whole runs: the checkerboard is solved, runs resume exactly, folders are guarded."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from jaxrec import commands
+from jaxrec.commands.trained import open_trained
+from jaxrec.config import RunConfig
+from jaxrec.errors import RunError, UserError
+from jaxrec.report.metric_files import read_metrics
+
+MakeConfig = Callable[..., RunConfig]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_withheld_song_is_recommended_first(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    workdir = tmp_path / "run"
+    commands.train(checkerboard_config(epochs=15), workdir)
+    commands.recommend(
+        workdir,
+        k=1,
+        output=tmp_path / "lists.parquet",
+        users=None,
+        users_file=None,
+        include_listened=False,
+        step=None,
+    )
+    lists = pq.read_table(tmp_path / "lists.parquet").to_pylist()
+    assert len(lists) == 48
+    for row in lists:
+        group, user = row["user"][1:].split("-")
+        assert row["item"] == f"s{group}-{int(user) % 10}"
+        assert row["name"] == f"Song {int(user) % 10}"
+        assert row["rank"] == 1
+
+
+def test_the_folder_holds_what_it_should(checkerboard_config: MakeConfig, tmp_path: Path) -> None:
+    workdir = tmp_path / "run"
+    config = checkerboard_config(
+        data__split="random", data__validation_fraction=0.1, checkpoint__keep=1, epochs=3
+    )
+    commands.train(config, workdir)
+    names = {path.name for path in workdir.iterdir()}
+    assert names == {
+        "config.json",
+        "model.ckpt",
+        "users.parquet",
+        "items.parquet",
+        "interactions.parquet",
+        "metrics.jsonl",
+        "tensorboard",
+        "curves.png",
+        "results.json",
+    }
+    rows = read_metrics(workdir / "metrics.jsonl")
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert {"loss", "reconstruction/recall@10", "validation/recall@10"} <= rows[0].keys()
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["part"] == "test"
+    assert results["metrics"]["model"].keys() == results["metrics"]["most_popular"].keys()
+    assert results["protocol"]["split"]["kind"] == "random"
+    trained = open_trained(workdir, None)
+    assert trained.split.protocol == results["protocol"]["split"]
+    for name in ("train", "validation", "test"):
+        part = getattr(trained.split, name)
+        assert part.fingerprint() in json.dumps(json.loads((workdir / "config.json").read_text()))
+
+
+def test_stopping_and_going_on_equals_never_stopping(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = {"data__split": "random", "data__validation_fraction": 0.2}
+    commands.train(checkerboard_config(epochs=4, **config), tmp_path / "whole")
+    commands.train(checkerboard_config(epochs=2, **config), tmp_path / "halves")
+    commands.train(checkerboard_config(epochs=4, **config), tmp_path / "halves")
+    whole, halves = (open_trained(tmp_path / name, None) for name in ("whole", "halves"))
+    assert whole.step == halves.step > 0
+    np.testing.assert_array_equal(whole.embeddings.user, halves.embeddings.user)
+    np.testing.assert_array_equal(whole.embeddings.item, halves.embeddings.item)
+    timeless = [
+        [
+            {key: value for key, value in row.items() if "second" not in key}
+            for row in read_metrics(tmp_path / name / "metrics.jsonl")
+        ]
+        for name in ("whole", "halves")
+    ]
+    assert timeless[0] == timeless[1]
+    results = [(tmp_path / name / "results.json").read_text() for name in ("whole", "halves")]
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"model__dim": 4}, "model.dim = 8, this one has 4"),
+        ({"seed": 1}, "seed = 0, this one has 1"),
+        ({"lr": 0.1}, "lr = 0.05, this one has 0.1"),
+        ({"data__split": "random"}, "data (test interactions, SHA-256) = None, this one has "),
+        ({"data__weight": "log"}, "data.weight = binary, this one has log"),
+    ],
+)
+def test_another_run_is_refused_and_the_folder_left_alone(
+    checkerboard_config: MakeConfig, tmp_path: Path, change: dict[str, object], field: str
+) -> None:
+    workdir = tmp_path / "run"
+    commands.train(checkerboard_config(epochs=1), workdir)
+    before = contents(workdir)
+    with pytest.raises(UserError, match=re.escape(field)):
+        commands.train(checkerboard_config(epochs=2, **change), workdir)
+    assert contents(workdir) == before
+
+
+def test_another_listen_makes_it_another_run(
+    checkerboard_config: MakeConfig, checkerboard: Path, tmp_path: Path
+) -> None:
+    commands.train(checkerboard_config(epochs=1), tmp_path / "run")
+    with checkerboard.open("a") as file:
+        file.write("u0-0,s1-1,1,Song 1\n")
+    with pytest.raises(UserError, match=r"data \(train interactions, SHA-256\)"):
+        commands.train(checkerboard_config(epochs=2), tmp_path / "run")
+
+
+def test_patience_stops_the_run_and_the_best_is_used(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = checkerboard_config(
+        data__split="random",
+        data__validation_fraction=0.3,
+        eval__patience=2,
+        eval__metric="recall@3",
+        epochs=60,
+        checkpoint__every_epochs=50,
+    )
+    commands.train(config, tmp_path / "run")
+    rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    scores = [row["validation/recall@3"] for row in rows]
+    assert len(rows) < 60
+    assert int(np.argmax(scores)) == len(scores) - 3
+    best = rows[int(np.argmax(scores))]
+    assert open_trained(tmp_path / "run", None).step == best["step"]
+    commands.train(config, tmp_path / "run")  # stays stopped
+    assert len(read_metrics(tmp_path / "run" / "metrics.jsonl")) == len(rows)
+
+
+def test_patience_without_validation_is_refused(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"config\.eval\.patience is 2"):
+        commands.train(checkerboard_config(eval__patience=2), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_diverges_keeps_its_last_good_checkpoint(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    workdir = tmp_path / "run"
+    with pytest.raises(RunError, match=r"step \d+ \(epoch \d+\): the loss is"):
+        commands.train(checkerboard_config(lr=1e30, loss__l2=1.0), workdir)
+    assert not read_metrics(workdir / "metrics.jsonl")
+
+
+def test_users_with_every_song_count_for_nothing_or_are_an_error(
+    checkerboard_config: MakeConfig, checkerboard: Path, tmp_path: Path
+) -> None:
+    checkerboard.write_text("user,item,plays,title\na,x,1,X\na,y,1,Y\nb,x,1,X\nb,y,1,Y\n")
+    with pytest.raises(UserError, match="each of the 2 users has listened to all 2 songs"):
+        commands.train(checkerboard_config(), tmp_path / "run")
+    with checkerboard.open("a") as file:
+        file.write("c,y,1,Y\n")
+    commands.train(checkerboard_config(epochs=1), tmp_path / "run")
+    assert (tmp_path / "run" / "results.json").exists()
+
+
+def test_evaluate_repeats_what_train_said_without_the_data(
+    checkerboard_config: MakeConfig, checkerboard: Path, tmp_path: Path
+) -> None:
+    workdir = tmp_path / "run"
+    commands.train(checkerboard_config(data__split="random"), workdir)
+    said = (workdir / "results.json").read_text()
+    checkerboard.unlink()
+    moved = shutil.move(workdir, tmp_path / "elsewhere")
+    commands.evaluate(Path(moved), config=None, step=None)
+    assert (Path(moved) / "results.json").read_text() == said
+
+
+def test_training_beats_the_untrained_model_and_the_most_popular_list(
+    checkerboard_config: MakeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workdir = tmp_path / "run"
+    config = checkerboard_config(data__split="random", eval__ks=(2,), epochs=15)
+    commands.train(config, workdir)
+    metrics = json.loads((workdir / "results.json").read_text())["metrics"]
+    assert metrics["model"]["recall@2"]["low"] > metrics["most_popular"]["recall@2"]["high"]
+
+
+def test_a_folder_that_can_not_be_written_is_named(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "run").write_text("a file, not a folder")
+    with pytest.raises(UserError, match="--workdir="):
+        commands.train(checkerboard_config(), tmp_path / "run")

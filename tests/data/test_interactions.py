@@ -1,0 +1,245 @@
+"""Interactions: ids, aggregation, fingerprints, k-core and compaction."""
+
+import hashlib
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrec.data.interactions import (
+    IdMap,
+    Interactions,
+    Listens,
+    aggregate,
+    compact,
+    edge_weight,
+    k_core,
+)
+
+EVENTS = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(1, 4), st.integers(-5, 20)),
+    max_size=40,
+)
+
+
+def text_ids(*ids: str) -> IdMap:
+    return IdMap(np.array(ids, object))
+
+
+def make_listens(
+    events: list[tuple[int, int, int, int]], *, num_users: int = 6, num_items: int = 7
+) -> Listens:
+    """Listens from (user, item, plays, time) rows."""
+    table = np.array(events, np.int64).reshape(-1, 4)
+    return Listens(
+        user=table[:, 0].astype(np.int32),
+        item=table[:, 1].astype(np.int32),
+        plays=table[:, 2].astype(np.float64),
+        timestamp=table[:, 3],
+        users=text_ids(*(f"u{u}" for u in range(num_users))),
+        items=text_ids(*(f"i{i}" for i in range(num_items))),
+    )
+
+
+def make_interactions(pairs: list[tuple[int, int]]) -> Interactions:
+    return aggregate(make_listens([(user, item, 1, 0) for user, item in pairs]))
+
+
+class TestIdMap:
+    def test_finds_integers_also_where_they_are_written_as_text(self):
+        id_map = IdMap(np.array([-3, 7, 10], np.int64))
+        found = id_map.index_of([10, "7", np.int32(-3), 8, "x", "1_0", "7.0", "", 10**30])
+        np.testing.assert_array_equal(found, [2, 1, 0, -1, -1, -1, -1, -1, -1])
+        assert found.dtype == np.int32
+
+    def test_a_number_of_thousands_of_digits_is_merely_unknown(self):
+        assert IdMap(np.array([1], np.int64)).index_of(["9" * 5000]).tolist() == [-1]
+
+    def test_finds_text_by_code_point_order(self):
+        id_map = text_ids("A", "Z", "a", "é", "日本")
+        np.testing.assert_array_equal(id_map.index_of(["日本", "a", "B", "é"]), [4, 2, -1, 3])
+
+    def test_empty_map_and_empty_question(self):
+        empty = IdMap(np.zeros(0, np.int64))
+        assert empty.index_of([1, 2]).tolist() == [-1, -1]
+        assert text_ids("a").index_of([]).tolist() == []
+
+    @given(st.sets(st.integers(-(2**63), 2**63 - 1)), st.lists(st.integers(-(2**63), 2**63 - 1)))
+    def test_index_of_is_the_inverse_of_ids(self, ids, others):
+        id_map = IdMap(np.array(sorted(ids), np.int64))
+        assert id_map.index_of(id_map.ids).tolist() == list(range(len(ids)))
+        assert ((id_map.index_of(others) >= 0) == [other in ids for other in others]).all()
+
+    def test_label_is_the_name_or_else_the_id(self):
+        named = IdMap(np.array([5, 6], np.int64), np.array(["Song", ""], object))
+        assert [named.label(0), named.label(1)] == ["Song", "6"]
+        assert text_ids("x").label(0) == "x"
+
+
+class TestAggregate:
+    def test_repeated_listens_add_up_and_the_first_time_counts(self):
+        whole = aggregate(make_listens([(1, 2, 3, 50), (0, 1, 1, 9), (1, 2, 4, 20), (1, 0, 1, 7)]))
+        assert whole.user.tolist() == [0, 1, 1]
+        assert whole.item.tolist() == [1, 0, 2]
+        assert whole.plays.tolist() == [1.0, 1.0, 7.0]
+        assert whole.timestamp.tolist() == [9, 7, 20]
+        assert (whole.user.dtype, whole.plays.dtype, whole.timestamp.dtype) == (
+            np.int32,
+            np.float64,
+            np.int64,
+        )
+
+    @given(EVENTS, st.randoms(use_true_random=False))
+    def test_equals_a_dictionary_whatever_the_order_of_the_rows(self, events, random):
+        plays, first = defaultdict(int), {}
+        for user, item, count, time in events:
+            plays[user, item] += count
+            first[user, item] = min(first.get((user, item), time), time)
+        random.shuffle(events)
+        whole = aggregate(make_listens(events))
+        pairs = list(zip(whole.user.tolist(), whole.item.tolist(), strict=True))
+        assert pairs == sorted(plays)
+        assert whole.plays.tolist() == [plays[pair] for pair in pairs]
+        assert whole.timestamp.tolist() == [first[pair] for pair in pairs]
+
+    @given(EVENTS, st.integers(-6, 21))
+    def test_plays_before_a_moment_forget_the_later_plays_of_known_pairs(self, events, moment):
+        whole = aggregate(make_listens(events), plays_before=moment)
+        for user, item, plays, first in zip(
+            whole.user, whole.item, whole.plays, whole.timestamp, strict=True
+        ):
+            mine = [e for e in events if e[:2] == (user, item)]
+            assert plays == sum(e[2] for e in mine if first >= moment or e[3] < moment) > 0
+
+    def test_plays_before_needs_times(self):
+        listens = make_listens([(0, 0, 1, 0)])
+        without = Listens(
+            listens.user, listens.item, listens.plays, None, listens.users, listens.items
+        )
+        assert aggregate(without).timestamp is None
+        with pytest.raises(ValueError, match="timestamps"):
+            aggregate(without, plays_before=3)
+
+
+class TestInteractions:
+    def test_offsets_and_keys(self):
+        whole = make_interactions([(0, 3), (2, 1), (2, 6)])
+        assert whole.user_offsets().tolist() == [0, 1, 1, 3, 3, 3, 3]
+        assert whole.keys().tolist() == [3, 15, 20]
+
+    def test_select_by_mask_and_by_index_agree(self):
+        whole = make_interactions([(0, 3), (2, 1), (2, 6)])
+        by_mask = whole.select(np.array([True, False, True]))
+        by_index = whole.select(np.array([0, 2]))
+        assert by_mask.keys().tolist() == by_index.keys().tolist() == [3, 20]
+        assert by_mask.users is whole.users and len(by_mask.timestamp) == 2
+
+    def test_fingerprint_is_the_documented_text(self):
+        whole = aggregate(
+            Listens(
+                user=np.array([1, 0], np.int32),
+                item=np.array([0, 1], np.int32),
+                plays=np.ones(2),
+                timestamp=None,
+                users=text_ids("a\tb", "c\\"),
+                items=IdMap(np.array([2, 10], np.int64)),
+            )
+        )
+        expected = hashlib.sha256(b"a\\tb\t10\nc\\\\\t2\n").hexdigest()
+        assert whole.fingerprint() == expected
+
+    @given(EVENTS, st.randoms(use_true_random=False))
+    def test_fingerprint_ignores_order_unused_ids_and_plays(self, events, random):
+        expected = aggregate(make_listens(events)).fingerprint()
+        (compacted,) = compact(aggregate(make_listens(events, num_users=9, num_items=9)))
+        assert compacted.fingerprint() == expected
+        random.shuffle(events)
+        again = aggregate(make_listens([(u, i, n + 1, t + 1) for u, i, n, t in events]))
+        assert again.fingerprint() == expected
+
+    def test_fingerprint_tells_pairs_apart(self):
+        prints = {
+            make_interactions(pairs).fingerprint()
+            for pairs in ([], [(0, 1)], [(1, 0)], [(0, 1), (1, 0)], [(0, 0), (1, 1)])
+        }
+        assert len(prints) == 5
+
+    def test_fingerprint_of_more_rows_than_a_block(self):
+        n = (1 << 16) + 5
+        whole = aggregate(
+            Listens(
+                user=np.zeros(n, np.int32),
+                item=np.arange(n, dtype=np.int32),
+                plays=np.ones(n),
+                timestamp=None,
+                users=text_ids("u"),
+                items=IdMap(np.arange(n)),
+            )
+        )
+        text = "".join(f"u\t{item}\n" for item in range(n))
+        assert whole.fingerprint() == hashlib.sha256(text.encode()).hexdigest()
+
+
+class TestWeight:
+    def test_values(self):
+        plays = np.array([1.0, 3.0])
+        assert edge_weight(plays, "binary").tolist() == [1, 1]
+        assert edge_weight(plays, "raw").tolist() == [1, 3]
+        np.testing.assert_allclose(edge_weight(plays, "log"), np.log([2, 4]), rtol=1e-6)
+        assert {edge_weight(plays, w).dtype for w in ("binary", "raw", "log")} == {
+            np.dtype(np.float32)
+        }
+
+    def test_unknown_weight(self):
+        with pytest.raises(ValueError, match="binary, log, raw"):
+            edge_weight(np.ones(1), "square")
+
+
+class TestCore:
+    def test_removal_goes_on_to_the_fixpoint(self):
+        # A chain hangs on the square (0,1)x(0,1); each removal leaves the next link too small.
+        square = [(0, 0), (0, 1), (1, 0), (1, 1)]
+        chain = [(1, 2), (2, 2), (2, 3), (3, 3), (3, 4)]
+        core = k_core(make_interactions(square + chain), 2)
+        assert list(zip(core.user.tolist(), core.item.tolist(), strict=True)) == square
+
+    @settings(max_examples=50)
+    @given(EVENTS, st.integers(0, 4))
+    def test_is_the_largest_part_with_k_each(self, events, k):
+        whole = aggregate(make_listens(events))
+        core = k_core(whole, k)
+        for index in (core.user, core.item):
+            assert (np.bincount(index)[index] >= k).all() if len(core) else True
+        pairs = set(zip(whole.user.tolist(), whole.item.tolist(), strict=True))
+        while True:
+            users = [user for user, _ in pairs]
+            items = [item for _, item in pairs]
+            smaller = {p for p in pairs if users.count(p[0]) >= k and items.count(p[1]) >= k}
+            if smaller == pairs:
+                break
+            pairs = smaller
+        assert set(zip(core.user.tolist(), core.item.tolist(), strict=True)) == pairs
+
+
+class TestCompact:
+    def test_drops_unused_ids_the_same_in_every_part(self):
+        first, second = compact(make_interactions([(1, 2)]), make_interactions([(1, 5), (4, 2)]))
+        assert first.users is second.users and first.items is second.items
+        assert first.users.ids.tolist() == ["u1", "u4"]
+        assert first.items.ids.tolist() == ["i2", "i5"]
+        assert (first.user.tolist(), first.item.tolist()) == ([0], [0])
+        assert (second.user.tolist(), second.item.tolist()) == ([0, 1], [1, 0])
+        assert second.user.dtype == second.item.dtype == np.int32
+
+    def test_names_follow_their_ids(self):
+        whole = make_interactions([(0, 1)])
+        named = IdMap(whole.items.ids, np.array([f"name {i}" for i in range(7)], object))
+        (small,) = compact(Interactions(**{**vars(whole), "items": named}))
+        assert small.items.names.tolist() == ["name 1"]
+
+    def test_of_nothing(self):
+        (empty,) = compact(make_interactions([]))
+        assert (empty.num_users, empty.num_items, len(empty)) == (0, 0, 0)
+        assert empty.fingerprint() == hashlib.sha256().hexdigest()

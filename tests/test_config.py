@@ -1,0 +1,93 @@
+"""A configuration is checked once: every bad field is named with its value and what is allowed."""
+
+import importlib
+from typing import Any
+
+import pytest
+
+from configs import default
+from jaxrec.config import RunConfig, describe_field, read_config, to_json
+from jaxrec.errors import UserError
+
+CONFIGS = ("default", "lastfm", "gowalla", "listens")
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    """The default values with `group__field=value` changes."""
+    config: dict[str, Any] = default.get_config().to_dict()
+    for path, value in changes.items():
+        *groups, name = path.split("__")
+        target = config
+        for group in groups:
+            target = target[group]
+        target[name] = value
+    return config
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_is_valid_and_survives_json(name: str) -> None:
+    config = read_config(importlib.import_module(f"configs.{name}").get_config().to_dict())
+    assert isinstance(config, RunConfig)
+    assert read_config(to_json(config)) == config
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_says_its_command(name: str) -> None:
+    module = importlib.import_module(f"configs.{name}")
+    assert "Command: python -m jaxrec.main --config=" in (module.__doc__ or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "config.epochs is 0; expected a whole number of at least 1"),
+        ({"epochs": 1.5}, "config.epochs is 1.5; expected a whole number of at least 1"),
+        ({"epochs": True}, "config.epochs is True; expected a whole number of at least 1"),
+        ({"lr": 0.0}, "config.lr is 0.0; expected a number above 0"),
+        ({"lr": float("nan")}, "config.lr is nan; expected a number above 0"),
+        ({"lr": "fast"}, "config.lr is 'fast'; expected a number above 0"),
+        ({"seed": 2**32}, "config.seed is 4294967296; expected a whole number of at least 0 and"),
+        ({"quiet": 1}, "config.quiet is 1; expected True or False"),
+        ({"data__split": "half"}, "config.data.split is 'half'; expected one of none, random,"),
+        ({"data__path": 3}, "config.data.path is 3; expected text"),
+        ({"data__columns": None}, "config.data.columns is None; expected a group of fields"),
+        ({"data__columns__user": None}, "config.data.columns.user is None; expected text"),
+        ({"eval__ks": ()}, r"config.eval.ks is \(\); expected a list such as \(10, 20\)"),
+        ({"eval__ks": (10, 0)}, "config.eval.ks is 0; expected a whole number of at least 1"),
+        ({"eval__metric": "recall"}, "config.eval.metric is 'recall'; expected .* recall@10"),
+        ({"model__dmi": 3}, "config.model.dmi is not a field; did you mean config.model.dim?"),
+        ({"zebra": 3}, "config.zebra is not a field; expected epochs, lr,"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=f"^{message}"):
+        read_config(values(**change))
+
+
+def test_a_missing_field_is_named() -> None:
+    config = values()
+    del config["model"]["dim"]
+    with pytest.raises(UserError, match=r"config\.model\.dim is missing"):
+        read_config(config)
+
+
+def test_a_whole_number_serves_as_a_number() -> None:
+    assert read_config(values(lr=1)).lr == 1.0
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("config.model.dim", "a whole number of at least 1"),
+        ("config.data.path", "text"),
+        ("config.data.weight", "one of binary, log, raw"),
+        ("config.eval.ks", "a list such as (10, 20)"),
+    ],
+)
+def test_fields_describe_themselves(path: str, expected: str) -> None:
+    assert describe_field(path) == expected
+
+
+def test_fields_of_a_plain_value_are_refused() -> None:
+    with pytest.raises(UserError, match=r"config\.lr\.x is not a field"):
+        describe_field("config.lr.x")

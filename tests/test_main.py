@@ -1,0 +1,75 @@
+"""The command line: one clear line and exit status 2 for every mistake, never a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CONFIG = f"--config={ROOT / 'configs' / 'default.py'}"
+
+
+def jaxrec(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "jaxrec.main", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([CONFIG, "--config.foo=1"], "config.foo is not a field; expected epochs, lr,"),
+        ([CONFIG, "--config.model.dmi=1"], "did you mean config.model.dim?"),
+        ([CONFIG, "--config.lr=abc"], "config.lr is 'abc'; expected a number above 0"),
+        ([CONFIG, "--config.epochs=0"], "config.epochs is 0; expected a whole number of at"),
+        ([CONFIG, "--config.data.split=x"], "config.data.split is 'x'; expected one of none,"),
+        ([CONFIG, "--config.data.source=x"], "config.data.source is 'x'; expected"),
+        (["--config=nope.py"], "--config=nope.py: no such file"),
+        (["--config=broken.py"], "--config=broken.py: SyntaxError"),
+        (["--config.lr=1"], "--config.lr needs a config; expected --config=FILE"),
+        ([], "--config is missing; expected a file such as configs/default.py"),
+        (["fly"], "command is 'fly'; expected one of train, evaluate, recommend, similar"),
+        (["--nonsense"], "nonsense"),
+        (["recommend", "--k=0"], "--k=0"),
+        (["recommend", "--workdir=empty"], "--workdir=empty: no run there"),
+        (["similar", "--workdir=empty"], "--item is missing; expected the id of a song"),
+        (
+            [CONFIG, "--config.data.source=listens", "--config.data.path=bad.csv"],
+            "bad.csv:3: ",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.py").write_text("def get_config(:\n")
+    (tmp_path / "bad.csv").write_text("user,item\na,x\n,y\n")
+    result = jaxrec(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} <= {"broken.py", "bad.csv", "__pycache__"}
+
+
+def test_help_shows_each_command_with_an_example(tmp_path: Path) -> None:
+    result = jaxrec("--help", cwd=tmp_path)
+    assert result.returncode == 0
+    for command in ("train", "evaluate", "recommend", "similar"):
+        assert f"python -m jaxrec.main {command} --" in result.stdout
+
+
+def test_the_last_config_counts_and_overrides_apply_to_it(tmp_path: Path) -> None:
+    other = f"--config={ROOT / 'configs' / 'gowalla.py'}"
+    result = jaxrec(CONFIG, other, "--config.data.path=nowhere", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "nowhere" in result.stderr
+    assert "train.txt" in result.stderr
