@@ -20,6 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.batch_size = 512  # training edges per update
     config.seed = 0  # all randomness: data, split, initial values, order, negatives
     config.quiet = False  # True: print warnings only
+    config.profile = False  # True: write a trace of some steps to profile/ in the run's folder
 
     data = config.data = ml_collections.ConfigDict()
     data.source = "synthetic"  # synthetic, listens (your own files), or a dataset of the catalogue
@@ -49,7 +50,7 @@ def get_config() -> ml_collections.ConfigDict:
     data.test_fraction = 0.2  # share of listens that random and time hold out as test
     data.last_n = 1  # interactions per user that last_n holds out as test
     data.moment = placeholder(str)  # ISO 8601, where time splits; without it, by test_fraction
-    data.validation_fraction = 0.1  # share of train that is cut off as validation; 0 is none
+    data.validation_fraction = 0.1  # share of train cut off as validation, not with none; 0 is off
     data.validation_last_n = 0  # with last_n: interactions per user cut off as validation
 
     model = config.model = ml_collections.ConfigDict()
@@ -57,6 +58,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.dim = 64  # length of an embedding
     model.init_stddev = 0.1  # standard deviation of the initial embeddings
     model.kernel = "auto"  # how neighbourhoods are summed: auto, segment_sum, csr
+    model.dtype = "float32"  # what neighbours are gathered in: float32, or bfloat16 (sums float32)
 
     loss = config.loss = ml_collections.ConfigDict()
     loss.negatives = 1  # sampled songs per listened song

@@ -78,6 +78,7 @@ class ModelConfig:
     dim: int = _number(minimum=1)
     init_stddev: float = _number(above=0)
     kernel: Literal["auto", "segment_sum", "csr"]
+    dtype: Literal["float32", "bfloat16"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,7 @@ class RunConfig:
     batch_size: int = _number(minimum=1)
     seed: int = _number(minimum=0, below=2**32)
     quiet: bool
+    profile: bool
     data: DataConfig
     model: ModelConfig
     loss: LossConfig

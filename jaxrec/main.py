@@ -57,7 +57,9 @@ def run(arguments: Sequence[str]) -> None:
         )
     # Imported here, so that --help and a wrong flag answer at once.
     from jaxrec import commands
+    from jaxrec.train.compilation import keep_compiled
 
+    keep_compiled()
     config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())
     workdir = Path(FLAGS.workdir)
     if command == "train":

@@ -15,7 +15,7 @@ def jaxrec(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "jaxrec.main", *arguments],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd / ".cache")},
         capture_output=True,
         text=True,
         check=False,
@@ -57,7 +57,12 @@ def test_a_mistake_is_one_line_and_status_2(
     assert message in result.stderr
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
-    assert {path.name for path in tmp_path.iterdir()} <= {"broken.py", "bad.csv", "__pycache__"}
+    assert {path.name for path in tmp_path.iterdir()} <= {
+        "broken.py",
+        "bad.csv",
+        "__pycache__",
+        ".cache",
+    }
 
 
 def test_help_shows_each_command_with_an_example(tmp_path: Path) -> None:

@@ -89,7 +89,11 @@ class Measure:
             ks=ks,
             users=users,
             memory_budget_mb=self.config.eval.memory_budget_mb,
-            protocol={"part": part, "split": self.split.protocol},
+            protocol={
+                "part": part,
+                "data_sha256": self.split.fingerprints,
+                "split": self.split.protocol,
+            },
         )
 
 

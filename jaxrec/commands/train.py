@@ -11,13 +11,18 @@ from jaxrec.commands.measure import Measure, final_results, show_results
 from jaxrec.commands.prepare import prepare_split
 from jaxrec.commands.sample import show_sample
 from jaxrec.config import RunConfig
+from jaxrec.data.interactions import Interactions
 from jaxrec.errors import UserError
 from jaxrec.files import write_json
+from jaxrec.gcn.message_passing import choose_kernel
 from jaxrec.report.console import Console
 from jaxrec.report.curves import draw_curves
 from jaxrec.report.metric_files import MetricLog
 from jaxrec.train.checkpoint import Checkpoints
+from jaxrec.train.compilation import CompileClock
 from jaxrec.train.loop import steps_per_epoch, train_epoch
+from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
+from jaxrec.train.profile import trace_steps
 from jaxrec.train.run_folder import RunFolder, open_run
 from jaxrec.train.setup import Setup, build, check_learnable
 from jaxrec.train.step import TrainState
@@ -44,6 +49,7 @@ def train(config: RunConfig, workdir: Path) -> None:
         console.warning(
             f"{full:,} users have listened to every song; nothing can be learnt from them"
         )
+    _check_memory(config, split.train, device, console)
     setup = build(config, split.train)
     console.note(
         f"model: {config.model.layers} layers, {config.model.dim} dimensions, "
@@ -62,8 +68,14 @@ def train(config: RunConfig, workdir: Path) -> None:
         done = int(state.step) // steps_per_epoch(setup.graph, config.batch_size)
         if done:
             console.note(f"going on in {workdir} after epoch {done} (step {latest})")
+        if config.profile:
+            trace_steps(folder.profile, setup, state, batch_size=config.batch_size)
+            console.note(f"wrote a trace of some steps to {folder.profile}")
         with MetricLog(workdir, resume_epoch=done) as log:
-            state = _run_epochs(state, done, config, setup, measure, checkpoints, log, console)
+            with CompileClock() as clock:
+                state = _run_epochs(
+                    state, done, config, setup, measure, checkpoints, log, clock, console
+                )
             history = log.history()
         checkpoints.wait()
         best = checkpoints.best_step()
@@ -93,6 +105,25 @@ def train(config: RunConfig, workdir: Path) -> None:
     )
 
 
+def _check_memory(
+    config: RunConfig, train: Interactions, device: jax.Device, console: Console
+) -> None:
+    needed = estimate_bytes(
+        num_users=train.num_users,
+        num_items=train.num_items,
+        num_edges=len(train),
+        dim=config.model.dim,
+        layers=config.model.layers,
+        batch_size=config.batch_size,
+        negatives=config.loss.negatives,
+        kernel=choose_kernel(config.model.kernel, device.platform),
+    )
+    available = available_bytes(device)
+    free = "" if available is None else f" of {available / 2**30:,.1f} GiB free"
+    console.note(f"memory: training needs about {needed / 2**20:,.0f} MiB{free}")
+    check_fits(needed, available, dim=config.model.dim, batch_size=config.batch_size)
+
+
 def _run_epochs(
     state: TrainState,
     done: int,
@@ -101,10 +132,12 @@ def _run_epochs(
     measure: Measure,
     checkpoints: Checkpoints,
     log: MetricLog,
+    clock: CompileClock,
     console: Console,
 ) -> TrainState:
     """Trains until the last epoch or until patience runs out."""
     saving = 0.0
+    begin = time.perf_counter()
 
     def scores() -> list[float]:
         return [row[measure.watched] for row in log.history() if measure.watched in row]
@@ -115,7 +148,7 @@ def _run_epochs(
                 f"stopped: no better {measure.watched} for {config.eval.patience} evaluations"
             )
             break
-        start = time.perf_counter()
+        start, compiled = time.perf_counter(), clock.seconds
         with console.progress(setup.graph.num_edges, f"epoch {epoch + 1}/{config.epochs}") as bar:
             state, loss = train_epoch(
                 state,
@@ -144,11 +177,15 @@ def _run_epochs(
                 "edges_per_second": setup.graph.num_edges / (trained - start),
                 "seconds_training": trained - start,
                 "seconds_evaluating": evaluated - trained,
-                "seconds_saving": saving,  # since the row before: this one is saved after it
+                "seconds_compiling": clock.seconds - compiled,  # within the two above
+                "seconds_saving": saving,  # the row before; this one is saved hereafter
             }
         )
         due = last or (epoch + 1) % config.checkpoint.every_epochs == 0
         if due or (better and config.eval.patience):
             checkpoints.save(state, score=score)
         saving = time.perf_counter() - evaluated
+    console.note(
+        f"trained for {time.perf_counter() - begin:.1f} s, {clock.seconds:.1f} s of it compiling"
+    )
     return state

@@ -30,7 +30,7 @@ def read_parquet(path: Path, wanted: Mapping[str, str]) -> Generator[Rows]:
     """
     row = 0
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             schema = file.schema_arrow
             find_columns(str(path), schema.names, wanted)
             in_text = frozenset(

@@ -5,6 +5,7 @@ Validation is always cut from train, by the same rule, so test never has a say i
 """
 
 import dataclasses
+import functools
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +36,12 @@ class Split:
     validation: Interactions | None
     test: Interactions | None
     protocol: dict[str, Any]
+
+    @functools.cached_property
+    def fingerprints(self) -> dict[str, str | None]:
+        """Each part's fingerprint by its name, None where there is no such part."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {n: None if part is None else part.fingerprint() for n, part in parts.items()}
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Per part: users, items, interactions, and the cold ones left out, ready for JSON.
@@ -73,7 +80,7 @@ def split(
     """Splits a history. The result depends on the arguments alone, not on the order of the rows.
 
     Kinds:
-      none: everything is train.
+      none: everything is train; there is no validation either.
       random: each user gives `test_fraction` of its interactions to test, rounded half up, and
         keeps at least one. Which ones depends on the seed, the user's id and the items' ids
         alone, so other users coming or going change nothing.
@@ -94,8 +101,8 @@ def split(
       last_n: for `last_n`, interactions per user in test, >= 1.
       moment: for `time`, seconds since 1970-01-01 UTC.
       validation_fraction: share of the train part that becomes validation, 0 for none. For
-        `random`, `none` and `given` it is cut as `random` does; for `time` at a second, earlier
-        moment, and train counts only the plays before that one. `last_n` ignores it.
+        `random` and `given` it is cut as `random` does; for `time` at a second, earlier moment,
+        and train counts only the plays before that one. `last_n` and `none` ignore it.
       validation_last_n: for `last_n`, interactions per user in validation, 0 for none; the other
         kinds ignore it.
       given_test: for `given`, the test part; its ids need not be numbered as those of `listens`.
@@ -148,7 +155,7 @@ def split(
     if kind == "last_n" and validation_last_n:
         train, validation = _cut(train, last_rows(train, validation_last_n))
         protocol["validation"] = {"kind": "last_n", "last_n": validation_last_n}
-    elif kind != "last_n" and validation_fraction:
+    elif kind not in ("last_n", "none") and validation_fraction:
         rule = "time" if kind == "time" else "random"
         protocol["validation"] = {"kind": rule, "fraction": validation_fraction}
         if rule == "random":

@@ -12,15 +12,18 @@ from jax.experimental import sparse
 
 from jaxrec.gcn.graph import Adjacency
 
-Kernel = Callable[[Adjacency, jax.Array], jax.Array]
+Kernel = Callable[[Adjacency, jax.Array, str], jax.Array]
+DTYPES = ("float32", "bfloat16")
 
 
-def segment_sum(adjacency: Adjacency, embeddings: jax.Array) -> jax.Array:
+def segment_sum(adjacency: Adjacency, embeddings: jax.Array, dtype: str = "float32") -> jax.Array:
     """Sums weighted sender embeddings into each row by `jax.ops.segment_sum`.
 
     Args:
       adjacency: the orientation to gather along.
       embeddings: [num_senders, dim] float32.
+      dtype: in what the embeddings are gathered, `float32`, or `bfloat16` for half the traffic;
+        the sums are float32 either way.
 
     Returns:
       [num_rows, dim] float32; zeros for a row without edges.
@@ -30,17 +33,22 @@ def segment_sum(adjacency: Adjacency, embeddings: jax.Array) -> jax.Array:
         jnp.diff(adjacency.offsets),
         total_repeat_length=adjacency.num_edges,
     )
-    messages = adjacency.weights[:, None] * embeddings[adjacency.senders]
+    gathered = embeddings.astype(dtype)[adjacency.senders].astype(jnp.float32)
+    messages = adjacency.weights[:, None] * gathered
     return jax.ops.segment_sum(
         messages, receivers, num_segments=adjacency.num_rows, indices_are_sorted=True
     )
 
 
-def csr(adjacency: Adjacency, embeddings: jax.Array) -> jax.Array:
+def csr(adjacency: Adjacency, embeddings: jax.Array, dtype: str = "float32") -> jax.Array:
     """The same sums by jaxlib's CSR product (multi-threaded on CPU).
 
-    `jax.experimental.sparse` is not actively developed, so nothing else may use it.
+    It knows float32 alone: with `bfloat16` the embeddings are rounded to it, which shows what
+    that does to the result but saves no time. `jax.experimental.sparse` is not actively
+    developed, so nothing else may use it.
     """
+    if dtype == "bfloat16":
+        embeddings = jax.lax.reduce_precision(embeddings, exponent_bits=8, mantissa_bits=7)
     shape = (adjacency.num_rows, embeddings.shape[0])
     matrix = sparse.BCSR((adjacency.weights, adjacency.senders, adjacency.offsets), shape=shape)
     return matrix @ embeddings

@@ -42,9 +42,13 @@ def init_params(
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def propagate(
-    graph: BipartiteGraph, embeddings: Embeddings, num_layers: int, kernel: str
+    graph: BipartiteGraph,
+    embeddings: Embeddings,
+    num_layers: int,
+    kernel: str,
+    dtype: str = "float32",
 ) -> Embeddings:
     """Light graph convolution: the mean over layers 0..L of A^l e.
 
@@ -60,6 +64,7 @@ def propagate(
       embeddings: layer 0.
       num_layers: L >= 0; 0 is plain matrix factorisation.
       kernel: a name in `message_passing.KERNELS`.
+      dtype: in what neighbours are gathered, a name in `message_passing.DTYPES`.
 
     Returns:
       The final embeddings, shaped as layer 0.
@@ -68,22 +73,22 @@ def propagate(
     user, item = embeddings.user, embeddings.item
     for _ in range(num_layers):
         user, item = (
-            embeddings.user + neighbour_sum(graph.to_users, item),
-            embeddings.item + neighbour_sum(graph.to_items, user),
+            embeddings.user + neighbour_sum(graph.to_users, item, dtype),
+            embeddings.item + neighbour_sum(graph.to_items, user, dtype),
         )
     return Embeddings(user=user / (num_layers + 1), item=item / (num_layers + 1))
 
 
 def _propagate_forward(
-    graph: BipartiteGraph, embeddings: Embeddings, num_layers: int, kernel: str
+    graph: BipartiteGraph, embeddings: Embeddings, num_layers: int, kernel: str, dtype: str
 ) -> tuple[Embeddings, BipartiteGraph]:
-    return propagate(graph, embeddings, num_layers, kernel), graph
+    return propagate(graph, embeddings, num_layers, kernel, dtype), graph
 
 
 def _propagate_backward(
-    num_layers: int, kernel: str, graph: BipartiteGraph, cotangent: Embeddings
+    num_layers: int, kernel: str, dtype: str, graph: BipartiteGraph, cotangent: Embeddings
 ) -> tuple[None, Embeddings]:
-    return None, propagate(graph, cotangent, num_layers, kernel)
+    return None, propagate(graph, cotangent, num_layers, kernel, dtype)
 
 
 propagate.defvjp(_propagate_forward, _propagate_backward)

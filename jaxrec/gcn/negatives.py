@@ -110,16 +110,16 @@ def sample_negatives(
             return mass.before[edge]
         return positives.senders[edge] - (edge - start[:, None])
 
-    low = jnp.broadcast_to(start[:, None], draw.shape)
-    high = jnp.broadcast_to(stop[:, None], draw.shape)
-    for _ in range(int(positives.num_edges).bit_length()):
+    def halve(_: int, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = bounds
         middle = (low + high) // 2
-        # `middle` is one past the end where the range is empty; the clamped value is then unused.
-        go_right = (low < high) & (
-            skipped_before(jnp.minimum(middle, positives.num_edges - 1)) <= draw
-        )
-        low, high = jnp.where(go_right, middle + 1, low), jnp.where(go_right, high, middle)
+        # `middle` may lie past the last edge where the range is empty; it then counts for nothing.
+        passed = skipped_before(jnp.minimum(middle, positives.num_edges - 1)) <= draw
+        passed &= low < high
+        return jnp.where(passed, middle + 1, low), jnp.where(passed, high, middle)
 
+    bounds = tuple(jnp.broadcast_to(end[:, None], draw.shape) for end in (start, stop))
+    low, _ = jax.lax.fori_loop(0, positives.num_edges.bit_length(), halve, bounds)
     if mass is None:
         items = draw + (low - start[:, None])
     else:

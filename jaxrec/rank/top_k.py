@@ -255,7 +255,7 @@ def _best(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
     """
     users, columns = scores.shape
     num_blocks = columns // ITEMS_PER_BLOCK
-    if num_blocks < 2 * k:
+    if num_blocks < 4 * k:  # measured on 41,000 items: no faster in two stages
         values, found = lax.top_k(_one_zero(scores), k)
         return found, values
     blocks = scores.reshape(users, num_blocks, ITEMS_PER_BLOCK)

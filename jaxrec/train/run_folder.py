@@ -65,6 +65,11 @@ class RunFolder:
         return self.root / "results.json"
 
     @property
+    def profile(self) -> Path:
+        """A trace of some steps, where one was asked for."""
+        return self.root / "profile"
+
+    @property
     def curves(self) -> Path:
         """The picture of loss and recall by epoch."""
         return self.root / "curves.png"
@@ -92,9 +97,8 @@ def identity(config: RunConfig, split: Split) -> dict[str, Any]:
     fields["data.weight"] = config.data.weight
     for group in ("model", "loss"):
         fields |= {f"{group}.{name}": value for name, value in whole[group].items()}
-    for name in PARTS:
-        part = getattr(split, name)
-        fields[f"data ({name} interactions, SHA-256)"] = part and part.fingerprint()
+    for name, fingerprint in split.fingerprints.items():
+        fields[f"data ({name} interactions, SHA-256)"] = fingerprint
     plays = split.train.plays.astype("<f8").tobytes()
     fields["data (train plays, SHA-256)"] = hashlib.sha256(plays).hexdigest()
     return fields

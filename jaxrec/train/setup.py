@@ -12,12 +12,12 @@ from jaxrec.data.interactions import Interactions, edge_weight
 from jaxrec.errors import UserError
 from jaxrec.gcn.graph import BipartiteGraph, build_graph
 from jaxrec.gcn.message_passing import choose_kernel
-from jaxrec.gcn.model import Embeddings, propagate
+from jaxrec.gcn.model import Embeddings
 from jaxrec.gcn.negatives import ItemMass, popularity_mass
 from jaxrec.train.loop import INIT, steps_per_epoch
 from jaxrec.train.step import StepSettings, TrainState, create_state, learning_rate
 
-_propagate = jax.jit(propagate, static_argnums=(2, 3))
+_propagate = jax.jit(StepSettings.propagate, static_argnums=0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Setup:
 
     def final_embeddings(self, params: Embeddings) -> Embeddings:
         """The embeddings to rank with: layer 0 propagated over the training graph."""
-        return _propagate(self.graph, params, self.settings.num_layers, self.settings.kernel)
+        return _propagate(self.settings, self.graph, params)
 
 
 def build(config: RunConfig, train: Interactions) -> Setup:
@@ -85,6 +85,7 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     settings = StepSettings(
         num_layers=config.model.layers,
         kernel=choose_kernel(config.model.kernel, jax.default_backend()),
+        dtype=config.model.dtype,
         num_negatives=config.loss.negatives,
         l2=config.loss.l2,
     )

@@ -34,14 +34,20 @@ class StepSettings:
     Attributes:
       num_layers: layers of graph convolution.
       kernel: a name in `message_passing.KERNELS`.
+      dtype: a name in `message_passing.DTYPES`.
       num_negatives: sampled songs per listened one.
       l2: weight of the squared layer-0 embeddings in the loss.
     """
 
     num_layers: int
     kernel: str
+    dtype: str
     num_negatives: int
     l2: float
+
+    def propagate(self, graph: BipartiteGraph, embeddings: model.Embeddings) -> model.Embeddings:
+        """`model.propagate` with these settings."""
+        return model.propagate(graph, embeddings, self.num_layers, self.kernel, self.dtype)
 
 
 def learning_rate(
@@ -111,7 +117,7 @@ def batch_loss(
     )
     row_weights = ((edges >= 0) & has_negative).astype(jnp.float32)
 
-    final = model.propagate(graph, params, settings.num_layers, settings.kernel)
+    final = settings.propagate(graph, params)
     user_rows = final.user[users]
     ranking = losses.bpr(
         model.scores(user_rows, final.item[items]),

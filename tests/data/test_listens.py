@@ -164,35 +164,36 @@ def test_parquet_ids_keep_their_type(tmp_path, ids, expected):
     assert listens.items.ids.tolist() == [1, 2]
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        (str(NOON), NOON),
-        (f"{NOON}.75", NOON),
-        (f"{NOON}999", NOON),
-        ("1.5e9", 1_500_000_000),
-        ("0", 0),
-        ("-0.5", -1),
-        ("2024-05-31", NOON - 43200),
-        ("2024-05-31T12:00", NOON),
-        ("2024-05-31 12:00:00", NOON),
-        ("2024-05-31T12:00:00Z", NOON),
-        ("2024-05-31 12:00:00 UTC", NOON),
-        ("2024-05-31T12:00:00.999Z", NOON),
-        ("2024-05-31T14:30:00+02:30", NOON),
-        ("2024-05-31T14:00:00+0200", NOON),
-        ("2024-05-31T07:00:00-05", NOON),
-        ("1969-12-31T23:59:59.5", -1),
-        ("1900-01-01", -2208988800),
-        ("0001-01-01", -62135596800),
-        ("9999-12-31T23:59:59Z", 253402300799),
-    ],
-)
-def test_times(tmp_path, text, seconds):
-    path = write(tmp_path / "a.csv", f"user,item,time\n1,1,{text}\n")
-    timestamp = read_one(path, columns=TIMES).timestamp
+MOMENTS = [
+    (str(NOON), NOON),
+    (f"{NOON}.75", NOON),
+    (f"{NOON}999", NOON),
+    ("1.5e9", 1_500_000_000),
+    ("0", 0),
+    ("-0.5", -1),
+    ("2024-05-31", NOON - 43200),
+    ("2024-05-31T12:00", NOON),
+    ("2024-05-31 12:00:00", NOON),
+    ("2024-05-31T12:00:00Z", NOON),
+    ("2024-05-31 12:00:00 UTC", NOON),
+    ("2024-05-31T12:00:00.999Z", NOON),
+    ("2024-05-31T14:30:00+02:30", NOON),
+    ("2024-05-31T14:00:00+0200", NOON),
+    ("2024-05-31T07:00:00-05", NOON),
+    ("1969-12-31T23:59:59.5", -1),
+    ("1900-01-01", -2208988800),
+    ("0001-01-01", -62135596800),
+    ("9999-12-31T23:59:59Z", 253402300799),
+]
+
+
+def test_times(tmp_path):
+    rows = "".join(f"1,1,{text}\n" for text, _ in MOMENTS)
+    timestamp = read_one(
+        write(tmp_path / "a.csv", f"user,item,time\n{rows}"), columns=TIMES
+    ).timestamp
     assert timestamp is not None and timestamp.dtype == np.int64
-    assert timestamp.tolist() == [seconds]
+    assert timestamp.tolist() == [seconds for _, seconds in MOMENTS]
 
 
 @pytest.mark.parametrize(
@@ -563,7 +564,7 @@ AWKWARD = st.text(st.sampled_from('"",;\n\r\té\U0001f3b5 a'), min_size=1, max_s
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     rows=st.lists(st.tuples(TEXT | AWKWARD, TEXT | AWKWARD), min_size=1, max_size=12),
     # With plain line feeds, and quotes only where needed, Python's writer leaves a carriage
@@ -602,7 +603,7 @@ def test_rows_and_lines_are_the_same_whatever_the_block(tmp_path, monkeypatch, c
         tmp_path / "a.csv", content + (more.encode() if isinstance(content, bytes) else more)
     )
     whole = read_text(path)
-    assert len(whole[0]) >= 3
+    assert whole[0]
     for block in (3, 7, 40) if len(content) < 1000 else (30_000,):
         monkeypatch.setattr(text_blocks, "BLOCK_BYTES", block)
         assert read_text(path) == whole

@@ -21,7 +21,6 @@ EVENTS = st.lists(
 CUTS = st.sampled_from(
     [
         {"kind": "none"},
-        {"kind": "none", "validation_fraction": 0.3},
         {"kind": "random", "test_fraction": 0.4},
         {"kind": "random", "validation_fraction": 0.4},
         {"kind": "last_n"},
@@ -409,7 +408,7 @@ def test_core_is_found_before_a_random_cut():
             {"kind": "time", "moment": 9},
             "config.data.split is 'time': the test part is empty; expected",
         ),
-        ({"kind": "none", "validation_fraction": 0.1}, "the validation part is empty; expected"),
+        ({"kind": "random", "validation_fraction": 0.1}, "the validation part is empty; expected"),
     ],
 )
 def test_mistakes_are_named(arguments, message):

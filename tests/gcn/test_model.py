@@ -67,8 +67,8 @@ def test_gradient_equals_the_references(ratings: np.ndarray, kernel: str) -> Non
         return inner(propagate(graph, e, 2, kernel), probe)
 
     np.testing.assert_allclose(
-        stacked(jax.grad(custom)(embeddings)),
-        stacked(jax.grad(plain)(embeddings)),
+        stacked(jax.jit(jax.grad(custom))(embeddings)),
+        stacked(jax.jit(jax.grad(plain))(embeddings)),
         rtol=2e-5,
         atol=2e-6,
     )
@@ -79,7 +79,7 @@ def test_gradient_matches_finite_differences(kernel: str) -> None:
     ratings = (np.random.default_rng(3).random((6, 8)) < 0.5) * 1.0
     graph = graph_from_dense(ratings)
     check_grads(
-        lambda e: jnp.tanh(propagate(graph, e, 3, kernel).user),
+        jax.jit(lambda e: jnp.tanh(propagate(graph, e, 3, kernel).user)),
         (random_embeddings(6, 8),),
         order=1,
         modes=["rev"],
@@ -98,9 +98,23 @@ def test_relabelling_the_nodes_commutes_with_propagation(kernel: str) -> None:
     def relabel(e: Embeddings) -> Embeddings:
         return Embeddings(user=e.user[users], item=e.item[items])
 
-    first = relabel(propagate(graph_from_dense(ratings), embeddings, 3, kernel))
-    last = propagate(graph_from_dense(ratings[users][:, items]), relabel(embeddings), 3, kernel)
+    run = jax.jit(propagate, static_argnums=(2, 3))
+    first = relabel(run(graph_from_dense(ratings), embeddings, 3, kernel))
+    last = run(graph_from_dense(ratings[users][:, items]), relabel(embeddings), 3, kernel)
     np.testing.assert_allclose(stacked(first), stacked(last), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_bfloat16_rounds_the_gathered_embeddings_alone(kernel: str) -> None:
+    ratings = (np.random.default_rng(5).random((9, 300)) < 0.9) * 1.0
+    graph = graph_from_dense(ratings)
+    exact = random_embeddings(9, 300)
+    rounded = jax.tree.map(lambda e: e.astype(jnp.bfloat16).astype(jnp.float32), exact)
+    neighbour_sum = message_passing.KERNELS[kernel]
+    result = neighbour_sum(graph.to_users, exact.item, "bfloat16")
+    expected = neighbour_sum(graph.to_users, rounded.item, "float32")
+    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-7)
+    assert np.any(np.asarray(result) != neighbour_sum(graph.to_users, exact.item, "float32"))
 
 
 def test_auto_kernel_is_a_known_one_on_every_backend() -> None:

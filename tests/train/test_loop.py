@@ -14,7 +14,7 @@ from jaxrec.train.loop import STEPS_PER_DISPATCH, steps_per_epoch, train_epoch
 from jaxrec.train.step import StepSettings, TrainState, create_state
 from tests.graphs import graph_from_dense
 
-SETTINGS = StepSettings(num_layers=1, kernel="csr", num_negatives=1, l2=0.0)
+SETTINGS = StepSettings(num_layers=1, kernel="csr", dtype="float32", num_negatives=1, l2=0.0)
 OPTIMIZER = optax.adam(0.05)
 GRAPH = graph_from_dense((np.random.default_rng(0).random((30, 40)) < 0.3) * 1.0)
 BATCH = 16

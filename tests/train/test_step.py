@@ -21,11 +21,13 @@ from jaxrec.train.step import (
 )
 from tests.graphs import graph_from_dense
 
-SETTINGS = StepSettings(num_layers=2, kernel="csr", num_negatives=2, l2=1e-3)
+SETTINGS = StepSettings(num_layers=2, kernel="csr", dtype="float32", num_negatives=2, l2=1e-3)
 OPTIMIZER = optax.adam(0.05)
 RATINGS = (np.random.default_rng(0).random((20, 30)) < 0.25) * 1.0
 GRAPH = graph_from_dense(RATINGS)
 KEY = jax.random.key(3)
+
+loss_of = jax.jit(batch_loss, static_argnames="settings")
 
 
 def fresh() -> TrainState:
@@ -80,14 +82,10 @@ def test_padding_changes_nothing() -> None:
     key = jax.random.key(5)
     # The negatives drawn depend on the shape, so compare with the padding's own rows changed.
     other = padded.at[len(edges) :].set(-2)
-    losses = [
-        batch_loss(fresh().params, GRAPH, each, key, None, settings) for each in (padded, other)
-    ]
+    losses = [loss_of(fresh().params, GRAPH, each, key, None, settings) for each in (padded, other)]
     assert float(losses[0]) == float(losses[1])
     alone = jnp.full_like(padded, -1)
-    loss, gradient = jax.value_and_grad(batch_loss)(
-        fresh().params, GRAPH, alone, key, None, settings
-    )
+    loss, gradient = jax.value_and_grad(loss_of)(fresh().params, GRAPH, alone, key, None, settings)
     assert float(loss) == 0.0
     assert not any(np.any(part) for part in jax.tree.leaves(gradient))
 
@@ -99,7 +97,7 @@ def test_users_who_know_every_song_weigh_nothing() -> None:
     graph = graph_from_dense(ratings)
     state = create_state(jax.random.key(0), graph, OPTIMIZER, dim=4, stddev=0.1)
     everything = jnp.arange(5)  # the edges of user 0
-    loss = batch_loss(state.params, graph, everything, KEY, None, SETTINGS)
+    loss = loss_of(state.params, graph, everything, KEY, None, SETTINGS)
     assert float(loss) == 0.0
 
 

@@ -1,0 +1,1 @@
+"""How fast jaxrec is beside its peers, and how it scales. See README.md."""

@@ -1,0 +1,228 @@
+"""How jaxrec's training step grows with edges, dimension and batch: time and memory.
+
+`./benchmarks/run.sh scaling` calls this. Every point has a process of its own.
+"""
+
+import argparse
+import datetime
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from benchmarks.measuring import machine
+from benchmarks.processes import MeasurementError, Progress, run_worker
+from benchmarks.synthetic_graph import EDGES_PER_ITEM, EDGES_PER_USER
+from benchmarks.tables import digits, markdown_table, summarise
+from jaxrec.files import replacing, write_json
+
+MILLION = 1_000_000
+AXES = {
+    "edges": [1 * MILLION, 2 * MILLION, 4 * MILLION, 8 * MILLION, 16 * MILLION],
+    "dim": [32, 64, 128, 256],
+    "batch": [512, 2048, 8192, 32768, 65536],
+}
+BASE = {"edges": MILLION, "dim": 64, "batch": 2048}
+LABELS = {"edges": "edges", "dim": "dimensions", "batch": "batch size"}
+INK, FAINT, TIME, MEMORY = "#333333", "#dddddd", "#0072b2", "#e69f00"
+
+
+def points(scale: float, axes: Sequence[str]) -> list[dict[str, Any]]:
+    """All points to measure; the common one is measured once for all axes.
+
+    Args:
+      scale: what the numbers of edges are multiplied with.
+      axes: of `AXES`.
+    """
+    base = {**BASE, "edges": int(BASE["edges"] * scale)}
+    found: list[dict[str, Any]] = []
+    for axis in axes:
+        for value in AXES[axis]:
+            point = {**base, axis: int(value * scale) if axis == "edges" else value}
+            if point not in found:
+                found.append(point)
+    return found
+
+
+def along(results: Sequence[Mapping[str, Any]], axis: str) -> list[Mapping[str, Any]]:
+    """The results that differ from the common point in this axis only, in its order."""
+    base = {name: min(row[name] for row in results) for name in ("edges",)}
+    fixed = {**BASE, **base}
+    rows = [row for row in results if all(row[n] == fixed[n] for n in BASE if n != axis)]
+    return sorted(rows, key=lambda row: row[axis])
+
+
+def tables(report: Mapping[str, Any]) -> str:
+    """The report in Markdown."""
+    machine_, results = report["machine"], report["results"]
+    lines = [
+        "# How jaxrec's training step scales\n",
+        f"{report['date']} · {machine_['processor']}, {machine_['cores']} cores, "
+        f"{machine_['memory_gb']} GB · {machine_['system']} · load average at the start "
+        f"{machine_['load_average_at_start']}\n",
+        f"Synthetic power-law graphs with a user per {EDGES_PER_USER} edges and an item per "
+        f"{EDGES_PER_ITEM}; {report['layers']} layers. Medians of {report['rounds']} rounds. "
+        "Memory is resident memory at its highest: while building the graph, and in training.\n",
+    ]
+    header = ["edges", "nodes", "dimensions", "batch", "a step", "ns per edge", "M edges/s"]
+    header += ["to build", "in training"]
+    for axis in AXES:
+        rows = along(results, axis)
+        if len(rows) < 2:
+            continue
+        lines.append(f"## By {LABELS[axis]}\n")
+        lines.append(markdown_table(header, [_row(row) for row in rows]))
+        if axis == "edges":
+            growth = _per_edge(rows[-1]) / _per_edge(rows[0])
+            lines.append(
+                f"At {rows[-1]['edges']:,} edges the time per edge is {digits(growth)} times "
+                f"that at {rows[0]['edges']:,}.\n"
+            )
+    for row in results:
+        if row.get("error"):
+            lines.append(f"Failed: {row['edges']:,} edges: {row['error']}\n")
+    versions = ", ".join(f"{name} {value}" for name, value in report["versions"].items())
+    lines.append(f"Versions: {versions}.\n")
+    return "\n".join(lines)
+
+
+def _per_edge(row: Mapping[str, Any]) -> float:
+    return row["step_s"] / row["edges"]
+
+
+def _row(row: Mapping[str, Any]) -> list[str]:
+    if row.get("error"):
+        return [f"{row['edges']:,}", "", str(row["dim"]), f"{row['batch']:,}", "failed", *[""] * 4]
+    training = row["train_peak_mb"]
+    return [
+        f"{row['edges']:,}",
+        f"{row['nodes']:,}",
+        str(row["dim"]),
+        f"{row['batch']:,}",
+        f"{digits(row['step_s'] * 1000)} ms",
+        digits(_per_edge(row) * 1e9),
+        digits(1e-6 / _per_edge(row)),
+        f"{row['build_peak_mb']:,.0f} MB",
+        "" if training is None else f"{training:,.0f} MB",
+    ]
+
+
+def draw(report: Mapping[str, Any], path: Path) -> None:
+    """Draws time per step and memory along each axis as a PNG, whole or not at all."""
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
+    figure = Figure(figsize=(11, 3.6), dpi=160, layout=layout, facecolor="white")
+    FigureCanvasAgg(figure)
+    for axes, axis in zip(figure.subplots(1, len(AXES)), AXES, strict=True):
+        rows = [row for row in along(report["results"], axis) if not row.get("error")]
+        _panel(axes, axis, rows)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _panel(axes: Axes, axis: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    x = [row[axis] for row in rows]
+    seconds, memory = [row["step_s"] for row in rows], [row["peak_mb"] / 1000 for row in rows]
+    axes.plot(x, seconds, color=TIME, marker="o", markersize=4, linewidth=2)
+    axes.set_title(f"by {LABELS[axis]}", loc="left", fontsize=12, color=INK, pad=10)
+    other = axes.twinx()
+    other.plot(x, memory, color=MEMORY, marker="s", markersize=4, linewidth=2)
+    for side, values, label, colour in (
+        (axes, seconds, "seconds a step", TIME),
+        (other, memory, "peak memory, GB", MEMORY),
+    ):
+        side.set_ylabel(label, color=colour)
+        side.set_ylim(bottom=0, top=max(values, default=1) * 1.1)
+        side.tick_params(colors=INK, length=0, which="both")
+        for name in ("top", "left", "right"):
+            side.spines[name].set_visible(False)
+        side.spines["bottom"].set_color(FAINT)
+    if axis != "edges":
+        axes.set_xscale("log", base=2)
+    axes.set_xticks(x, [f"{value / MILLION:g}M" if value >= MILLION else str(value) for value in x])
+    axes.minorticks_off()
+    axes.set_xlabel(LABELS[axis], color=INK)
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def main() -> int:
+    """Measures, and says where table and picture are."""
+    parser = argparse.ArgumentParser(prog="benchmarks/run.sh scaling", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=12, help="measured after a warm-up")
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--axes", default=",".join(AXES), help="those to measure")
+    parser.add_argument("--scale", type=float, default=1.0, help="times the numbers of edges")
+    options = parser.parse_args()
+    axes = [axis for axis in options.axes.split(",") if axis]
+    if not axes or not set(axes) <= set(AXES):
+        parser.error(f"--axes is {options.axes!r}; expected some of {', '.join(AXES)}")
+    if min(options.rounds, options.steps) < 1 or options.scale * MILLION < 100_000:
+        parser.error("expected --rounds and --steps of at least 1, --scale of at least 0.1")
+    out = options.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "layers": options.layers,
+        "rounds": options.rounds,
+        "versions": {},
+        "results": [],
+    }
+    plan = points(options.scale, axes)
+    runs: list[list[dict[str, Any]]] = [[] for _ in plan]
+    errors: dict[int, str] = {}
+    progress = Progress(len(plan) * options.rounds)
+    with tempfile.TemporaryDirectory(prefix="jaxrec-benchmark-") as folder:
+        for number in range(options.rounds):
+            for index, point in enumerate(plan):
+                progress.begin(
+                    f"round {number + 1}/{options.rounds}: {point['edges']:,} edges, "
+                    f"{point['dim']} dimensions, batch {point['batch']:,}"
+                )
+                request = {
+                    **point,
+                    "module": "jaxrec_",
+                    "section": "scale",
+                    "layers": options.layers,
+                    "steps": options.steps,
+                    "steps_per_dispatch": 4,
+                }
+                try:
+                    result = run_worker(sys.executable, request, Path(folder))
+                except MeasurementError as error:
+                    errors[index] = str(error)
+                    progress.end(f"FAILED: {error}")
+                    continue
+                runs[index].append(result["figures"])
+                report["versions"] = result["versions"]
+                step = result["figures"]["step_s"]
+                progress.end(f"{step:.4g} s a step, {step / point['edges'] * 1e9:.3g} ns per edge")
+    for index, (point, figures) in enumerate(zip(plan, runs, strict=True)):
+        if not figures:
+            report["results"].append({**point, "error": errors[index]})
+            continue
+        steps = [row["step_s"] for row in figures]
+        middle = min(figures, key=lambda row: abs(row["step_s"] - summarise(steps).median))
+        report["results"].append(
+            {**point, **middle, "step_s": summarise(steps).median, "step_s_rounds": steps}
+        )
+    write_json(out / "scaling.json", report)
+    text = tables(report)
+    with replacing(out / "scaling.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    draw(report, out / "scaling.png")
+    print(text)
+    print(f"written: {out}/scaling.md, scaling.json and scaling.png", file=sys.stderr)
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

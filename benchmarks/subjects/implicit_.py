@@ -1,0 +1,57 @@
+"""implicit: BPR matrix factorisation as the reference without a graph, and its ranking."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from implicit.cpu.bpr import BayesianPersonalizedRanking
+from implicit.evaluation import ranking_metrics_at_k
+from scipy.sparse import csr_matrix
+
+from benchmarks.edges import read_edges
+
+PACKAGES = ["implicit", "numpy", "scipy"]
+
+
+def train(request: dict[str, Any]) -> dict[str, Any]:
+    """Time per epoch of BPR at as many factors as the others have dimensions."""
+    edges = read_edges(Path(request["data"]))
+    listened = _matrix(edges.user, edges.item, edges)
+    ends: list[float] = []
+    model = BayesianPersonalizedRanking(
+        factors=request["dim"], iterations=request["epochs"] + 1, random_state=0
+    )
+    model.fit(
+        listened,
+        show_progress=False,
+        callback=lambda *progress: ends.append(time.perf_counter()),
+    )
+    return {"epoch_s": (ends[-1] - ends[0]) / (len(ends) - 1)}
+
+
+def evaluate(request: dict[str, Any]) -> dict[str, Any]:
+    """Time of `ranking_metrics_at_k` on given embeddings; it has NDCG, but not Recall."""
+    edges = read_edges(Path(request["data"]))
+    folder = Path(request["work"])
+    model = AlternatingLeastSquares(factors=request["dim"])
+    model.user_factors = np.load(folder / "user_embeddings.npy", allow_pickle=False)
+    model.item_factors = np.load(folder / "item_embeddings.npy", allow_pickle=False)
+    chosen = edges.test_user < (request["users"] or edges.num_users)
+    train_part = _matrix(edges.user, edges.item, edges)
+    test_part = _matrix(edges.test_user[chosen], edges.test_item[chosen], edges)
+    start = time.perf_counter()
+    result = ranking_metrics_at_k(
+        model, train_part, test_part, K=request["k"], show_progress=False, num_threads=0
+    )
+    return {
+        "seconds": time.perf_counter() - start,
+        "users": len(np.unique(edges.test_user[chosen])),
+        "ndcg": float(result["ndcg"]),
+    }
+
+
+def _matrix(user: np.ndarray, item: np.ndarray, edges: Any) -> csr_matrix:
+    ones = np.ones(len(user), np.float32)
+    return csr_matrix((ones, (user, item)), shape=(edges.num_users, edges.num_items))

@@ -1,0 +1,212 @@
+"""jaxrec by its own training loop, kernels and evaluation."""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.measuring import reset_peak, resident_mb, seconds_of
+from configs import gowalla
+from jaxrec.config import RunConfig, read_config
+from jaxrec.data.interactions import Interactions, aggregate
+from jaxrec.data.listens import read_listens
+from jaxrec.gcn.graph import BipartiteGraph
+from jaxrec.gcn.message_passing import KERNELS, choose_kernel
+from jaxrec.gcn.negatives import epoch_order
+from jaxrec.rank import evaluate as ranking
+from jaxrec.train import loop
+from jaxrec.train.setup import Setup, build
+
+PACKAGES = ["jax", "jaxlib", "numpy", "optax"]
+
+
+def train(request: dict[str, Any]) -> dict[str, Any]:
+    """Time per step of `train_epoch` on the training part."""
+    baseline = _baseline_mb()
+    start = time.perf_counter()
+    train_part, _ = _read(request)
+    config = run_config(request)
+    setup = build(config, train_part)
+    prepared = time.perf_counter() - start
+    figures = measure_steps(setup, batch_size=request["batch"], steps=request["steps"])
+    return {
+        **figures,
+        "prepare_s": prepared,
+        "baseline_mb": baseline,
+        "above_baseline_mb": resident_mb(peak=True) - baseline,
+        "kernel": setup.settings.kernel,
+        "device": _device(),
+    }
+
+
+def product(request: dict[str, Any]) -> dict[str, Any]:
+    """Time of A X by one kernel: both halves of the graph, which together are all of A."""
+    train_part, _ = _read(request)
+    graph = build(run_config(request), train_part).graph
+    kernel = KERNELS[request["kernel"]]
+
+    @jax.jit
+    def both(
+        graph: BipartiteGraph, user: jax.Array, item: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        return kernel(graph.to_users, item), kernel(graph.to_items, user)
+
+    def multiply() -> tuple[jax.Array, jax.Array]:
+        return jax.block_until_ready(both(graph, *parts))
+
+    rows = np.load(Path(request["work"]) / "rows.npy", allow_pickle=False)
+    parts = jnp.asarray(rows[: graph.num_users]), jnp.asarray(rows[graph.num_users :])
+    times = seconds_of(multiply, request["repeats"], warmup=3)
+    result = np.concatenate([np.asarray(part, np.float64) for part in multiply()])
+    return {"seconds": statistics.median(times), "checksum": float((result * rows).sum())}
+
+
+def kernels(request: dict[str, Any]) -> dict[str, Any]:
+    """Which kernels there are, and which is used where none is named."""
+    return {"names": list(KERNELS), "auto": choose_kernel("auto", jax.default_backend())}
+
+
+def evaluate(request: dict[str, Any]) -> dict[str, Any]:
+    """Time of `evaluate` with train masked, on given embeddings; the first call compiles."""
+    train_part, test_part = _read(request)
+    folder = Path(request["work"])
+    user = np.load(folder / "user_embeddings.npy", allow_pickle=False)
+    item = np.load(folder / "item_embeddings.npy", allow_pickle=False)
+    users = None
+    if request["users"]:
+        users = np.flatnonzero(train_part.users.ids < request["users"])
+    arguments = {
+        "user_embeddings": jnp.asarray(user[train_part.users.ids]),
+        "item_embeddings": jnp.asarray(item[train_part.items.ids]),
+        "relevant": test_part,
+        "seen": train_part,
+        "train": train_part,
+        "ks": [request["k"]],
+        "users": users,
+        "memory_budget_mb": run_config(request).eval.memory_budget_mb,
+        "protocol": {},
+    }
+    start = time.perf_counter()
+    ranking.evaluate(**arguments)
+    first = time.perf_counter() - start
+    start = time.perf_counter()
+    evaluation = ranking.evaluate(**arguments)
+    seconds = time.perf_counter() - start
+    return {
+        "seconds": seconds,
+        "first_s": first,
+        "users": len(evaluation.users),
+        **{name: evaluation.means()[f"{name}@{request['k']}"] for name in ("recall", "ndcg")},
+    }
+
+
+def run_config(request: dict[str, Any]) -> RunConfig:
+    """The configuration for Gowalla with the request's batch, layers and dimension."""
+    config = gowalla.get_config()
+    config.batch_size = request["batch"]
+    config.model.layers = request["layers"]
+    config.model.dim = request["dim"]
+    return read_config(config.to_dict())
+
+
+class _Enough(Exception):
+    """Ends an epoch early."""
+
+
+def measure_steps(setup: Setup, *, batch_size: int, steps: int) -> dict[str, Any]:
+    """Time per step of `train_epoch`, after two dispatches that compile and warm up.
+
+    The shuffle at the start of an epoch, measured apart, is shared among the epoch's steps.
+
+    Args:
+      setup: what to train.
+      batch_size: edges per step.
+      steps: at least so many are measured.
+    """
+    edges = [0]
+    times = [time.perf_counter()]
+
+    def on_steps(count: int, loss: float) -> None:
+        times.append(time.perf_counter())
+        edges.append(count)
+        if sum(edges[3:]) >= steps * batch_size:
+            raise _Enough
+
+    state, epoch = setup.fresh_state(), 0
+    try:
+        while True:
+            state, _ = loop.train_epoch(
+                state,
+                setup.graph,
+                setup.mass,
+                epoch=epoch,
+                seed=setup.seed,
+                batch_size=batch_size,
+                settings=setup.settings,
+                optimizer=setup.optimizer,
+                on_steps=on_steps,
+            )
+            epoch += 1
+    except _Enough:
+        pass
+    step = (times[-1] - times[2]) / (sum(edges[3:]) / batch_size)
+
+    shuffle = jax.jit(epoch_order, static_argnames=("num_edges", "batch_size"))
+    size = {"num_edges": setup.graph.num_edges, "batch_size": batch_size}
+    order = min(
+        seconds_of(lambda: shuffle(jax.random.key(0), **size).block_until_ready(), 2, warmup=1)
+    )
+    count = loop.steps_per_epoch(setup.graph, batch_size)
+    return {
+        "step_s": step + order / count,
+        "epoch_s": step * count + order,
+        "epoch_start_s": order,
+        "first_s": times[1] - times[0],
+    }
+
+
+def scale(request: dict[str, Any]) -> dict[str, Any]:
+    """Time per step and memory on a synthetic graph of the size asked for."""
+    from benchmarks.synthetic_graph import interactions
+
+    baseline = _baseline_mb()
+    # At the usual 16 steps, one dispatch on the largest graph would take a minute.
+    loop.STEPS_PER_DISPATCH = request["steps_per_dispatch"]
+    part = interactions(request["edges"], seed=0)
+    setup = build(run_config(request), part)
+    built = resident_mb(peak=True)
+    del part
+    was_reset = reset_peak()
+    figures = measure_steps(setup, batch_size=request["batch"], steps=request["steps"])
+    training = resident_mb(peak=True)
+    return {
+        **figures,
+        "nodes": setup.graph.num_users + setup.graph.num_items,
+        "kernel": setup.settings.kernel,
+        "device": _device(),
+        "baseline_mb": baseline,
+        "build_peak_mb": built,
+        "train_peak_mb": training if was_reset else None,
+        "peak_mb": max(built, training),
+    }
+
+
+def _read(request: dict[str, Any]) -> tuple[Interactions, Interactions]:
+    folder = Path(request["data"])
+    parts, _ = read_listens([folder / "train.txt", folder / "test.txt"], format="edges")
+    train_part, test_part = (aggregate(part) for part in parts)
+    return train_part, test_part
+
+
+def _baseline_mb() -> float:
+    jnp.zeros(1).block_until_ready()
+    return resident_mb(peak=False)
+
+
+def _device() -> str:
+    device = jax.devices()[0]
+    return f"{device.platform} ({device.device_kind})"

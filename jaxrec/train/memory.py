@@ -1,0 +1,85 @@
+"""What a training step will need of the device's memory, told before anything is allocated."""
+
+import os
+
+import jax
+
+from jaxrec.errors import UserError
+
+FLOAT = INT = 4  # bytes
+
+
+def estimate_bytes(
+    *,
+    num_users: int,
+    num_items: int,
+    num_edges: int,
+    dim: int,
+    layers: int,
+    batch_size: int,
+    negatives: int,
+    kernel: str,
+) -> int:
+    """Device memory of training at its peak, in bytes.
+
+    The first terms are exact: parameters and Adam's two moments, both orientations of the graph,
+    the epoch's order. The rest counts the buffers that XLA keeps at once, as its own account
+    (`Compiled.memory_analysis`) gives it over a range of shapes; docs/performance.md has the
+    comparison.
+
+    Args:
+      num_users: rows of the users' embeddings.
+      num_items: rows of the songs' embeddings.
+      num_edges: training interactions.
+      dim: length of an embedding.
+      layers: rounds of neighbourhood sums.
+      batch_size: edges per step.
+      negatives: sampled songs per edge.
+      kernel: how neighbourhoods are summed.
+    """
+    table = FLOAT * dim * (num_users + num_items)
+    row = FLOAT * dim * batch_size
+    state = 3 * table
+    graph = 2 * num_edges * (INT + FLOAT) + INT * (num_users + num_items)
+    order = INT * num_edges
+    propagation = table * (3 if layers else 1.5)
+    messages = 2.2 * num_edges * dim * FLOAT if kernel == "segment_sum" and layers else 0
+    batch = row * (3.4 + 4.4 * negatives)
+    return int(state + graph + order + propagation + messages + batch)
+
+
+def available_bytes(device: jax.Device) -> int | None:
+    """Memory the device can still give, in bytes; None where nothing says it.
+
+    An accelerator tells its limit; for a CPU it is the machine's free memory.
+    """
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return None
+
+
+def check_fits(needed: int, available: int | None, *, dim: int, batch_size: int) -> None:
+    """Refuses a configuration that can't fit, saying what to change.
+
+    Raises:
+      UserError: more is needed than there is.
+    """
+    if available is None or needed <= available:
+        return
+    smaller = max(1, int(dim * available / needed))
+    raise UserError(
+        f"training needs about {needed / 2**30:.1f} GiB and {available / 2**30:.1f} GiB are free; "
+        f"expected config.model.dim of at most {smaller} (now {dim}), config.batch_size below "
+        f"{batch_size:,}, or fewer interactions by config.data.core or config.data.min_plays"
+    )

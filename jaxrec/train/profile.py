@@ -1,0 +1,45 @@
+"""A trace of training steps, for TensorBoard or Perfetto."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from jaxrec.train.loop import STEPS_PER_DISPATCH
+from jaxrec.train.setup import Setup
+from jaxrec.train.step import TrainState, train_steps
+
+
+def trace_steps(folder: Path, setup: Setup, state: TrainState, *, batch_size: int) -> None:
+    """Runs two dispatches on a copy of the state and writes a trace of the second.
+
+    The first one compiles. The state itself is left as it is.
+
+    Args:
+      folder: where the trace goes.
+      setup: the run's pure parts.
+      state: the state to start from.
+      batch_size: edges per step.
+    """
+    key = jax.random.key(setup.seed)
+    batches = jax.random.randint(
+        key, (STEPS_PER_DISPATCH, batch_size), 0, setup.graph.num_edges, jnp.int32
+    )
+    copy = jax.tree.map(jnp.copy, state)
+
+    def dispatch(state: TrainState) -> TrainState:
+        state, losses = train_steps(
+            state,
+            setup.graph,
+            batches,
+            key,
+            setup.mass,
+            settings=setup.settings,
+            optimizer=setup.optimizer,
+        )
+        losses.block_until_ready()
+        return state
+
+    copy = dispatch(copy)
+    with jax.profiler.trace(str(folder), create_perfetto_trace=True):
+        dispatch(copy)

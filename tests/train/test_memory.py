@@ -1,0 +1,93 @@
+"""The estimate of device memory is near XLA's own account, and what can't fit is refused."""
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+from jaxrec.errors import UserError
+from jaxrec.gcn.graph import Adjacency, BipartiteGraph
+from jaxrec.gcn.model import Embeddings
+from jaxrec.train.loop import STEPS_PER_DISPATCH
+from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
+from jaxrec.train.step import StepSettings, TrainState, train_steps
+
+TOLERANCE = 0.25
+
+
+def compiled_bytes(
+    num_users: int,
+    num_items: int,
+    num_edges: int,
+    dim: int,
+    layers: int,
+    batch_size: int,
+    negatives: int,
+    kernel: str,
+) -> int:
+    """What XLA allots to a dispatch of training steps, and the epoch's order."""
+    shape = jax.ShapeDtypeStruct
+    optimizer = optax.adam(1e-3)
+
+    def adjacency(rows: int) -> Adjacency:
+        return Adjacency(
+            shape((rows + 1,), jnp.int32),
+            shape((num_edges,), jnp.int32),
+            shape((num_edges,), jnp.float32),
+        )
+
+    params = Embeddings(shape((num_users, dim), jnp.float32), shape((num_items, dim), jnp.float32))
+    state = TrainState(shape((), jnp.int32), params, jax.eval_shape(optimizer.init, params))
+    settings = StepSettings(
+        num_layers=layers, kernel=kernel, dtype="float32", num_negatives=negatives, l2=1e-4
+    )
+    account = (
+        train_steps.lower(
+            state,
+            BipartiteGraph(adjacency(num_users), adjacency(num_items)),
+            shape((STEPS_PER_DISPATCH, batch_size), jnp.int32),
+            jax.eval_shape(lambda: jax.random.key(0)),
+            None,
+            settings=settings,
+            optimizer=optimizer,
+        )
+        .compile()
+        .memory_analysis()
+    )
+    if account is None:
+        pytest.skip("this backend gives no account of its memory")
+    arguments = account.argument_size_in_bytes + account.output_size_in_bytes
+    used = arguments - account.alias_size_in_bytes + account.temp_size_in_bytes
+    return int(used) + 4 * num_edges
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (29_858, 40_981, 810_128, 64, 3, 2_048, 1, "csr"),
+        (29_858, 40_981, 810_128, 64, 0, 2_048, 1, "csr"),
+        (29_858, 40_981, 810_128, 64, 3, 65_536, 4, "csr"),
+        (3_000, 4_000, 50_000, 128, 1, 512, 1, "csr"),
+        (3_000, 4_000, 50_000, 32, 3, 512, 1, "segment_sum"),
+        (200_000, 100_000, 16_000_000, 64, 2, 2_048, 1, "csr"),
+    ],
+)
+def test_the_estimate_is_near_what_is_allotted(
+    shape: tuple[int, int, int, int, int, int, int, str],
+) -> None:
+    names = ("num_users", "num_items", "num_edges", "dim", "layers", "batch_size", "negatives")
+    estimate = estimate_bytes(**dict(zip((*names, "kernel"), shape, strict=True)))  # type: ignore
+    assert estimate == pytest.approx(compiled_bytes(*shape), rel=TOLERANCE)
+
+
+def test_what_can_not_fit_is_refused_with_what_to_change() -> None:
+    with pytest.raises(UserError, match=r"needs about 8.0 GiB and 4.0 GiB are free.*at most 32 "):
+        check_fits(8 * 2**30, 4 * 2**30, dim=64, batch_size=2048)
+    check_fits(2**30, 2**30, dim=64, batch_size=2048)
+    check_fits(2**60, None, dim=64, batch_size=2048)
+
+
+def test_the_device_says_how_much_is_free() -> None:
+    available = available_bytes(jax.devices()[0])
+    assert available is not None
+    assert available > 2**20
