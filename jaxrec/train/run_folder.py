@@ -129,7 +129,12 @@ def open_run(folder: RunFolder, config: RunConfig, split: Split) -> None:
         # Last, since its presence says that the rest is whole.
         write_json(
             folder.config,
-            {"config": to_json(config), "identity": wanted, "protocol": split.protocol},
+            {
+                "config": to_json(config),
+                "identity": wanted,
+                "protocol": split.protocol,
+                "counts": split.counts(),
+            },
         )
     except OSError as error:
         raise UserError(
