@@ -162,10 +162,11 @@ def measure(options: argparse.Namespace, folder: Path, report: dict[str, Any]) -
     progress = Progress(options.rounds * sum(len(plan) for plan in plans.values()))
     failures = 0
     for section, plan in plans.items():
-        entries = report["sections"][section] = [
+        entries: list[dict[str, Any]] = [
             {"subject": subject.name, "versions": {}, "rounds": {}, "errors": []}
             for subject in plan
         ]
+        report["sections"][section] = entries
         for number, index in turns(len(plan), options.rounds):
             subject, entry = plan[index], entries[index]
             progress.begin(f"round {number + 1}/{options.rounds} {section}: {subject.name}")

@@ -38,14 +38,21 @@ def comparison(report: Mapping[str, Any]) -> str:
     for name, entries in report["sections"].items():
         if entries:
             lines.append(tables[name](entries, settings))
-    versions = {
-        f"{package} {version}"
-        for entries in report["sections"].values()
-        for entry in entries
-        for package, version in entry["versions"].items()
-    }
-    lines.append("Versions: " + ", ".join(sorted(versions, key=str.lower)) + ".\n")
+    lines.append(_versions(report["sections"]))
     return "\n".join(lines)
+
+
+def _versions(sections: Mapping[str, Sequence[Entry]]) -> str:
+    """A line for each environment, with those who were measured in it."""
+    subjects: dict[str, list[str]] = {}
+    for entries in sections.values():
+        for entry in entries:
+            versions = ", ".join(f"{name} {text}" for name, text in entry["versions"].items())
+            names = subjects.setdefault(versions, [])
+            if versions and entry["subject"] not in names:
+                names.append(entry["subject"])
+    lines = [f"- {versions}: {'; '.join(names)}\n" for versions, names in subjects.items() if names]
+    return "## Versions\n\n" + "".join(lines)
 
 
 def _train(entries: Sequence[Entry], settings: Mapping[str, Any]) -> str:

@@ -52,8 +52,7 @@ def points(scale: float, axes: Sequence[str]) -> list[dict[str, Any]]:
 
 def along(results: Sequence[Mapping[str, Any]], axis: str) -> list[Mapping[str, Any]]:
     """The results that differ from the common point in this axis only, in its order."""
-    base = {name: min(row[name] for row in results) for name in ("edges",)}
-    fixed = {**BASE, **base}
+    fixed = {**BASE, "edges": min(row["edges"] for row in results)}
     rows = [row for row in results if all(row[n] == fixed[n] for n in BASE if n != axis)]
     return sorted(rows, key=lambda row: row[axis])
 
@@ -67,7 +66,7 @@ def tables(report: Mapping[str, Any]) -> str:
         f"{machine_['memory_gb']} GB · {machine_['system']} · load average at the start "
         f"{machine_['load_average_at_start']}\n",
         f"Synthetic power-law graphs with a user per {EDGES_PER_USER} edges and an item per "
-        f"{EDGES_PER_ITEM}; {report['layers']} layers. Medians of {report['rounds']} rounds. "
+        f"{EDGES_PER_ITEM}; {report['layers']} layers. Medians; rounds: {report['rounds']}. "
         "Memory is resident memory at its highest: while building the graph, and in training.\n",
     ]
     header = ["edges", "nodes", "dimensions", "batch", "a step", "ns per edge", "M edges/s"]
@@ -78,7 +77,7 @@ def tables(report: Mapping[str, Any]) -> str:
             continue
         lines.append(f"## By {LABELS[axis]}\n")
         lines.append(markdown_table(header, [_row(row) for row in rows]))
-        if axis == "edges":
+        if axis == "edges" and not (rows[0].get("error") or rows[-1].get("error")):
             growth = _per_edge(rows[-1]) / _per_edge(rows[0])
             lines.append(
                 f"At {rows[-1]['edges']:,} edges the time per edge is {digits(growth)} times "
@@ -86,7 +85,10 @@ def tables(report: Mapping[str, Any]) -> str:
             )
     for row in results:
         if row.get("error"):
-            lines.append(f"Failed: {row['edges']:,} edges: {row['error']}\n")
+            lines.append(
+                f"Failed: {row['edges']:,} edges, {row['dim']} dimensions, batch "
+                f"{row['batch']:,}: {row['error']}\n"
+            )
     versions = ", ".join(f"{name} {value}" for name, value in report["versions"].items())
     lines.append(f"Versions: {versions}.\n")
     return "\n".join(lines)
@@ -114,49 +116,58 @@ def _row(row: Mapping[str, Any]) -> list[str]:
 
 
 def draw(report: Mapping[str, Any], path: Path) -> None:
-    """Draws time per step and memory along each axis as a PNG, whole or not at all."""
+    """Draws time per step and memory along each measured axis as a PNG, whole or not at all."""
+    good = [row for row in report["results"] if not row.get("error")]
+    lines = {axis: along(good, axis) for axis in AXES} if good else {}
+    lines = {axis: rows for axis, rows in lines.items() if len(rows) > 1}
+    columns = max(1, len(lines))
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
-    figure = Figure(figsize=(11, 3.6), dpi=160, layout=layout, facecolor="white")
+    figure = Figure(figsize=(1 + 3.4 * columns, 5.4), dpi=160, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
-    for axes, axis in zip(figure.subplots(1, len(AXES)), AXES, strict=True):
-        rows = [row for row in along(report["results"], axis) if not row.get("error")]
-        _panel(axes, axis, rows)
+    grid = figure.subplots(2, columns, squeeze=False)
+    for column, (axis, rows) in enumerate(lines.items()):
+        x = [row[axis] for row in rows]
+        _panel(grid[0][column], axis, x, [row["step_s"] for row in rows], TIME)
+        _panel(grid[1][column], axis, x, [row["peak_mb"] / 1000 for row in rows], MEMORY)
+    grid[0][0].set_title("Seconds a step", loc="left", fontsize=12, color=INK, pad=10)
+    grid[1][0].set_title("Peak memory, GB", loc="left", fontsize=12, color=INK, pad=10)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
-def _panel(axes: Axes, axis: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    x = [row[axis] for row in rows]
-    seconds, memory = [row["step_s"] for row in rows], [row["peak_mb"] / 1000 for row in rows]
-    axes.plot(x, seconds, color=TIME, marker="o", markersize=4, linewidth=2)
-    axes.set_title(f"by {LABELS[axis]}", loc="left", fontsize=12, color=INK, pad=10)
-    other = axes.twinx()
-    other.plot(x, memory, color=MEMORY, marker="s", markersize=4, linewidth=2)
-    for side, values, label, colour in (
-        (axes, seconds, "seconds a step", TIME),
-        (other, memory, "peak memory, GB", MEMORY),
-    ):
-        side.set_ylabel(label, color=colour)
-        side.set_ylim(bottom=0, top=max(values, default=1) * 1.1)
-        side.tick_params(colors=INK, length=0, which="both")
-        for name in ("top", "left", "right"):
-            side.spines[name].set_visible(False)
-        side.spines["bottom"].set_color(FAINT)
-    if axis != "edges":
+def _panel(axes: Axes, axis: str, x: Sequence[int], values: Sequence[float], colour: str) -> None:
+    axes.plot(x, values, color=colour, marker="o", markersize=4, linewidth=2)
+    axes.set_ylim(bottom=0, top=max(values) * 1.1)
+    if axis == "edges":
+        # A line through the origin would be a constant time per edge.
+        axes.set_xlim(left=0)
+    else:
         axes.set_xscale("log", base=2)
-    axes.set_xticks(x, [f"{value / MILLION:g}M" if value >= MILLION else str(value) for value in x])
+    # Numbers that would run into each other are left out.
+    shown = [v for v in x if axis != "edges" or v == x[0] or v >= x[-1] / 4]
+    axes.set_xticks(shown, [_short(v, axis) for v in shown])
     axes.minorticks_off()
     axes.set_xlabel(LABELS[axis], color=INK)
     axes.grid(axis="y", color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
+    axes.tick_params(colors=INK, length=0)
+    for side in ("top", "left", "right"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(FAINT)
+
+
+def _short(value: int, axis: str) -> str:
+    if axis == "edges":
+        return f"{value / MILLION:g}M"
+    return f"{value // 1024}k" if axis == "batch" and value % 1024 == 0 else str(value)
 
 
 def main() -> int:
     """Measures, and says where table and picture are."""
     parser = argparse.ArgumentParser(prog="benchmarks/run.sh scaling", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=12, help="measured after a warm-up")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=8, help="measured after a warm-up")
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--axes", default=",".join(AXES), help="those to measure")
     parser.add_argument("--scale", type=float, default=1.0, help="times the numbers of edges")

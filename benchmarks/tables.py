@@ -43,7 +43,7 @@ def digits(value: float, count: int = 3) -> str:
     """A number with so many significant digits, or all of those before the point, no exponent."""
     if value == 0:
         return "0"
-    places = count - 1 - int(f"{value:e}".partition("e")[2])
+    places = count - 1 - int(f"{value:.{count - 1}e}".partition("e")[2])
     return f"{value:,.{max(0, places)}f}"
 
 

@@ -88,8 +88,9 @@ def _say_report(report: ReadReport, console: Console) -> None:
     left_out = ", ".join(f"{count:,} {why}" for why, count in dropped.items() if count)
     console.note(f"read {report.rows:,} rows" + (f"; left out {left_out}" if left_out else ""))
     if report.skipped:
-        shown = "".join(f"\n  {example}" for example in report.examples)
-        console.warning(f"skipped {report.skipped:,} bad rows, the first of them:{shown}")
+        console.warning(f"skipped {report.skipped:,} bad rows, the first of them:")
+        for example in report.examples:
+            console.warning(example)
 
 
 def _seconds(moment: str, field: str) -> int:

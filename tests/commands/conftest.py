@@ -7,22 +7,10 @@ from typing import Any
 
 import pytest
 
-from configs import default
-from jaxrec.config import RunConfig, read_config
+from jaxrec.config import RunConfig
+from tests.runs import config_with
 
 GROUPS, USERS_PER_GROUP, ITEMS_PER_GROUP = 4, 12, 10
-
-
-def config_with(**changes: Any) -> RunConfig:
-    """The default configuration with `group__field=value` changes, quiet."""
-    values = default.get_config().to_dict()
-    for path, value in ({"quiet": True} | changes).items():
-        *groups, name = path.split("__")
-        target = values
-        for group in groups:
-            target = target[group]
-        target[name] = value
-    return read_config(values)
 
 
 @pytest.fixture

@@ -1,0 +1,257 @@
+"""The benchmarks' arithmetic, tables and synthetic graphs, and that jaxrec's side still runs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import compare, report, scaling, worker
+from benchmarks.edges import normalised_adjacency, read_edges, spectral_embeddings
+from benchmarks.measuring import TimedBatches, machine, resident_mb, seconds_of
+from benchmarks.processes import MeasurementError, run_worker
+from benchmarks.subjects import jaxrec_
+from benchmarks.synthetic_graph import interactions
+from benchmarks.tables import digits, markdown_table, paired_ratios, show, summarise
+from jaxrec.train import loop
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def request_(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What a worker is asked, on 60 users and 40 items in two groups."""
+    data, work = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("work")
+    random = np.random.default_rng(0)
+    train, test = [], []
+    for user in range(60):
+        chosen = random.choice(20, 8, replace=False) + 20 * (user % 2)
+        train.append(f"{user} {' '.join(map(str, chosen[:6]))}\n")
+        test.append(f"{user} {' '.join(map(str, chosen[6:]))}\n")
+    (data / "train.txt").write_text("".join(train))
+    (data / "test.txt").write_text("".join(test))
+    compare.prepare_files(work, read_edges(data), dim=4, users=0)
+    sizes = {"batch": 32, "layers": 1, "dim": 4, "k": 5, "steps": 2, "repeats": 1, "users": 0}
+    return {"data": str(data), "work": str(work), **sizes}
+
+
+def test_summaries_and_ratios_of_rounds() -> None:
+    assert summarise([3.0, 1.0, 2.0]) == (2.0, 1.0, 3.0)
+    # A round that one side lacks doesn't count; the others are paired by their number.
+    assert paired_ratios({0: 4.0, 1: 9.0, 2: 5.0}, {1: 3.0, 0: 2.0}) == [2.0, 3.0]
+    with pytest.raises(ValueError, match="at least one"):
+        summarise([])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.012345, "0.0123"), (9.999, "10.0"), (138.2, "138"), (70839.0, "70,839")],
+)
+def test_numbers_keep_three_digits(value: float, text: str) -> None:
+    assert digits(value) == text
+
+
+def test_extremes_are_shown_where_they_differ() -> None:
+    assert show(summarise([1.0, 2.0, 4.0]), "s") == "2.00 s (1.00 to 4.00)"
+    assert show(summarise([2.0]), "s") == "2.00 s"
+
+
+def test_tables_are_markdown() -> None:
+    assert markdown_table(["", "n"], [["a|b", "1"]]) == "|  | n |\n| --- | ---: |\n| a\\|b | 1 |\n"
+    with pytest.raises(ValueError, match="1 cells; expected 2"):
+        markdown_table(["", "n"], [["a"]])
+
+
+def test_subjects_take_turns_forwards_and_backwards() -> None:
+    assert list(compare.turns(3, 2)) == [(0, 0), (0, 1), (0, 2), (1, 2), (1, 1), (1, 0)]
+
+
+def test_the_chosen_kernel_is_what_products_are_compared_with() -> None:
+    names = [s.name for s in compare.subjects("product", ["segment_sum", "csr"], "csr")]
+    assert names[:2] == ["jaxrec csr", "jaxrec segment_sum"]
+
+
+def test_batches_are_cut_and_timed() -> None:
+    batches = TimedBatches(range(10), 4)
+    assert list(batches) == [0, 1, 2, 3]
+    assert len(batches.requested) == 5
+    batches.requested, batches.first_ready = [0.0, 10.0, 20.0, 22.0, 24.0], 3.0
+    assert batches.seconds_per_step(2) == 2.0
+    assert batches.epoch_start() == 3.0
+    with pytest.raises(ValueError, match="4 steps were taken; expected more than 4"):
+        batches.seconds_per_step(4)
+
+
+def test_warm_up_calls_are_not_counted() -> None:
+    calls: list[int] = []
+    assert len(seconds_of(lambda: calls.append(1), 3, warmup=2)) == 3
+    assert len(calls) == 5
+
+
+def test_the_machine_and_the_memory_are_known() -> None:
+    assert machine()["cores"] >= 1
+    assert 10 < resident_mb(peak=False) <= resident_mb(peak=True) * 1.01
+
+
+def test_edges_are_read_sorted_and_distinct(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("1 5 2 5\n0 3\n2\n")
+    (tmp_path / "test.txt").write_text("3 6\n")
+    edges = read_edges(tmp_path)
+    assert (edges.user.tolist(), edges.item.tolist()) == ([0, 1, 1], [3, 2, 5])
+    assert (edges.num_users, edges.num_items) == (4, 7)
+
+
+def test_the_adjacency_is_the_dense_one_normalised() -> None:
+    user, item = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1])
+    dense = np.zeros((6, 6))
+    dense[user, 3 + item] = dense[3 + item, user] = 1
+    degree = np.maximum(dense.sum(axis=1), 1)
+    offsets, columns, values = normalised_adjacency(user, item, 3, 3)
+    found = np.zeros((6, 6))
+    found[np.repeat(np.arange(6), np.diff(offsets)), columns] = values
+    np.testing.assert_allclose(found, dense / np.sqrt(np.outer(degree, degree)), rtol=1e-6)
+
+
+def test_spectral_embeddings_find_the_groups_and_are_the_same_every_time(request_: dict) -> None:
+    edges = read_edges(Path(request_["data"]))
+    user, item = spectral_embeddings(edges, 4)
+    assert user.dtype == item.dtype == np.float32
+    own = (np.arange(60)[:, None] % 2) == (np.arange(40) // 20)
+    scores = user @ item.T
+    assert scores[own].mean() > 10 * abs(scores[~own].mean())
+    np.testing.assert_array_equal(user, spectral_embeddings(edges, 4)[0])
+
+
+def test_synthetic_graphs_have_the_size_and_skew_asked_for() -> None:
+    part = interactions(20_000, seed=1)
+    assert len(part) == 20_000
+    assert (part.num_users, part.num_items) == (740, 1000)
+    assert np.all(np.diff(part.keys()) > 0)
+    degrees = np.sort(np.bincount(part.item, minlength=1000))
+    assert degrees[-10:].mean() > 5 * np.median(degrees)
+    # High degrees lie anywhere among the numbers.
+    assert abs(np.corrcoef(np.arange(1000), np.bincount(part.item, minlength=1000))[0, 1]) < 0.2
+    np.testing.assert_array_equal(part.keys(), interactions(20_000, seed=1).keys())
+    assert not np.array_equal(part.keys(), interactions(20_000, seed=2).keys())
+    with pytest.raises(ValueError, match="at least 1000"):
+        interactions(10, seed=0)
+
+
+def entry(subject: str, *rounds: dict, errors: tuple[str, ...] = ()) -> dict:
+    return {
+        "subject": subject,
+        "versions": {"numpy": "2.0"},
+        "rounds": dict(enumerate(rounds)),
+        "errors": list(errors),
+    }
+
+
+def test_the_comparison_gives_medians_ratios_and_failures() -> None:
+    text = report.comparison(
+        {
+            "date": "2026-01-01",
+            "machine": machine(),
+            "data": {"users": 2, "items": 3, "train": 4, "test": 5},
+            "settings": {"batch": 2048, "layers": 3, "dim": 64, "rounds": 2, "steps": 9, "k": 20},
+            "sections": {
+                "train": [
+                    entry("ours", *({"step_s": s, "epoch_s": 9 * s} for s in (0.1, 0.2))),
+                    entry("other", *({"step_s": s, "epoch_s": 9 * s} for s in (0.5, 1.2))),
+                    entry("absent", errors=("No module",)),
+                ]
+            },
+        }
+    )
+    assert "| ours | 150 ms (100 to 200) | 1 |" in text
+    assert "| other | 850 ms (500 to 1,200) | 5.50 (5.00 to 6.00) |" in text
+    assert "| absent | failed: No module |" in text
+    assert text.endswith("## Versions\n\n- numpy 2.0: ours; other; absent\n")
+
+
+def test_scaling_measures_the_common_point_once_and_reports_every_axis(tmp_path: Path) -> None:
+    plan = scaling.points(1.0, list(scaling.AXES))
+    assert len(plan) == len({tuple(point.items()) for point in plan}) == 5 + 4 + 5 - 2
+    results = [
+        {
+            **point,
+            "step_s": point["edges"] * 1e-7 * (1 + (point["edges"] == 16_000_000)),
+            "nodes": 10,
+            "build_peak_mb": 100.0,
+            "train_peak_mb": None,
+            "peak_mb": 100.0,
+        }
+        for point in plan
+    ]
+    results[-1] = {**plan[-1], "error": "out of memory"}
+    made = {
+        "date": "2026-01-01",
+        "machine": machine(),
+        "layers": 3,
+        "rounds": 1,
+        "versions": {"jax": "1.0"},
+        "results": results,
+    }
+    text = scaling.tables(made)
+    assert "At 16,000,000 edges the time per edge is 2.00 times that at 1,000,000." in text
+    assert "Failed: 1,000,000 edges, 64 dimensions, batch 65,536: out of memory" in text
+    scaling.draw(made, tmp_path / "scaling.png")
+    assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_jaxrec_trains_for_the_benchmark(request_: dict) -> None:
+    """An epoch of 12 steps is too short to be cut: it is measured as a whole."""
+    figures = jaxrec_.train(request_)
+    assert 0 < figures["step_s"] * 12 == pytest.approx(figures["epoch_s"])
+
+
+def test_every_kernel_gives_the_same_product(request_: dict) -> None:
+    names = jaxrec_.kernels(request_)["names"]
+    sums = [jaxrec_.product({**request_, "kernel": name})["checksum"] for name in names]
+    np.testing.assert_allclose(sums, sums[0], rtol=1e-4)
+
+
+def test_jaxrec_evaluates_given_embeddings(request_: dict) -> None:
+    """Users of a group share 20 items, of which 6 are masked: 5 of 14 hit 2 by chance in 5/14."""
+    figures = jaxrec_.evaluate(request_)
+    assert figures["users"] == 60
+    assert 0.2 < figures["recall"] < 0.6
+    assert jaxrec_.evaluate({**request_, "users": 10})["users"] == 10
+
+
+def test_jaxrec_scales_for_the_benchmark(request_: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "STEPS_PER_DISPATCH", loop.STEPS_PER_DISPATCH)
+    figures = jaxrec_.scale({**request_, "edges": 1000, "batch": 100, "steps_per_dispatch": 2})
+    assert figures["nodes"] == 37 + 50
+    assert figures["step_s"] * 10 == pytest.approx(figures["epoch_s"])
+    assert figures["epoch_start_s"] > 0  # ten steps are cut after the fourth dispatch
+
+
+def test_a_worker_writes_figures_memory_and_versions(
+    request_: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["worker", "--request"])
+    asked = {**request_, "module": "jaxrec_", "section": "kernels"}
+    (tmp_path / "request").write_text(json.dumps(asked))
+    worker.main(str(tmp_path / "request"), str(tmp_path / "result"))
+    result = json.loads((tmp_path / "result").read_text())
+    assert result["figures"]["auto"] in result["figures"]["names"]
+    assert result["figures"]["peak_mb"] > 10
+    assert {"python", "jax"} <= result["versions"].keys()
+
+
+def test_a_failed_worker_says_why(tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match=r"No module named 'benchmarks.subjects.nobody'"):
+        run_worker(sys.executable, {"module": "nobody", "section": "train"}, tmp_path)
+
+
+def test_the_script_wants_a_benchmark() -> None:
+    done = subprocess.run(
+        [REPOSITORY / "benchmarks" / "run.sh", "everything"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == ("jaxrec: the first word is 'everything'; expected compare or scaling\n")

@@ -1,0 +1,27 @@
+"""What can be learnt from is told from what can't."""
+
+import numpy as np
+import pytest
+
+from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.errors import UserError
+from jaxrec.train.setup import check_learnable
+
+
+def interactions_of(ratings: np.ndarray) -> Interactions:
+    user, item = np.nonzero(ratings)
+    return Interactions(
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        plays=ratings[user, item],
+        timestamp=None,
+        users=IdMap(np.arange(ratings.shape[0])),
+        items=IdMap(np.arange(ratings.shape[1])),
+    )
+
+
+def test_users_with_every_song_are_counted_and_refused_where_there_are_no_others() -> None:
+    some = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]], float)
+    assert check_learnable(interactions_of(some)) == 1
+    with pytest.raises(UserError, match="each of the 2 users has listened to all 3 songs"):
+        check_learnable(interactions_of(np.ones((2, 3))))
