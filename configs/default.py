@@ -75,6 +75,7 @@ def get_config() -> ml_collections.ConfigDict:
     evaluation.patience = 0  # evaluations without a better metric before stopping; 0 is off
 
     checkpoint = config.checkpoint = ml_collections.ConfigDict()
-    checkpoint.every_epochs = 1  # epochs between saves; the last epoch is always saved
+    checkpoint.every = "1 epoch"  # between saves, such as 500 steps, 10 minutes; the end is too
     checkpoint.keep = 2  # newest checkpoints kept, beside the best one
+    checkpoint.grace_seconds = 30.0  # seconds from SIGTERM or Ctrl-C to the end of the process
     return config

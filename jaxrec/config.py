@@ -19,6 +19,7 @@ from jaxrec.data.listens import OnBadRows
 from jaxrec.data.rows import Format
 from jaxrec.data.splits import Kind
 from jaxrec.errors import UserError
+from jaxrec.train.cadence import parse_every
 
 METRIC_PATTERN = r"(recall|precision|ndcg|hit_rate|mrr|map)@[1-9][0-9]*"
 
@@ -105,10 +106,11 @@ class EvalConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
-    """When the run is saved and what is kept."""
+    """When the run is saved, what is kept, and how long stopping may take."""
 
-    every_epochs: int = _number(minimum=1)
+    every: str
     keep: int = _number(minimum=1)
+    grace_seconds: float = _number(above=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,6 +145,13 @@ def read_config(values: Mapping[str, Any]) -> RunConfig:
             f"config.eval.metric is {config.eval.metric!r}; expected {METRIC_PATTERN}, "
             "such as recall@10"
         )
+    try:
+        parse_every(config.checkpoint.every)
+    except ValueError as error:
+        raise UserError(
+            f"config.checkpoint.every is {config.checkpoint.every!r}; expected a number of epochs, "
+            "steps or minutes, such as '1 epoch', '500 steps' or '10 minutes'"
+        ) from error
     return config
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_ENDING = ".partial"
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -14,12 +16,28 @@ def replacing(path: Path) -> Iterator[Path]:
 
     If the block raises, the temporary file is removed and `path` is as it was.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{_ENDING}")
     try:
         yield temporary
+        sync(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files that a killed process has left in a folder."""
+    for path in folder.glob(f"*.[0-9]*{_ENDING}"):
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Returns when a file's or a folder's content is on the disk, safe from a loss of power."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def write_json(path: Path, value: Any) -> None:

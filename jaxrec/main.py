@@ -28,6 +28,7 @@ from ml_collections import config_flags
 
 from jaxrec.config import describe_field, read_config
 from jaxrec.errors import RunError, UserError
+from jaxrec.train.stop import Stopped
 
 FLAGS = flags.FLAGS
 
@@ -119,9 +120,16 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def _show_unless_known(unraisable: "sys.UnraisableHookArgs") -> None:
+    # TensorStore has one for each write that fails beside the one whose error is raised.
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
+
+
 def main() -> int:
     """Parses flags, runs the command, and turns its end into an exit status."""
-    logging.set_verbosity(logging.ERROR)  # Orbax tells of every save at INFO
+    logging.set_verbosity(logging.FATAL)  # Orbax logs every save, and errors that it also raises
+    sys.unraisablehook = _show_unless_known
     try:
         if any(_name(argument) in ("help", "h", "helpfull") for argument in sys.argv):
             print(f"{__doc__}\nFlags:\n{FLAGS.module_help(sys.modules[__name__])}", flush=True)
@@ -133,12 +141,19 @@ def main() -> int:
     except RunError as error:
         print(f"failed: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # no space left, a folder removed under the run, a broken disk
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"failed: {place}{error.strerror or _one_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.status
     return 0
 
 

@@ -56,6 +56,13 @@ def test_every_config_says_its_command(name: str) -> None:
         ({"eval__ks": (10, 0)}, "config.eval.ks is 0; expected a whole number of at least 1"),
         ({"eval__metric": "recall"}, "config.eval.metric is 'recall'; expected .* recall@10"),
         ({"model__dmi": 3}, "config.model.dmi is not a field; did you mean config.model.dim?"),
+        (
+            {"checkpoint__every": "0 steps"},
+            "config.checkpoint.every is '0 steps'; expected a number",
+        ),
+        ({"checkpoint__every": "1 mile"}, "config.checkpoint.every is '1 mile'; .* '10 minutes'"),
+        ({"checkpoint__every": 1}, "config.checkpoint.every is 1; expected text"),
+        ({"checkpoint__grace_seconds": 0}, "config.checkpoint.grace_seconds is 0; expected a numb"),
         ({"zebra": 3}, "config.zebra is not a field; expected epochs, lr,"),
     ],
 )

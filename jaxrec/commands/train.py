@@ -1,40 +1,47 @@
 """`train`: learn from a listening history, watch it happen, keep everything."""
 
-import math
-import time
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from jaxrec.commands.epochs import run_epochs
 from jaxrec.commands.measure import Measure, final_results, show_results
 from jaxrec.commands.prepare import prepare_split
 from jaxrec.commands.sample import show_sample
 from jaxrec.config import RunConfig
 from jaxrec.data.interactions import Interactions
 from jaxrec.errors import UserError
-from jaxrec.files import write_json
+from jaxrec.files import remove_leftovers, write_json
 from jaxrec.gcn.message_passing import choose_kernel
 from jaxrec.report.console import Console
 from jaxrec.report.curves import draw_curves
 from jaxrec.report.metric_files import MetricLog
-from jaxrec.train.checkpoint import Checkpoints
+from jaxrec.train.checkpoint import Checkpoints, Progress
 from jaxrec.train.compilation import CompileClock
-from jaxrec.train.loop import steps_per_epoch, train_epoch
+from jaxrec.train.lock import locked
 from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.profile import trace_steps
 from jaxrec.train.run_folder import RunFolder, open_run
 from jaxrec.train.setup import Setup, build, check_learnable
 from jaxrec.train.step import TrainState
+from jaxrec.train.stop import StopRequest
 
 
 def train(config: RunConfig, workdir: Path) -> None:
     """Trains in `workdir`, going on where a run there stopped, and reports on the result.
 
     Raises:
-      UserError: the data or the configuration can't be used, or the folder holds another run.
-      RunError: the loss became NaN or infinite.
+      UserError: the data or the configuration can't be used, or the folder holds another run, is
+        in use by one, or has damaged checkpoints only.
+      RunError: the loss became NaN or infinite, or a checkpoint couldn't be saved.
+      Stopped: by SIGTERM or Ctrl-C; what there was to save is saved.
     """
+    with StopRequest(config.checkpoint.grace_seconds) as stop:
+        _train(config, workdir, stop)
+
+
+def _train(config: RunConfig, workdir: Path, stop: StopRequest) -> None:
     console = Console(quiet=config.quiet)
     device = jax.devices()[0]
     console.note(f"jax {jax.__version__} on {device.platform} ({device.device_kind})")
@@ -56,41 +63,22 @@ def train(config: RunConfig, workdir: Path) -> None:
         f"{setup.graph.num_users + setup.graph.num_items:,} nodes, {setup.graph.num_edges:,} "
         f"edges, kernel {setup.settings.kernel}"
     )
-    folder = RunFolder(workdir)
-    open_run(folder, config, split)
     measure = Measure(config, split)
+    folder = RunFolder(workdir)
+    with locked(workdir, console.warning):
+        open_run(folder, config, split)
+        remove_leftovers(workdir)
+        state, history = _train_in(folder, config, setup, measure, stop, console)
 
-    with Checkpoints(folder.checkpoints, keep=config.checkpoint.keep) as checkpoints:
-        latest = checkpoints.latest_step()
-        state = setup.fresh_state()
-        if latest is not None:
-            state = checkpoints.restore(latest, state)
-        done = int(state.step) // steps_per_epoch(setup.graph, config.batch_size)
-        if done:
-            console.note(f"going on in {workdir} after epoch {done} (step {latest})")
-        if config.profile:
-            trace_steps(folder.profile, setup, state, batch_size=config.batch_size)
-            console.note(f"wrote a trace of some steps to {folder.profile}")
-        with MetricLog(workdir, resume_epoch=done) as log:
-            with CompileClock() as clock:
-                state = _run_epochs(
-                    state, done, config, setup, measure, checkpoints, log, clock, console
-                )
-            history = log.history()
-        checkpoints.wait()
-        best = checkpoints.best_step()
-        if config.eval.patience and best is not None:
-            state = checkpoints.restore(best, setup.abstract_state())
-
-    embeddings = setup.final_embeddings(state.params)
-    results = final_results(measure, embeddings, step=int(state.step))
-    write_json(folder.results, results)
-    draw_curves(
-        history,
-        folder.curves,
-        metric=config.eval.metric,
-        most_popular=measure.most_popular_at_epoch(),
-    )
+        embeddings = setup.final_embeddings(state.params)
+        results = final_results(measure, embeddings, step=int(state.step))
+        write_json(folder.results, results)
+        draw_curves(
+            history,
+            folder.curves,
+            metric=config.eval.metric,
+            most_popular=measure.most_popular_at_epoch(),
+        )
     show_results(results, console)
     show_sample(split, embeddings, config, console)
     console.files(
@@ -103,6 +91,53 @@ def train(config: RunConfig, workdir: Path) -> None:
             "evaluate, recommend and similar need",
         }
     )
+
+
+def _train_in(
+    folder: RunFolder,
+    config: RunConfig,
+    setup: Setup,
+    measure: Measure,
+    stop: StopRequest,
+    console: Console,
+) -> tuple[TrainState, list[dict[str, Any]]]:
+    """Trains from the newest whole checkpoint; returns the state to report on and the history."""
+    with Checkpoints(folder.checkpoints, keep=config.checkpoint.keep) as checkpoints:
+        for damage in checkpoints.damages():
+            console.warning(f"damaged checkpoint, not used: {damage}")
+        latest = checkpoints.latest_step()
+        if latest is None:
+            state, progress = setup.fresh_state(), Progress()
+        else:
+            state = checkpoints.restore(latest, setup.abstract_state())
+            progress = checkpoints.progress(latest)
+            console.note(
+                f"going on in {folder.root} after step {latest} (epochs done: "
+                f"{len(progress.history)})"
+            )
+        if config.profile:
+            trace_steps(folder.profile, setup, state, batch_size=config.batch_size)
+            console.note(f"wrote a trace of some steps to {folder.profile}")
+        with MetricLog(folder.root, progress.history) as log, CompileClock() as clock:
+            with stop.deferring():
+                state = run_epochs(
+                    state,
+                    progress,
+                    config=config,
+                    setup=setup,
+                    measure=measure,
+                    checkpoints=checkpoints,
+                    log=log,
+                    clock=clock,
+                    stop=stop,
+                    console=console,
+                )
+            history = log.history()
+        checkpoints.wait()
+        best = checkpoints.best_step()
+        if config.eval.patience and best is not None:
+            state = checkpoints.restore(best, setup.abstract_state())
+    return state, history
 
 
 def _check_memory(
@@ -122,70 +157,3 @@ def _check_memory(
     free = "" if available is None else f" of {available / 2**30:,.1f} GiB free"
     console.note(f"memory: training needs about {needed / 2**20:,.0f} MiB{free}")
     check_fits(needed, available, dim=config.model.dim, batch_size=config.batch_size)
-
-
-def _run_epochs(
-    state: TrainState,
-    done: int,
-    config: RunConfig,
-    setup: Setup,
-    measure: Measure,
-    checkpoints: Checkpoints,
-    log: MetricLog,
-    clock: CompileClock,
-    console: Console,
-) -> TrainState:
-    """Trains until the last epoch or until patience runs out."""
-    saving = 0.0
-    begin = time.perf_counter()
-
-    def scores() -> list[float]:
-        return [row[measure.watched] for row in log.history() if measure.watched in row]
-
-    for epoch in range(done, config.epochs):
-        if measure.out_of_patience(scores()):
-            console.note(
-                f"stopped: no better {measure.watched} for {config.eval.patience} evaluations"
-            )
-            break
-        start, compiled = time.perf_counter(), clock.seconds
-        with console.progress(setup.graph.num_edges, f"epoch {epoch + 1}/{config.epochs}") as bar:
-            state, loss = train_epoch(
-                state,
-                setup.graph,
-                setup.mass,
-                epoch=epoch,
-                seed=config.seed,
-                batch_size=config.batch_size,
-                settings=setup.settings,
-                optimizer=setup.optimizer,
-                on_steps=lambda edges, loss: bar.update(edges, loss=loss),
-            )
-        trained = time.perf_counter()
-        row: dict[str, Any] = {"epoch": epoch + 1, "loss": loss}
-        last = epoch + 1 == config.epochs
-        if last or (epoch + 1) % config.eval.every_epochs == 0:
-            row |= measure.at_epoch(setup.final_embeddings(state.params))
-        evaluated = time.perf_counter()
-        console.epoch_row(row | {"seconds": evaluated - start})
-        score = row.get(measure.watched)
-        better = score is not None and score > max(scores(), default=-math.inf)
-        log.append(
-            row
-            | {
-                "step": int(state.step),
-                "edges_per_second": setup.graph.num_edges / (trained - start),
-                "seconds_training": trained - start,
-                "seconds_evaluating": evaluated - trained,
-                "seconds_compiling": clock.seconds - compiled,  # within the two above
-                "seconds_saving": saving,  # the row before; this one is saved hereafter
-            }
-        )
-        due = last or (epoch + 1) % config.checkpoint.every_epochs == 0
-        if due or (better and config.eval.patience):
-            checkpoints.save(state, score=score)
-        saving = time.perf_counter() - evaluated
-    console.note(
-        f"trained for {time.perf_counter() - begin:.1f} s, {clock.seconds:.1f} s of it compiling"
-    )
-    return state

@@ -9,6 +9,7 @@ from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.gcn.model import Embeddings
+from jaxrec.report.console import Console
 from jaxrec.train.checkpoint import Checkpoints
 from jaxrec.train.run_folder import RunFolder, load_run
 from jaxrec.train.setup import build
@@ -39,7 +40,7 @@ def open_trained(workdir: Path, step: int | None) -> Trained:
       step: a checkpoint's step, 0 for the untrained model, None for the default.
 
     Raises:
-      UserError: no run or no such checkpoint there.
+      UserError: no run or no such checkpoint there, or a damaged one.
     """
     folder = RunFolder(workdir)
     run = load_run(folder)
@@ -50,6 +51,13 @@ def open_trained(workdir: Path, step: int | None) -> Trained:
         raise UserError(f"--workdir={workdir}: no checkpoint there yet; expected a trained run")
     else:
         with Checkpoints(folder.checkpoints, read_only=True) as checkpoints:
+            if step in checkpoints.damaged:
+                raise UserError(
+                    f"--step={step}: damaged ({checkpoints.damaged[step]}); expected one of "
+                    f"{', '.join(map(str, [0, *checkpoints.steps()]))}"
+                )
+            for damage in checkpoints.damages():
+                Console().warning(f"damaged checkpoint, not used: {damage}")
             steps = checkpoints.steps()
             if step is None:
                 best = checkpoints.best_step() if run.config.eval.patience else None

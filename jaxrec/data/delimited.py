@@ -14,10 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jaxrec.data.rows import Rows, find_columns
-from jaxrec.data.text_blocks import Lines, Problems, read_blocks
+from jaxrec.data.rows import LONGEST_FIELD, TOO_LONG, Rows, find_columns
+from jaxrec.data.text_blocks import BYTE_ORDER_MARK, Lines, Problems, read_blocks
 from jaxrec.errors import UserError
 
+MARK = BYTE_ORDER_MARK.decode()
+MOST_COLUMNS = 10_000
+HEADER_AGAIN = "the header once more, expected a row"
 STRAY_RETURN = "a carriage return inside the line, expected lines to end in LF or CRLF"
 
 
@@ -32,7 +35,8 @@ def read_delimited(
 ) -> Generator[Rows]:
     """Rows of a CSV or TSV file, a block at a time, gzip'ed if its name ends in `.gz`.
 
-    Blank lines are passed over. A quoted field may hold delimiters, line breaks and doubled
+    Blank lines are passed over; a line that repeats the header, as where files were joined, is a
+    problem. A quoted field may hold delimiters, line breaks and doubled
     quotes (RFC 4180). After a record with broken quoting, reading goes on at its second line.
 
     Args:
@@ -44,10 +48,11 @@ def read_delimited(
       encoding: `utf-8` or `latin-1`.
 
     Raises:
-      UserError: the file can't be read, is empty, lacks a wanted column or has a doubled one.
+      UserError: the file can't be read, is empty, lacks a wanted column, has a doubled one or
+        too many.
     """
     positions: dict[str, int] | None = None
-    fields = 0
+    names: list[str] = []
     for lines in read_blocks(path, encoding):
         if positions is None:
             first, names, after = _first_record(lines, delimiter, quoted)
@@ -56,12 +61,11 @@ def read_delimited(
             if after > lines.end:
                 lines.end = first
                 continue
-            fields = len(names)
             if not header:
-                names, after = [str(position) for position in range(fields)], first
+                names, after = [str(position) for position in range(len(names))], first
             positions = find_columns(lines.place(first), names, wanted)
             lines.begin = after
-        yield _split(lines, positions, fields, delimiter=delimiter, quoted=quoted, header=header)
+        yield _split(lines, positions, names, delimiter=delimiter, quoted=quoted, header=header)
     if positions is None:
         what = "a header and rows" if header else "rows"
         raise UserError(f"{path}: the file is empty, expected {what}")
@@ -80,7 +84,11 @@ def read_edges(path: Path) -> Generator[Rows]:
         text = pc.ascii_trim_whitespace(lines.text)
         keep = pc.not_equal(text, "").to_numpy(zero_copy_only=False)
         empty = empty and not keep.any()
-        keep[list(lines.broken)] = False
+        problems = dict(lines.broken)
+        for long in np.flatnonzero(pc.utf8_length(text).to_numpy() > LONGEST_FIELD).tolist():
+            if max(map(len, text[long].as_py().split())) > LONGEST_FIELD:
+                problems.setdefault(long, TOO_LONG)
+        keep[list(problems)] = False
         index = np.flatnonzero(keep)
         split = pc.ascii_split_whitespace(text.take(index))
         offsets = split.offsets.to_numpy()
@@ -92,7 +100,7 @@ def read_edges(path: Path) -> Generator[Rows]:
             "item": split.values.filter(pa.array(is_item)),
         }
         line = lines.number(np.repeat(index, items_of_line))
-        yield Rows(path, line, columns, lines.numbered(lines.broken))
+        yield Rows(path, line, columns, lines.numbered(problems))
     if empty:
         raise UserError(f"{path}: the file is empty, expected lines of a user and its items")
 
@@ -103,37 +111,43 @@ def _first_record(lines: Lines, delimiter: str, quoted: bool) -> tuple[int, list
     The index is -1 where all lines are blank; the end is beyond the lines' where the record is
     not complete without the next block.
     """
-    for index in range(lines.end):
-        text = lines.text[index].as_py()
-        if not text.rstrip("\r\n"):
-            continue
-        if not (quoted and '"' in text):
-            end, fields = index + 1, text.rstrip("\r\n").split(delimiter)
-        else:
-            records = _QuotedRecords(lambda at: lines.text[at].as_py(), lines.end, delimiter)
-            found = records.read(index)
-            end = records.position
-            if records.unfinished and not lines.final:
-                return index, [], lines.end + 1
-            if isinstance(found, str):
-                raise UserError(f"{lines.place(index)}: {found}")
-            fields = found
-        for bad in sorted(lines.broken):
-            if bad < end:
-                raise UserError(f"{lines.place(bad)}: {lines.broken[bad]}")
-        return index, fields, end
-    return -1, [], lines.end
+    filled = pc.not_equal(pc.utf8_rtrim(lines.text, characters="\r\n"), "")
+    index = pc.index(filled, True).as_py()
+    if index < 0:
+        return -1, [], lines.end
+    text = lines.text[index].as_py()
+    if not (quoted and '"' in text):
+        end, text = index + 1, text.rstrip("\r\n")
+        if "\r" in text:
+            raise UserError(f"{lines.place(index)}: {STRAY_RETURN}")
+        fields = text.split(delimiter, MOST_COLUMNS)
+    else:
+        records = _QuotedRecords(lambda at: lines.text[at].as_py(), lines.end, delimiter)
+        found = records.read(index)
+        end = records.position
+        if records.unfinished and not lines.final:
+            return index, [], lines.end + 1
+        if isinstance(found, str):
+            raise UserError(f"{lines.place(index)}: {found}")
+        fields = found
+    for bad in sorted(lines.broken):
+        if bad < end:
+            raise UserError(f"{lines.place(bad)}: {lines.broken[bad]}")
+    if len(fields) > MOST_COLUMNS:
+        raise UserError(f"{lines.place(index)}: over {MOST_COLUMNS:,} columns, expected fewer")
+    return index, fields, end
 
 
 def _split(
     lines: Lines,
     positions: Mapping[str, int],
-    fields: int,
+    names: list[str],
     *,
     delimiter: str,
     quoted: bool,
     header: bool,
 ) -> Rows:
+    fields = len(names)
     expected = f"expected {fields} as in the {'header' if header else 'first line'}"
     text = pc.utf8_rtrim(lines.text, characters="\r\n")
     todo = pc.not_equal(text, "").to_numpy(zero_copy_only=False)
@@ -148,8 +162,14 @@ def _split(
             for start, record in zip(starts, records, strict=True):
                 if len(record) != fields:
                     problems[start] = _miscounted(len(record), expected)
+                elif header and _is_header(record, names):
+                    problems[start] = HEADER_AGAIN
+            records = [
+                record
+                for start, record in zip(starts, records, strict=True)
+                if start not in problems
+            ]
             starts = [start for start in starts if start not in problems]
-            records = [record for record in records if len(record) == fields]
     todo[lines.end :] = False
     for index, reason in lines.broken.items():
         if todo[index]:
@@ -162,10 +182,20 @@ def _split(
     count = pc.list_value_length(split).to_numpy()
     stray = pc.match_substring(plain, "\r").to_numpy(zero_copy_only=False)
     good = (count == fields) & ~stray
-    for wrong in np.flatnonzero(~good).tolist():
-        problems[int(plain_lines[wrong])] = (
-            STRAY_RETURN if stray[wrong] else _miscounted(int(count[wrong]), expected)
-        )
+    reasons: Problems = {
+        wrong: STRAY_RETURN if stray[wrong] else _miscounted(int(count[wrong]), expected)
+        for wrong in np.flatnonzero(~good).tolist()
+    }
+    if header:
+        line = delimiter.join(names)
+        again = pc.is_in(plain, pa.array([line, MARK + line])).to_numpy(zero_copy_only=False)
+        reasons |= dict.fromkeys(np.flatnonzero(again & good).tolist(), HEADER_AGAIN)
+    for long in np.flatnonzero(pc.utf8_length(plain).to_numpy() > LONGEST_FIELD).tolist():
+        if good[long] and pc.max(pc.utf8_length(split[long].values)).as_py() > LONGEST_FIELD:
+            reasons[long] = TOO_LONG
+    for wrong, reason in reasons.items():
+        problems[int(plain_lines[wrong])] = reason
+        good[wrong] = False
     values, first = split.values, split.offsets.to_numpy()[:-1][good]
     columns = {role: values.take(first + position) for role, position in positions.items()}
     begins = plain_lines[good]
@@ -209,6 +239,11 @@ def _quoted(
     return starts, records
 
 
+def _is_header(record: list[str], names: list[str]) -> bool:
+    first = record[0].removeprefix(MARK)
+    return record[1:] == names[1:] and names[0] in (first, first.strip('"'))
+
+
 def _miscounted(found: int, expected: str) -> str:
     return f"{found} field{'s' if found != 1 else ''}, {expected}"
 
@@ -248,9 +283,7 @@ class _QuotedRecords:
             if self.unfinished:
                 return 'a quote is opened and never closed, expected a closing "'
             if "field limit" in str(error):
-                return (
-                    f"a field of over {csv.field_size_limit()} characters, expected a shorter one"
-                )
+                return TOO_LONG
             if "new-line" in str(error):
                 return STRAY_RETURN
             return 'text after a closing quote, expected the delimiter (and a quote inside as "")'

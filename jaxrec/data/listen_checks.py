@@ -2,10 +2,12 @@
 
 from collections.abc import Container
 
+from jaxrec.data.rows import shown
+
 EXPECTED = {
-    "user": "an id",
-    "item": "an id",
-    "plays": "a number from 0",
+    "user": "an id of up to 2,000 bytes",
+    "item": "an id of up to 2,000 bytes",
+    "plays": "a number from 0 to 1e15, and 1e-9 or more if it is not 0",
     "ms_played": "a number from 0",
     "timestamp": "seconds or milliseconds since 1970, or ISO 8601 such as 2024-05-31T12:00:00Z",
 }
@@ -13,6 +15,9 @@ DAY = r"\d{4}-\d\d-\d\d"
 TIME = r"\d\d:\d\d(:\d\d(\.\d+)?)?"
 OFFSET = r"(Z|UTC|[+-](0\d|1[0-5])(:?[0-5]\d)?)"
 ISO_8601 = rf"{DAY}([T ]{TIME}( ?{OFFSET})?)?"
+LONGEST_ID = 2_000  # bytes in UTF-8; longer ones are no ids, and memory is bounded by it
+# Sums, their logarithms and the weights made of them stay finite and above 0 in float32.
+LEAST_PLAYS, MOST_PLAYS = "1e-9", "1e15"
 LARGEST_SECONDS = "1e11"  # the year 5138; as milliseconds it is 1973
 LARGEST_MILLISECONDS = "1e14"
 
@@ -57,9 +62,10 @@ def check_listens(roles: Container[str]) -> str:
         {number("plays") if "plays" in roles else "1::DOUBLE"} AS play_count,
         {number("ms_played") if "ms_played" in roles else "0::DOUBLE"} AS milliseconds,
         {seconds("timestamp")} AS seconds,
-        CASE WHEN {is_empty('"user"')} THEN 'user'
-            WHEN {is_empty("item")} THEN 'item'
-            WHEN NOT coalesce(isfinite(play_count) AND play_count >= 0, false) THEN 'plays'
+        CASE WHEN {is_empty('"user"')} OR strlen("user") > {LONGEST_ID} THEN 'user'
+            WHEN {is_empty("item")} OR strlen(item) > {LONGEST_ID} THEN 'item'
+            WHEN NOT coalesce(play_count = 0 OR play_count BETWEEN {LEAST_PLAYS} AND {MOST_PLAYS},
+                false) THEN 'plays'
             WHEN NOT coalesce(isfinite(milliseconds) AND milliseconds >= 0, false)
                 THEN 'ms_played'
             WHEN {"timestamp" in roles} AND seconds IS NULL THEN 'timestamp' END AS problem,
@@ -80,5 +86,5 @@ def reason(role: str, text: str | None) -> str:
     elif not text.strip(" "):
         found = "empty"
     else:
-        found = repr(text) if len(text) <= 50 else repr(text[:50]) + "..."
+        found = shown(text)
     return f"{role} is {found}, expected {EXPECTED[role]}"

@@ -7,7 +7,7 @@ keeps what memory can't hold.
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import duckdb
@@ -55,6 +55,18 @@ class ReadReport:
         )
 
 
+@contextlib.contextmanager
+def _room_errors() -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException, MemoryError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"the history is larger than memory and the temporary folder can hold ({reason}); "
+            "expected more room where the environment variable TMPDIR points, or a shorter history"
+        ) from error
+
+
 class ListenTable:
     """Collects rows, then gives `Listens` whose ids are numbered over all of them.
 
@@ -88,7 +100,13 @@ class ListenTable:
         self._text_ids = {"user": False, "item": False}
         self._num_rows = 0
         self._exit = contextlib.ExitStack()
-        folder = self._exit.enter_context(tempfile.TemporaryDirectory(prefix="jaxrec-"))
+        try:
+            folder = self._exit.enter_context(tempfile.TemporaryDirectory(prefix="jaxrec-"))
+        except OSError as error:
+            raise UserError(
+                f"no temporary folder can be made: {error.strerror or error}; expected room where "
+                "the environment variable TMPDIR points"
+            ) from error
         self._duckdb = self._exit.enter_context(
             duckdb.connect(config={**SETTINGS, "temp_directory": folder})
         )
@@ -211,7 +229,12 @@ class ListenTable:
 
     def _query(self, query: str, values: object = None) -> list[tuple[Any, ...]]:
         # DuckDB takes nothing more on a connection until a result has been fetched to its end.
-        return self._duckdb.execute(query, values).fetchall()
+        with _room_errors():
+            return self._duckdb.execute(query, values).fetchall()
+
+    def _arrays(self, query: str, values: object = None) -> dict[str, np.ndarray]:
+        with _room_errors():
+            return self._duckdb.execute(query, values).fetchnumpy()
 
     def _one_number(self, query: str) -> int:
         return int(self._query(query)[0][0])
@@ -232,13 +255,13 @@ class ListenTable:
         user_map, item_map = IdMap(users), IdMap(items, self._names() if with_names else None)
         parts = []
         for entry in range(num_entries):
-            columns = self._duckdb.execute(
+            columns = self._arrays(
                 "SELECT user_ids.index AS user_index, item_ids.index AS item_index, plays, "
                 "timestamp FROM listens "
                 'JOIN user_ids ON user_ids.id = "user" JOIN item_ids ON item_ids.id = item '
                 "WHERE entry = ? ORDER BY row",
                 [entry],
-            ).fetchnumpy()
+            )
             parts.append(
                 Listens(
                     user=columns["user_index"],
@@ -266,12 +289,12 @@ class ListenTable:
             f"(row_number() OVER (ORDER BY {key}) - 1)::INTEGER AS index FROM distinct_{role}"
         )
         query = f"SELECT {key} AS id FROM {role}_ids ORDER BY index"
-        ids = self._duckdb.execute(query).fetchnumpy()
+        ids = self._arrays(query)
         return np.asarray(ids["id"], np.int64 if numbers else object)
 
     def _names(self) -> np.ndarray:
-        names = self._duckdb.execute(
+        names = self._arrays(
             "SELECT coalesce(arg_min(name, row), '') AS name FROM item_ids "
             "LEFT JOIN names ON names.item = item_ids.id GROUP BY index ORDER BY index"
-        ).fetchnumpy()
+        )
         return np.asarray(names["name"], object)

@@ -133,6 +133,10 @@ def _check_arguments(
 ) -> None:
     if on_bad_rows not in ("error", "skip"):
         raise UserError(f"on_bad_rows is {on_bad_rows!r}, expected error or skip")
+    if wanted and wanted["user"] == wanted["item"]:
+        raise UserError(
+            f"the columns of user and item are both {wanted['user']!r}, expected two columns"
+        )
     if min_ms_played > 0 and "ms_played" not in wanted:
         raise UserError(
             f"min_ms_played is {min_ms_played}, expected 0 where no column is set for ms_played"

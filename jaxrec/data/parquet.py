@@ -1,6 +1,6 @@
 """Parquet files to rows of text that know their row number."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +9,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from jaxrec.data.rows import Rows, find_columns
+from jaxrec.data.rows import LONGEST_FIELD, TOO_LONG, Rows, find_columns
 from jaxrec.errors import UserError
 
 BATCH_ROWS = 1 << 18
+BATCH_TEXT_BYTES = 1 << 26
 IDS = ("user", "item")
 
 
 def read_parquet(path: Path, wanted: Mapping[str, str]) -> Generator[Rows]:
     """Rows of a Parquet file, a batch at a time, every value as text.
 
-    Times come as ISO 8601 text in UTC.
+    Times come as ISO 8601 text in UTC. Repeated text stays packed until a piece of a batch is small
+    enough to unpack: a file of some kilobytes may hold gigabytes.
 
     Args:
       path: the file.
@@ -30,18 +32,25 @@ def read_parquet(path: Path, wanted: Mapping[str, str]) -> Generator[Rows]:
     """
     row = 0
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            schema = file.schema_arrow
-            find_columns(str(path), schema.names, wanted)
-            in_text = frozenset(
-                role for role, name in wanted.items() if _is_text(path, role, schema.field(name))
-            )
-            names = list(dict.fromkeys(wanted.values()))
-            for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                yield _rows(path, batch, wanted, in_text, row)
-                row += len(batch)
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
+        with pq.ParquetFile(path) as file:
+            schema, metadata = file.schema_arrow, file.metadata
+        find_columns(str(path), schema.names, wanted)
+        in_text = frozenset(
+            role for role, name in wanted.items() if _is_text(path, role, schema.field(name))
+        )
+        with pq.ParquetFile(
+            path,
+            metadata=metadata,
+            page_checksum_verification=True,
+            read_dictionary=sorted({wanted[role] for role in in_text}),
+        ) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=sorted({*wanted.values()})):
+                for piece in _pieces(batch):
+                    yield _rows(path, piece, wanted, in_text, row)
+                    row += len(piece)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        # Arrow quotes bytes of the file, which may be anything.
+        reason = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
         where = f"{path}: row {row + 1}: damaged from here on" if row else f"{path}: damaged"
         raise UserError(f"{where} ({reason}), expected a whole Parquet file") from error
 
@@ -49,13 +58,7 @@ def read_parquet(path: Path, wanted: Mapping[str, str]) -> Generator[Rows]:
 def _is_text(path: Path, role: str, field: pa.Field) -> bool:
     """Whether a column's values are text by their type; an error if its type can't serve."""
     kind = field.type.value_type if pt.is_dictionary(field.type) else field.type
-    text: bool = (
-        pt.is_string(kind)
-        or pt.is_large_string(kind)
-        or pt.is_string_view(kind)
-        or pt.is_binary(kind)
-        or pt.is_large_binary(kind)
-    )
+    text = _holds_text(kind)
     number = pt.is_floating(kind) or pt.is_decimal(kind)
     allowed = text or pt.is_null(kind) or pt.is_integer(kind) or (role not in IDS and number)
     expected = "integers or text" if role in IDS else "numbers or text"
@@ -70,6 +73,43 @@ def _is_text(path: Path, role: str, field: pa.Field) -> bool:
     return text
 
 
+def _holds_text(kind: pa.DataType) -> bool:
+    return bool(
+        pt.is_string(kind)
+        or pt.is_large_string(kind)
+        or pt.is_string_view(kind)
+        or pt.is_binary(kind)
+        or pt.is_large_binary(kind)
+    )
+
+
+def _is_packed_text(kind: pa.DataType) -> bool:
+    return bool(pt.is_dictionary(kind)) and _holds_text(kind.value_type)
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in pieces of a bounded length as text; too long values stay packed in `_rows`."""
+    size = np.zeros(len(batch), np.int64)
+    for column in batch.columns:
+        if _is_packed_text(column.type):
+            length = np.minimum(_lengths(column.dictionary), 4 * LONGEST_FIELD)
+            size += np.append(length, 0)[_indices(column)]
+    start = 0
+    for end in [*(np.flatnonzero(np.diff(np.cumsum(size) // BATCH_TEXT_BYTES)) + 1), len(batch)]:
+        yield batch.slice(start, end - start)
+        start = end
+
+
+def _lengths(text: pa.Array) -> np.ndarray:
+    """Bytes of each value, 0 for null: [n] int64."""
+    return pc.fill_null(pc.binary_length(text), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _indices(column: pa.DictionaryArray) -> np.ndarray:
+    """Place of each value in the dictionary, -1 for null: [n] int64."""
+    return pc.fill_null(column.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
+
+
 def _rows(
     path: Path,
     batch: pa.RecordBatch,
@@ -80,8 +120,10 @@ def _rows(
     problems: dict[int, str] = {}
     columns = {}
     for role, name in wanted.items():
-        column, broken = _as_text(batch.column(name))
-        columns[role] = column
+        column, long = _without_long(batch.column(name))
+        columns[role], broken = _as_text(column)
+        for index in long:
+            problems.setdefault(index, f"in column {name!r} {TOO_LONG}")
         for index in broken:
             problems.setdefault(
                 index, f"broken UTF-8 in column {name!r}, expected text in UTF-8 without NUL"
@@ -94,6 +136,18 @@ def _rows(
         columns = {role: column.filter(pa.array(keep)) for role, column in columns.items()}
     numbered = [(first + 1 + index, problems[index]) for index in sorted(problems)]
     return Rows(path, line, columns, numbered, in_text, has_lines=False)
+
+
+def _without_long(column: pa.Array) -> tuple[pa.Array, list[int]]:
+    """The column with null for text that is too long, and the rows of that."""
+    if not _is_packed_text(column.type):
+        return column, []
+    # By bytes, not characters: the bytes need not be text.
+    long = np.append(_lengths(column.dictionary) > 4 * LONGEST_FIELD, False)[_indices(column)]
+    if not long.any():
+        return column, []
+    indices = pa.array(_indices(column), mask=long | (_indices(column) < 0))
+    return pa.DictionaryArray.from_arrays(indices, column.dictionary), np.flatnonzero(long).tolist()
 
 
 def _as_text(column: pa.Array) -> tuple[pa.Array, list[int]]:

@@ -4,6 +4,8 @@ What the readers of each format share: `delimited.py` and `parquet.py` give `Row
 `listens.py` checks and adds them up without knowing where they came from.
 """
 
+import collections
+import csv
 import dataclasses
 import glob
 import os
@@ -19,6 +21,8 @@ from jaxrec.errors import UserError
 Format = Literal["auto", "csv", "tsv", "parquet", "edges"]
 FORMATS = ("auto", "csv", "tsv", "parquet", "edges")
 ENDINGS = {".csv": "csv", ".tsv": "tsv", ".dat": "tsv", ".parquet": "parquet", ".txt": "edges"}
+LONGEST_FIELD = csv.field_size_limit()  # characters; Python's csv keeps to it too
+TOO_LONG = f"a field of over {LONGEST_FIELD} characters, expected a shorter one"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +50,11 @@ class Rows:
         return f"{self.file}:{line}" if self.has_lines else f"{self.file}: row {line}"
 
 
+def shown(text: str) -> str:
+    """A text from a file as a message shows it: quoted, and cut where it is long."""
+    return repr(text) if len(text) <= 50 else repr(text[:50]) + "..."
+
+
 def find_columns(place: str, names: Sequence[str], wanted: Mapping[str, str]) -> dict[str, int]:
     """The position of each wanted column.
 
@@ -57,15 +66,15 @@ def find_columns(place: str, names: Sequence[str], wanted: Mapping[str, str]) ->
     Raises:
       UserError: two columns have the same name, or a wanted one is missing.
     """
-    twice = sorted({name for name in names if name and names.count(name) > 1})
+    twice = sorted(name for name, count in collections.Counter(names).items() if name and count > 1)
     if twice:
         raise UserError(
-            f"{place}: the column name {twice[0]!r} occurs {names.count(twice[0])} times, "
+            f"{place}: the column name {shown(twice[0])} occurs {names.count(twice[0])} times, "
             "expected each name once"
         )
     for role, name in wanted.items():
         if name not in names:
-            there = ", ".join(repr(other) for other in names[:50])
+            there = ", ".join(map(shown, names[:50]))
             more = f" and {len(names) - 50} more" if len(names) > 50 else ""
             raise UserError(
                 f"{place}: no column {name!r} (wanted as {role}), expected one of {there}{more}"
@@ -83,6 +92,16 @@ def find_files(path: str | Path) -> list[Path]:
       UserError: there is no such file, or the folder or glob has none.
     """
     path = Path(path)
+    try:
+        return _find_files(path)
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL; no permission
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"{shown(str(path))}: {reason}, expected a file, a folder or a glob"
+        ) from error
+
+
+def _find_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():

@@ -1,6 +1,7 @@
 """A text file in blocks of whole lines, its bytes checked, each line's number known."""
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,11 @@ import pyarrow as pa
 
 from jaxrec.errors import UserError
 
+# What follows bounds the memory that any file can make a reader use.
 BLOCK_BYTES = 1 << 24
+BLOCK_LINES = 1 << 18
 LONGEST_RECORD_BYTES = 1 << 26
+LONGEST_RECORD_LINES = 1 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Problems = dict[int, str]  # reason by index of the line in its block
@@ -98,35 +102,48 @@ def read_blocks(path: Path, encoding: str) -> Iterator[Lines]:
     Raises:
       UserError: the file can't be read or unzipped, or has a line too long to hold.
     """
-    line, rest, first = 1, b"", True
+    line, kept = 1, b""
     zipped = path.name.lower().endswith(".gz")
     try:
         with gzip.open(path) if zipped else open(path, "rb") as file:
-            last = False
-            while not last:
-                chunk = file.read(BLOCK_BYTES)
-                last = not chunk
-                if first:
-                    chunk, first = chunk.removeprefix(BYTE_ORDER_MARK), False
-                if encoding == "latin-1":
-                    chunk = chunk.decode(encoding).encode()
-                rest += chunk
-                cut = len(rest) if last else rest.rfind(b"\n") + 1
-                if cut == 0 and len(rest) > LONGEST_RECORD_BYTES:
-                    raise UserError(
-                        f"{path}:{line}: the line is longer than {LONGEST_RECORD_BYTES >> 20} MiB, "
-                        "expected shorter lines"
-                    )
-                if cut == 0:
+            for piece, last in _pieces(path, file, encoding):
+                block = kept + piece
+                if not block:
                     continue
-                block, rest = rest[:cut], rest[cut:]
-                lines = Lines(path, line, block, last or len(block) > LONGEST_RECORD_BYTES)
+                lines = Lines(path, line, block, last)
+                if len(block) > LONGEST_RECORD_BYTES or lines.end > LONGEST_RECORD_LINES:
+                    lines.final = True
                 yield lines
                 line += lines.end
-                rest = block[lines.offsets[lines.end] :] + rest
+                kept = block[lines.offsets[lines.end] :]
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise UserError(
             f"{path}:{line}: damaged or cut off at or after this line ({error}), expected gzip"
         ) from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}, expected a readable file") from error
+
+
+def _pieces(path: Path, file: io.BufferedIOBase, encoding: str) -> Iterator[tuple[bytes, bool]]:
+    """The file's text, cut after some line ends, and whether no more comes."""
+    line, rest, first = 1, b"", True
+    while chunk := file.read(BLOCK_BYTES):
+        if first:
+            chunk, first = chunk.removeprefix(BYTE_ORDER_MARK), False
+        if encoding == "latin-1":
+            chunk = chunk.decode(encoding).encode()
+        ends = np.flatnonzero(np.frombuffer(chunk, np.uint8) == ord("\n")) + 1 + len(rest)
+        rest += chunk
+        start = 0
+        # The last line end, and before it each after which enough lines have come.
+        for end in [*ends[BLOCK_LINES - 1 : -1 : BLOCK_LINES].tolist(), *ends[-1:].tolist()]:
+            yield rest[start:end], False
+            start = end
+        rest = rest[start:]
+        line += len(ends)
+        if len(rest) > LONGEST_RECORD_BYTES:
+            raise UserError(
+                f"{path}:{line}: the line is longer than {LONGEST_RECORD_BYTES >> 20} MiB, "
+                "expected shorter lines"
+            )
+    yield rest, True

@@ -1,14 +1,19 @@
 """The figures of each epoch, kept as lines of JSON and as TensorBoard events."""
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping
+import socket
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.record_writer import RecordWriter
+from tensorboardX.summary import scalar
 
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
@@ -53,28 +58,24 @@ class MetricLog:
       path: the `metrics.jsonl`.
     """
 
-    def __init__(self, workdir: Path, resume_epoch: int = 0) -> None:
-        """Opens the log to go on after an epoch; rows of later epochs are dropped.
+    def __init__(self, workdir: Path, history: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Opens the log to go on after some epochs; the file then holds their rows only.
 
         Args:
           workdir: the run's folder; exists.
-          resume_epoch: number of epochs already done; 0 starts anew.
-
-        Raises:
-          UserError: the file there holds something else than rows of metrics.
+          history: the rows of the epochs already done; none starts anew.
         """
         self.path = workdir / FILE_NAME
-        kept = [row for row in read_metrics(self.path) if row["epoch"] <= resume_epoch]
+        self._rows = [dict(row) for row in history]
         with replacing(self.path) as temporary:
-            temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
-        self._rows = kept
+            temporary.write_text("".join(map(_line, self._rows)), encoding="utf-8")
+        done = len(self._rows)
         self._file = self.path.open("a", encoding="utf-8", newline="\n")
-        # The suffix keeps two writers that open within a second from sharing a file.
-        self._events = SummaryWriter(
-            str(workdir / FOLDER_NAME),
-            purge_step=resume_epoch + 1,
-            filename_suffix=f".{os.getpid()}.{resume_epoch}",
-        )
+        try:
+            self._events = _EventFile(workdir / FOLDER_NAME, first_epoch=done + 1)
+        except OSError:
+            self._file.close()
+            raise
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Adds an epoch's row; it is on disk when this returns.
@@ -89,11 +90,9 @@ class MetricLog:
         line = _line(row)
         self._file.write(line)
         self._file.flush()
+        os.fsync(self._file.fileno())
         self._rows.append(dict(row))
-        for name, value in row.items():
-            if name != "epoch" and isinstance(value, int | float) and math.isfinite(value):
-                self._events.add_scalar(name, value, row["epoch"])
-        self._events.flush()
+        self._events.append(row)
 
     def history(self) -> list[dict[str, Any]]:
         """The rows so far, those kept from before included, oldest first."""
@@ -101,8 +100,8 @@ class MetricLog:
 
     def close(self) -> None:
         """Closes the files."""
-        self._file.close()
-        self._events.close()
+        with contextlib.closing(self._events):
+            self._file.close()
 
     def __enter__(self) -> "MetricLog":
         return self
@@ -114,6 +113,37 @@ class MetricLog:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _EventFile:
+    """The rows as events for TensorBoard, in a new file; what others say of later epochs is void.
+
+    Written here and now: tensorboardX's own writer does it in a thread, whose errors get lost.
+    """
+
+    def __init__(self, folder: Path, first_epoch: int) -> None:
+        folder.mkdir(exist_ok=True)
+        now = int(time.time())
+        # What follows the time keeps two writers that open within a second from sharing a file.
+        name = f"events.out.tfevents.{now}.{socket.gethostname()}.{os.getpid()}.{first_epoch}"
+        self._writer = RecordWriter(str(folder / name))
+        self._write(Event(wall_time=now, file_version="brain.Event:2"))
+        start = SessionLog(status=SessionLog.START)
+        self._write(Event(wall_time=now, step=first_epoch, session_log=start))
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Adds a row's numbers; they are on disk when this returns."""
+        for name, value in row.items():
+            if name != "epoch" and isinstance(value, int | float) and math.isfinite(value):
+                event = Event(wall_time=time.time(), step=row["epoch"], summary=scalar(name, value))
+                self._write(event)
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _write(self, event: Event) -> None:
+        self._writer.write(event.SerializeToString())
 
 
 def _line(row: Mapping[str, Any]) -> str:

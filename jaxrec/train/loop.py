@@ -2,9 +2,11 @@
 
 import functools
 import math
+import time
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -19,6 +21,29 @@ STEPS_PER_DISPATCH = 16
 INIT, ORDER, STEP = range(3)
 
 _epoch_order = jax.jit(epoch_order, static_argnames=("num_edges", "batch_size"))
+
+
+class Pace:
+    """How many steps go into a dispatch: many, but not more than take `longest_seconds`.
+
+    A dispatch can't be interrupted, so this is how soon a run can stop. It changes no result:
+    steps are the same however they are dispatched.
+
+    Attributes:
+      steps: how many, a power of two.
+    """
+
+    def __init__(self, longest_seconds: float = math.inf) -> None:
+        self.steps = STEPS_PER_DISPATCH
+        self._longest_seconds = longest_seconds
+        self._fastest = math.inf
+
+    def took(self, seconds_per_step: float) -> None:
+        """Learns from a dispatch; the fastest counts, since others may have waited or compiled."""
+        self._fastest = min(self._fastest, seconds_per_step)
+        self.steps = STEPS_PER_DISPATCH
+        while self.steps > 1 and self.steps * self._fastest > self._longest_seconds:
+            self.steps //= 2
 
 
 def steps_per_epoch(graph: BipartiteGraph, batch_size: int) -> int:
@@ -37,13 +62,17 @@ def train_epoch(
     settings: StepSettings,
     optimizer: optax.GradientTransformation,
     on_steps: Callable[[int, float], None],
+    loss_sum: float = 0.0,
+    pace: Pace | None = None,
+    pause_at: Callable[[int], bool] = lambda step: False,
+    on_pause: Callable[[TrainState, float], None] = lambda state, loss_sum: None,
 ) -> tuple[TrainState, float]:
-    """Visits every edge once, in the order that (seed, epoch) gives.
+    """Visits every edge once, in the order that (seed, epoch) gives; goes on from `state.step`.
 
     Losses are read one dispatch late, so that the device never waits for the host.
 
     Args:
-      state: the state before; donated.
+      state: the state before, at the epoch's start or within it; donated.
       graph: the training graph.
       mass: how likely each song is as a negative; None for uniform.
       epoch: number of the epoch, from 0.
@@ -53,13 +82,18 @@ def train_epoch(
       optimizer: the optax transformation.
       on_steps: called with the number of edges done since the last call and the mean loss of the
         steps they took.
+      loss_sum: the loss summed over the epoch's edges visited before.
+      pace: how many steps to dispatch at once.
+      pause_at: asked between two dispatches, with the step reached, whether to pause.
+      on_pause: called in a pause with the state and the loss summed so far; may raise to stop.
 
     Returns:
       The state after, and the mean loss over the epoch's edges.
 
     Raises:
-      RunError: a loss was NaN or infinite.
+      RunError: a loss or the state was NaN or infinite.
     """
+    pace = Pace() if pace is None else pace
     key = jax.random.key(seed)
     order_key = jax.random.fold_in(jax.random.fold_in(key, ORDER), epoch)
     step_key = jax.random.fold_in(key, STEP)
@@ -68,30 +102,56 @@ def train_epoch(
     rows = np.full(num_steps, batch_size)
     rows[-1] = graph.num_edges - (num_steps - 1) * batch_size
     first_step = epoch * num_steps
-    losses: list[np.ndarray] = []
+    start = int(state.step) - first_step
+    if start:
+        edges = int(rows[:start].sum())
+        on_steps(edges, loss_sum / edges)
 
     def read(start: int, pending: jax.Array) -> None:
+        nonlocal loss_sum
         block = np.asarray(pending, np.float64)
-        for offset, loss in enumerate(block):
+        for offset, loss in enumerate(block.tolist(), start):
             if not math.isfinite(loss):
                 raise RunError(
-                    f"step {first_step + start + offset + 1} (epoch {epoch + 1}): the loss is "
-                    f"{loss}; expected a finite number. The last good checkpoint is kept; a "
-                    "lower config.lr may help"
+                    f"step {first_step + offset + 1} (epoch {epoch + 1}): the loss is {loss}; "
+                    f"expected a finite number. {_ADVICE}"
                 )
-        losses.append(block)
-        edges = int(rows[start : start + len(block)].sum())
-        on_steps(edges, float(block.mean()))
+            # One by one, so that the sum doesn't depend on where the dispatches begin.
+            loss_sum += loss * int(rows[offset])
+        on_steps(int(rows[start : start + len(block)].sum()), float(block.mean()))
 
     advance = functools.partial(train_steps, settings=settings, optimizer=optimizer)
     pending: tuple[int, jax.Array] | None = None
-    for start in range(0, num_steps, STEPS_PER_DISPATCH):
-        size = min(STEPS_PER_DISPATCH, num_steps - start)
+    last_read: float | None = None
+    while start < num_steps:
+        size = min(pace.steps, num_steps - start)
         block = jax.lax.dynamic_slice_in_dim(batches, start, size)
         state, dispatched = advance(state, graph, block, step_key, mass)
         if pending is not None:
             read(*pending)
+            now = time.perf_counter()
+            if last_read is not None:
+                pace.took((now - last_read) / len(pending[1]))
+            last_read = now
         pending = (start, dispatched)
+        start += size
+        if start < num_steps and pause_at(first_step + start):
+            read(*pending)
+            pending = last_read = None
+            on_pause(state, loss_sum)
     if pending is not None:
         read(*pending)
-    return state, float(np.average(np.concatenate(losses), weights=rows))
+    if not _all_finite(state):
+        raise RunError(
+            f"step {int(state.step)} (epoch {epoch + 1}): the parameters are no longer finite. "
+            f"{_ADVICE}"
+        )
+    return state, loss_sum / graph.num_edges
+
+
+_ADVICE = "The last good checkpoint is kept; a lower config.lr may help"
+
+
+@jax.jit
+def _all_finite(state: TrainState) -> jax.Array:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state)]).all()

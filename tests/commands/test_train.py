@@ -58,6 +58,7 @@ def test_the_folder_holds_what_it_should(checkerboard_config: MakeConfig, tmp_pa
     commands.train(config, workdir)
     names = {path.name for path in workdir.iterdir()}
     assert names == {
+        ".lock",
         "config.json",
         "model.ckpt",
         "users.parquet",
@@ -145,7 +146,7 @@ def test_patience_stops_the_run_and_the_best_is_used(
         eval__patience=2,
         eval__metric="recall@3",
         epochs=60,
-        checkpoint__every_epochs=50,
+        checkpoint__every="50 epochs",
     )
     commands.train(config, tmp_path / "run")
     rows = read_metrics(tmp_path / "run" / "metrics.jsonl")

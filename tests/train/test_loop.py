@@ -1,6 +1,7 @@
 """An epoch visits every edge; stopping and going on changes nothing; bad losses stop the run."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,8 @@ import optax
 import pytest
 
 from jaxrec.errors import RunError
-from jaxrec.train.checkpoint import Checkpoints
-from jaxrec.train.loop import STEPS_PER_DISPATCH, steps_per_epoch, train_epoch
+from jaxrec.train.checkpoint import Checkpoints, Progress
+from jaxrec.train.loop import STEPS_PER_DISPATCH, Pace, steps_per_epoch, train_epoch
 from jaxrec.train.step import StepSettings, TrainState, create_state
 from tests.graphs import graph_from_dense
 
@@ -25,7 +26,11 @@ def fresh() -> TrainState:
 
 
 def run_epoch(
-    state: TrainState, epoch: int, seed: int = 0, edges_done: list[int] | None = None
+    state: TrainState,
+    epoch: int,
+    seed: int = 0,
+    edges_done: list[int] | None = None,
+    **options: Any,
 ) -> tuple[TrainState, float]:
     done = [] if edges_done is None else edges_done
     return train_epoch(
@@ -38,6 +43,7 @@ def run_epoch(
         settings=SETTINGS,
         optimizer=OPTIMIZER,
         on_steps=lambda edges, loss: done.append(edges),
+        **options,
     )
 
 
@@ -74,6 +80,76 @@ def test_stopping_and_going_on_equals_never_stopping_bit_for_bit(tmp_path: Path)
     assert resumed_losses == losses[2:]
 
 
+class FixedPace(Pace):
+    """So many steps in a dispatch, however long they take."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def took(self, seconds_per_step: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_how_many_steps_go_into_a_dispatch_changes_no_bit(steps: int) -> None:
+    expected, expected_loss = run_epoch(fresh(), 0)
+    state, loss = run_epoch(fresh(), 0, pace=FixedPace(steps))
+    jax.tree.map(np.testing.assert_array_equal, state, expected)
+    assert loss == expected_loss
+
+
+def test_going_on_from_any_step_within_an_epoch_changes_no_bit(tmp_path: Path) -> None:
+    expected, expected_loss = run_epoch(fresh(), 0)
+    num_steps = steps_per_epoch(GRAPH, BATCH)
+    with Checkpoints(tmp_path, keep=num_steps) as checkpoints:
+        run_epoch(
+            fresh(),
+            0,
+            pace=FixedPace(1),
+            pause_at=lambda step: True,
+            on_pause=lambda state, loss_sum: checkpoints.save(
+                state, score=None, progress=Progress(loss_sum=loss_sum)
+            ),
+        )
+        checkpoints.wait()
+        assert checkpoints.steps() == list(range(1, num_steps))
+        for step in (1, 7, num_steps - 1):
+            edges_done: list[int] = []
+            state, loss = run_epoch(
+                checkpoints.restore(step, jax.eval_shape(fresh)),
+                0,
+                edges_done=edges_done,
+                loss_sum=checkpoints.progress(step).loss_sum,
+            )
+            jax.tree.map(np.testing.assert_array_equal, state, expected)
+            assert loss == expected_loss
+            assert edges_done[0] == step * BATCH
+            assert sum(edges_done) == GRAPH.num_edges
+
+
+def test_an_epoch_that_is_done_already_tells_its_loss() -> None:
+    expected, expected_loss = run_epoch(fresh(), 0)
+    loss_sum = expected_loss * GRAPH.num_edges
+    state, loss = run_epoch(jax.tree.map(jnp.copy, expected), 0, loss_sum=loss_sum)
+    jax.tree.map(np.testing.assert_array_equal, state, expected)
+    assert loss == pytest.approx(expected_loss)
+
+
+def test_slow_steps_are_dispatched_fewer_at_a_time() -> None:
+    pace = Pace(longest_seconds=4.0)
+    assert pace.steps == STEPS_PER_DISPATCH
+    pace.took(1.0)
+    assert pace.steps == 4
+    pace.took(60.0)  # a dispatch that had to be compiled
+    assert pace.steps == 4
+    pace.took(0.1)
+    assert pace.steps == STEPS_PER_DISPATCH
+    pace = Pace(longest_seconds=4.0)
+    pace.took(100.0)
+    assert pace.steps == 1
+
+
 def test_the_seed_decides_everything() -> None:
     first, again, other = (run_epoch(fresh(), 0, seed=seed)[0] for seed in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, first, again)
@@ -85,7 +161,8 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_loss(poison: float) -> No
     state = fresh()
     bad = state.params.replace(user=state.params.user.at[3].set(poison))
     with pytest.raises(RunError, match=r"step \d+ \(epoch 6\): the loss is (nan|inf)"):
-        run_epoch(state.replace(params=bad), 5)
+        start = jnp.int32(5 * steps_per_epoch(GRAPH, BATCH))
+        run_epoch(state.replace(step=start, params=bad), 5)
 
 
 def test_what_is_not_finite_is_never_saved(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""One run per folder: a lock that the operating system drops when its owner ends, however it ends.
+
+Locks: flock(2), https://man7.org/linux/man-pages/man2/flock.2.html
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from jaxrec.errors import UserError
+
+FILE_NAME = ".lock"
+_NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+
+
+@contextlib.contextmanager
+def locked(workdir: Path, warn: Callable[[str], None]) -> Iterator[None]:
+    """Makes a run's folder where it's missing, and holds it while the block runs.
+
+    The file of the lock stays: removing it would let two runs lock two files of one name.
+
+    Args:
+      workdir: the run's folder.
+      warn: told where the file system knows no locks; then nothing is held.
+
+    Raises:
+      UserError: another run holds the folder, or it can't be written to.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = os.open(workdir / FILE_NAME, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise UserError(
+            f"--workdir={workdir}: {error.strerror}; expected a folder to write to"
+        ) from error
+    try:
+        _hold(file, workdir, warn)
+        yield
+    finally:
+        os.close(file)
+
+
+def _hold(file: int, workdir: Path, warn: Callable[[str], None]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        owner = os.pread(file, 32, 0).decode(errors="replace").strip()
+        raise UserError(
+            f"--workdir={workdir}: process {owner or 'unknown'} is running there; expected a "
+            "folder of its own for each run, or that one to end first"
+        ) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS_HERE:
+            raise
+        warn(f"{workdir}: the file system knows no locks; take care to start one run only")
+    try:
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+    except OSError:
+        pass  # the number is there to be read by people; the lock holds without it

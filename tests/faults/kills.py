@@ -1,0 +1,172 @@
+"""Runs killed at random moments and at named points, started again, and compared."""
+
+import concurrent.futures
+import dataclasses
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.faults.child import POINTS
+from tests.faults.runs import Ended, Outcome, Runs, outcome, wait
+
+RANDOM = "a random moment"
+# How often a run of `runs.FLAGS` comes to a point; at the others, as often as it saves.
+SAVES, EPOCHS, PRUNINGS = 12, 6, 8
+VISITS = {
+    "before pruning": PRUNINGS,
+    "pruning: renamed": PRUNINGS,
+    "pruning: half removed": PRUNINGS,
+    "after pruning": PRUNINGS,
+    "metrics row written, not saved": EPOCHS,
+    "metrics row half written": EPOCHS,
+    "measuring": EPOCHS,
+    "final evaluation": 1,
+    "results.json written": 1,
+    "results.json half written": 1,
+    "interactions not yet written": 1,
+    "config.json half written": 1,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Kill:
+    """A SIGKILL.
+
+    Attributes:
+      point: where, a name of `POINTS`, or `RANDOM`.
+      visit: at which arrival at the point.
+      moment: for `RANDOM`, when: 0 as the run takes its folder, 1 as it ends.
+    """
+
+    point: str
+    visit: int = 1
+    moment: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A run that is killed, started again, and perhaps killed again, until it may end."""
+
+    number: int
+    kills: tuple[Kill, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What came of a trial: what went wrong, if anything."""
+
+    trial: Trial
+    wrong: str | None
+
+
+def plan(random_kills: int, named_kills: int, seed: int) -> list[Trial]:
+    """Trials at random moments and at the named points in turn, decided by the seed.
+
+    A run is killed once, but to be killed while it resumes it has to be killed before, too.
+    """
+    rng = random.Random(seed)
+    kills = [(Kill(RANDOM, moment=rng.random()),) for _ in range(random_kills)]
+    for n in range(named_kills):
+        point = POINTS[n % len(POINTS)]
+        visits = VISITS.get(point, SAVES)
+        if point.startswith("resuming"):
+            kills.append((Kill("after the commit", rng.randint(1, SAVES)), Kill(point)))
+        else:
+            kills.append((Kill(point, rng.randint(1, visits)),))
+    return [Trial(number, each) for number, each in enumerate(kills)]
+
+
+def run_trials(
+    runs: Runs,
+    trials: Sequence[Trial],
+    reference: Outcome,
+    seconds: float,
+    *,
+    workers: int,
+    say: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
+    """Carries trials out, some at a time.
+
+    Args:
+      runs: where.
+      trials: what.
+      reference: what a run that nobody kills comes to.
+      seconds: how long such a run takes from taking its folder to its end.
+      workers: how many trials run at a time.
+      say: told of each result.
+    """
+
+    def carry_out(trial: Trial) -> Result:
+        try:
+            wrong = _find_wrong(runs, trial, reference, seconds)
+        except Exception as error:
+            wrong = f"{type(error).__name__}: {error}"
+        result = Result(trial, wrong)
+        say(result)
+        return result
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(carry_out, trials))
+
+
+def _find_wrong(runs: Runs, trial: Trial, reference: Outcome, seconds: float) -> str | None:
+    workdir = runs.folder / f"trial-{trial.number}"
+    for kill in trial.kills:
+        if kill.point == RANDOM:
+            ended = _kill_at(runs, workdir, kill.moment * seconds)
+            while ended.status == 0:  # it was faster this time; again, until the kill hits it
+                shutil.rmtree(workdir)
+                ended = _kill_at(runs, workdir, kill.moment * seconds)
+        else:
+            ended = runs.run(workdir, {"point": kill.point, "visit": kill.visit})
+        if ended.status != -signal.SIGKILL:
+            return f"not killed at {kill}: {ended}"
+    ended = runs.run(workdir)
+    if ended.status != 0 or ended.stderr:
+        return f"did not go on: {ended}"
+    found = outcome(workdir)
+    if found != reference:
+        return f"came to another end: {found}"
+    shutil.rmtree(workdir)
+    return None
+
+
+def _kill_at(runs: Runs, workdir: Path, seconds: float) -> Ended:
+    """Kills a run so long after it has taken its folder, unless it ends before."""
+    begin = time.monotonic()
+    process = runs.start(workdir)
+    try:
+        wait_for(workdir / ".lock", process.poll)
+        time.sleep(seconds)
+    finally:
+        process.kill()
+    return wait(process, begin)
+
+
+def wait_for(path: Path, ended: Callable[[], int | None]) -> None:
+    """Waits for a path to appear, or for a process to end."""
+    while not path.exists() and ended() is None:
+        time.sleep(0.005)
+
+
+def reference_run(runs: Runs) -> tuple[Outcome, float]:
+    """Runs twice without a kill: the outcome, and the seconds from taking the folder to the end.
+
+    The first run compiles; the second one tells the time, and that runs are the same at all.
+    """
+    outcomes = []
+    for name in ("reference", "reference-again"):
+        workdir = runs.folder / name
+        begin = time.monotonic()
+        process = runs.start(workdir)
+        wait_for(workdir / ".lock", process.poll)
+        taken = time.monotonic()
+        ended = wait(process, begin)
+        assert (ended.status, ended.stderr) == (0, ""), ended
+        outcomes.append(outcome(workdir))
+        seconds = time.monotonic() - taken
+    assert outcomes[0] == outcomes[1]
+    return outcomes[0], seconds

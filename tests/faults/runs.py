@@ -1,0 +1,170 @@
+"""Tiny real runs as processes of their own, to be broken and started again."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from jaxrec.report.metric_files import read_metrics
+from jaxrec.train.arrays import state_digest
+from jaxrec.train.checkpoint import Checkpoints
+from jaxrec.train.run_folder import RunFolder, load_run
+from jaxrec.train.setup import build
+
+ROOT = Path(__file__).parents[2]
+GROUPS, USERS_PER_GROUP, ITEMS_PER_GROUP = 4, 12, 10
+TIMEOUT = 120.0
+
+# Small, but with all that a state can hold: a schedule, popularity's negatives, a best score.
+FLAGS = {
+    "epochs": 6,
+    "batch_size": 16,
+    "lr_schedule": "cosine",
+    "warmup_epochs": 0.5,
+    "data.source": "listens",
+    "data.columns.plays": "plays",
+    "data.validation_fraction": 0.2,
+    "model.dim": 4,
+    "model.layers": 2,
+    "loss.sampler": "popularity",
+    "eval.ks": "(5,)",
+    "eval.metric": "recall@5",
+    "eval.patience": 5,
+    "checkpoint.every": "5 steps",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a process ended; a signal's number is negative."""
+
+    status: int
+    stderr: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """All of a finished run that doesn't depend on how long it took."""
+
+    state_sha256: str
+    step: int
+    metrics: str
+    results_sha256: str
+
+
+class Runs:
+    """Starts runs of one configuration, each in a folder of its own.
+
+    Args:
+      folder: for the listens, the compiled programs and the runs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.listens = folder / "listens.csv"
+        lines = ["user,item,plays"]
+        for group in range(GROUPS):
+            for user in range(USERS_PER_GROUP):
+                for item in range(ITEMS_PER_GROUP):
+                    if item != user % ITEMS_PER_GROUP:
+                        lines.append(f"u{group}-{user},s{group}-{item},{1 + item}")
+        self.listens.write_text("\n".join(lines) + "\n")
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """That of a run: on the CPU, with compiled programs shared by all runs, small ones too."""
+        return (
+            os.environ
+            | {
+                "PYTHONPATH": str(ROOT),
+                "JAX_PLATFORMS": "cpu",
+                "XDG_CACHE_HOME": str(self.folder / "cache"),
+                "MPLCONFIGDIR": str(self.folder / "cache" / "matplotlib"),
+                "JAX_COMPILATION_CACHE_DIR": str(self.folder / "cache" / "compiled"),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            }
+            | changes
+        )
+
+    def start(
+        self,
+        workdir: Path,
+        fault: dict[str, Any] | None = None,
+        *,
+        variables: dict[str, str] | None = None,
+        **flags: object,
+    ) -> subprocess.Popen[str]:
+        """Starts a run, through `child.py` if it is to have a fault."""
+        program = ["-m", "jaxrec.main"]
+        if fault is not None:
+            program = ["-m", "tests.faults.child", json.dumps(fault)]
+        given = FLAGS | {"data.path": self.listens} | flags
+        return subprocess.Popen(
+            [
+                sys.executable,
+                *program,
+                "train",
+                f"--config={ROOT / 'configs' / 'default.py'}",
+                f"--workdir={workdir}",
+                *(f"--config.{name}={value}" for name, value in given.items()),
+            ],
+            env=self.environment(**(variables or {})),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self,
+        workdir: Path,
+        fault: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Ended:
+        """Starts a run and waits for its end."""
+        begin = time.monotonic()
+        return wait(self.start(workdir, fault, **options), begin)
+
+
+def wait(process: subprocess.Popen[str], begin: float) -> Ended:
+    """Waits for a process to end and tells how it did."""
+    try:
+        _, stderr = process.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return Ended(process.returncode, stderr, time.monotonic() - begin)
+
+
+def outcome(workdir: Path) -> Outcome:
+    """What a finished run has come to, read back from its folder."""
+    folder = RunFolder(workdir)
+    run = load_run(folder)
+    with Checkpoints(folder.checkpoints, read_only=True) as checkpoints:
+        assert not checkpoints.damaged
+        step = checkpoints.latest_step()
+        assert step is not None
+        state = checkpoints.restore(step, build(run.config, run.split.train).abstract_state())
+    rows = [
+        {name: value for name, value in row.items() if "second" not in name}
+        for row in read_metrics(folder.metrics)
+    ]
+    return Outcome(
+        state_sha256=state_digest(state),
+        step=step,
+        metrics=json.dumps(rows),
+        results_sha256=hashlib.sha256(folder.results.read_bytes()).hexdigest(),
+    )
+
+
+def is_one_line(ended: Ended) -> bool:
+    """Whether a failed run said why in one line, without a traceback."""
+    lines = ended.stderr.splitlines()
+    return len(lines) == 1 and lines[0].startswith(("failed: ", "error: "))

@@ -1,0 +1,52 @@
+"""Whenever a run is killed, started again it comes to the very end it would have come to."""
+
+from collections.abc import Callable
+
+from tests.faults.kills import RANDOM, Kill, Trial, run_trials
+from tests.faults.runs import Outcome, Runs
+
+# Each run is killed four times. The campaign kills each once, at more moments and points.
+CHAINS = (
+    (
+        Kill("config.json half written"),
+        Kill("temporary folder made", 2),
+        Kill("pruning: half removed", 1),
+        Kill("results.json half written"),
+    ),
+    (
+        Kill(RANDOM, moment=0.2),
+        Kill("arrays half written", 3),
+        Kill("resuming: metrics.jsonl half written"),
+        Kill("metrics row half written", 2),
+    ),
+    (
+        Kill(RANDOM, moment=0.4),
+        Kill("before the manifest", 1),
+        Kill("manifest half written", 1),
+        Kill("after the manifest, before the commit", 1),
+    ),
+    (
+        Kill(RANDOM, moment=0.6),
+        Kill("measuring", 1),
+        Kill("metrics row written, not saved", 1),
+        Kill("after the commit", 1),
+    ),
+    (
+        Kill("pruning: renamed", 3),
+        Kill("resuming: after the restore"),
+        Kill(RANDOM, moment=0.3),
+        Kill("final evaluation"),
+    ),
+)
+
+
+def test_twenty_kills_change_nothing(
+    runs: Runs,
+    reference_with_seconds: tuple[Outcome, float],
+    record_property: Callable[[str, object], None],
+) -> None:
+    trials = [Trial(number, kills) for number, kills in enumerate(CHAINS)]
+    assert sum(len(trial.kills) for trial in trials) == 20
+    results = run_trials(runs, trials, *reference_with_seconds, workers=2)
+    assert [result for result in results if result.wrong] == []
+    record_property("faults", 20)
