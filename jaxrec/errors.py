@@ -11,3 +11,8 @@ class UserError(Exception):
 
 class RunError(Exception):
     """A run that failed on its own, such as a loss that became NaN. One line, exit status 1."""
+
+
+def printable(text: str) -> str:
+    """One line without control characters, which data could smuggle to a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)

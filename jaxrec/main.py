@@ -27,7 +27,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from jaxrec.config import describe_field, read_config
-from jaxrec.errors import RunError, UserError
+from jaxrec.errors import RunError, UserError, printable
 from jaxrec.train.stop import Stopped
 
 FLAGS = flags.FLAGS
@@ -87,6 +87,10 @@ def run(arguments: Sequence[str]) -> None:
 
 def _parse_flags() -> list[str]:
     """Parses `sys.argv` (config_flags reads it too) and returns the positional arguments."""
+    for place, argument in enumerate(sys.argv[1:-1], start=1):
+        if argument in ("--config", "-config"):  # its value may follow as a word of its own
+            sys.argv[place : place + 2] = [f"--config={sys.argv[place + 1]}"]
+            break
     given = [argument for argument in sys.argv if _name(argument) == "config"]
     for argument in given[:-1]:  # the last one counts, as with any flag
         sys.argv.remove(argument)
@@ -128,6 +132,7 @@ def _show_unless_known(unraisable: "sys.UnraisableHookArgs") -> None:
 
 def main() -> int:
     """Parses flags, runs the command, and turns its end into an exit status."""
+    os.umask(os.umask(0o077) | 0o002)  # nothing of a run is for everyone to write
     logging.set_verbosity(logging.FATAL)  # Orbax logs every save, and errors that it also raises
     sys.unraisablehook = _show_unless_known
     try:
@@ -136,10 +141,10 @@ def main() -> int:
         else:
             run(_parse_flags())
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     except RunError as error:
-        print(f"failed: {error}", file=sys.stderr)
+        print(f"failed: {printable(str(error))}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

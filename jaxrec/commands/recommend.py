@@ -61,7 +61,7 @@ def recommend(
         users=chosen.astype(np.int32),
         user_ids=train.users,
         item_ids=train.items,
-        k=k,
+        k=min(k, train.num_items),
         candidates=known_items(trained.split),
         seen=None if include_listened else Seen.from_interactions(all_listened(trained.split)),
         memory_budget_mb=trained.config.eval.memory_budget_mb,
@@ -83,7 +83,9 @@ def similar(workdir: Path, *, item: str, k: int, step: int | None) -> None:
     known = known_items(trained.split)
     if index < 0 or not known[index]:
         raise UserError(f"--item={item}: {_unknown(items, index, 'song')}")
-    nearest, cosines = similar_items(trained.embeddings.item, index, k=k, candidates=known)
+    nearest, cosines = similar_items(
+        trained.embeddings.item, index, k=min(k, len(items)), candidates=known
+    )
     Console().table(
         f"Songs like {items.label(index)}",
         ["rank", "song", "name", "cosine"],
@@ -121,10 +123,10 @@ def _unknown(ids: IdMap, index: int, what: str) -> str:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # other ends may be part of an id
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--users_file={path}: {error}; expected a text file of ids") from error
-    users = [line.strip() for line in lines if line.strip()]
+    users = [line.removesuffix("\r") for line in lines if line.strip()]
     if not users:
         raise UserError(f"--users_file={path}: empty; expected one user's id per line")
     return users

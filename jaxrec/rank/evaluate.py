@@ -101,7 +101,7 @@ def evaluate(
         user_embeddings,
         item_embeddings,
         measured,
-        k=max(ks),
+        k=min(max(ks), relevant.num_items),
         seen=None if seen is None else Seen.from_interactions(seen),
         candidates=candidates,
         memory_budget_mb=memory_budget_mb,

@@ -18,6 +18,8 @@ from rich import progress as bars
 from rich.table import Column, Table
 from rich.text import Text
 
+from jaxrec.errors import printable
+
 Value = str | int | float | None
 
 # Plain lines say how far an epoch has got at most this often.
@@ -69,7 +71,7 @@ class Console:
         """Writes a line, or several, seen even when quiet."""
         stream = sys.stderr if self._warnings is None else self._warnings
         for line in f"warning: {text}".split("\n"):
-            print(_clean(line), file=stream, flush=True)
+            print(printable(line), file=stream, flush=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> None:
         """Writes a title and aligned rows; columns of numbers are aligned to the right."""
@@ -79,7 +81,7 @@ class Console:
         table = Table(
             *(
                 Column(
-                    _clean(name),
+                    printable(name),
                     justify="right" if is_number else "left",
                     no_wrap=True,
                     overflow="ellipsis",
@@ -138,7 +140,7 @@ class Console:
                 expand=True,
             )
             with bar:
-                yield _Bar(bar, bar.add_task(_clean(description), total=total))
+                yield _Bar(bar, bar.add_task(printable(description), total=total))
 
     def results(self, title: str, figures: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
         """Writes figures side by side, such as the model's beside the most-popular list's.
@@ -170,13 +172,13 @@ class Console:
 
     def _line(self, text: str, style: str = "") -> None:
         if not self._quiet:
-            self._out.print(Text(_clean(text), style=style), soft_wrap=True)
+            self._out.print(Text(printable(text), style=style), soft_wrap=True)
 
 
 def format_value(value: Value) -> str:
     """A figure as a person reads it: 1,234, 0.1234, 1.2e-06; "-" where there is none."""
     if isinstance(value, str):
-        return _clean(value)
+        return printable(value)
     if value is None or math.isnan(value):
         return "-"
     if isinstance(value, int) or abs(value) >= 1000:
@@ -197,11 +199,6 @@ def _clip(label: str) -> str:
     text = Text(label)
     text.truncate(MAX_CELL, overflow="ellipsis")
     return text.plain
-
-
-def _clean(text: str) -> str:
-    """Without line breaks and control characters, which data could smuggle to a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _figures(fields: Mapping[str, float], rate: float, unit: str) -> str:

@@ -60,16 +60,19 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     """Builds the graph and what goes with it.
 
     Raises:
-      UserError: the training part has nothing to learn from.
+      UserError: the training part has nothing to learn from, or is too large to be numbered.
     """
     check_learnable(train)
-    graph = build_graph(
-        train.user,
-        train.item,
-        edge_weight(train.plays, config.data.weight),
-        num_users=train.num_users,
-        num_items=train.num_items,
-    )
+    try:
+        graph = build_graph(
+            train.user,
+            train.item,
+            edge_weight(train.plays, config.data.weight),
+            num_users=train.num_users,
+            num_items=train.num_items,
+        )
+    except ValueError as error:
+        raise UserError(f"config.data.source is {config.data.source!r}: {error}") from error
     mass = None
     if config.loss.sampler == "popularity":
         mass = popularity_mass(

@@ -176,7 +176,6 @@ def test_files_keep_to_a_strict_umask(runs: Path) -> None:
         assert mode & 0o077 == 0, f"{path} is {mode:o}"
 
 
-@pytest.mark.xfail(reason="main() doesn't narrow the umask yet")
 def test_no_file_is_world_writable_under_any_umask(runs: Path) -> None:
     for path, mode in modes(runs / "open").items():
         assert mode & 0o002 == 0, f"{path} is {mode:o}"
