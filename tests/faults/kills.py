@@ -116,10 +116,12 @@ def _find_wrong(runs: Runs, trial: Trial, reference: Outcome, seconds: float) ->
     workdir = runs.folder / f"trial-{trial.number}"
     for kill in trial.kills:
         if kill.point == RANDOM:
-            ended = _kill_at(runs, workdir, kill.moment * seconds)
+            delay = kill.moment * seconds
+            ended = _kill_at(runs, workdir, delay)
             while ended.status == 0:  # it was faster this time; again, until the kill hits it
                 shutil.rmtree(workdir)
-                ended = _kill_at(runs, workdir, kill.moment * seconds)
+                delay *= 0.8
+                ended = _kill_at(runs, workdir, delay)
         else:
             ended = runs.run(workdir, {"point": kill.point, "visit": kill.visit})
         if ended.status != -signal.SIGKILL:
