@@ -1,6 +1,8 @@
 """Your own listening history: copy this file, change what is below, and run it.
 
 Command: python -m jaxrec.main --config=my_listens.py --workdir=models-mine
+Run time and score depend on your data: the first table tells what was read, the progress bar how
+long an epoch takes, and the results table shows the most-popular list beside the model.
 The fields not named here keep the defaults of configs/default.py, where each is explained.
 """
 
