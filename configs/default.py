@@ -1,8 +1,8 @@
 """The default run: a generated listening history, LightGCN with BPR, ten epochs.
 
 Command: python -m jaxrec.main --config=configs/default.py
-Run time: about 15 seconds on 2 CPU cores after installation, a third of it compiling the first time.
-Score: held-out Recall@10 .2427 [.2348, .2511] on all 3,000 listeners; the most-popular list has .0415.
+Run time: about 15 seconds on 2 CPU cores after installation, a third of it compiling at first.
+Score: held-out Recall@10 .2427 [.2348, .2511] on all 3,000 listeners; most popular .0415.
 
 Every field there is stands here with its meaning; the other configs change some of them.
 """
