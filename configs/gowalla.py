@@ -1,6 +1,8 @@
 """Gowalla check-ins in the LightGCN paper's split: the graph recommenders' common benchmark.
 
 Command: python -m jaxrec.main --config=configs/gowalla.py --workdir=models-gowalla
+Run time: 5 to 7 minutes on 2 CPU cores, 25 seconds an epoch on an idle machine.
+Score: Recall@20 .1181 [.1161, .1200] on all 29,858 users after these 10 epochs; most popular .0416.
 Without a network, put train.txt and test.txt in a folder and add --config.data.path=FOLDER.
 """
 
