@@ -116,12 +116,7 @@ def _find_wrong(runs: Runs, trial: Trial, reference: Outcome, seconds: float) ->
     workdir = runs.folder / f"trial-{trial.number}"
     for kill in trial.kills:
         if kill.point == RANDOM:
-            delay = kill.moment * seconds
-            ended = _kill_at(runs, workdir, delay)
-            while ended.status == 0:  # it was faster this time; again, until the kill hits it
-                shutil.rmtree(workdir)
-                delay *= 0.8
-                ended = _kill_at(runs, workdir, delay)
+            ended = _kill_within(runs, workdir, kill.moment * seconds)
         else:
             ended = runs.run(workdir, {"point": kill.point, "visit": kill.visit})
         if ended.status != -signal.SIGKILL:
@@ -134,6 +129,22 @@ def _find_wrong(runs: Runs, trial: Trial, reference: Outcome, seconds: float) ->
         return f"came to another end: {found}"
     shutil.rmtree(workdir)
     return None
+
+
+def _kill_within(runs: Runs, workdir: Path, seconds: float) -> Ended:
+    """Kills a run at a moment; where it was faster, again from where it began, but earlier."""
+    before = workdir.with_name(f"{workdir.name}-before")
+    if workdir.exists():
+        shutil.copytree(workdir, before)
+    ended = _kill_at(runs, workdir, seconds)
+    while ended.status == 0:
+        shutil.rmtree(workdir)
+        if before.exists():
+            shutil.copytree(before, workdir)
+        seconds *= 0.8
+        ended = _kill_at(runs, workdir, seconds)
+    shutil.rmtree(before, ignore_errors=True)
+    return ended
 
 
 def _kill_at(runs: Runs, workdir: Path, seconds: float) -> Ended:
