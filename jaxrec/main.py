@@ -16,6 +16,7 @@ No command means train. Any field of the config is overridden as --config.FIELD=
 script and is run; nothing else that is read is ever executed.
 """
 
+import logging as stdlib_logging
 import os
 import re
 import signal
@@ -134,6 +135,8 @@ def main() -> int:
     """Parses flags, runs the command, and turns its end into an exit status."""
     os.umask(os.umask(0o077) | 0o002)  # nothing of a run is for everyone to write
     logging.set_verbosity(logging.FATAL)  # Orbax logs every save, and errors that it also raises
+    # Nor what asyncio logs: of several failed writes one is raised, the others are left behind.
+    stdlib_logging.getLogger("asyncio").setLevel(stdlib_logging.CRITICAL)
     sys.unraisablehook = _show_unless_known
     try:
         if any(_name(argument) in ("help", "h", "helpfull") for argument in sys.argv):

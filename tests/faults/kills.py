@@ -37,7 +37,7 @@ class Kill:
 
     Attributes:
       point: where, a name of `POINTS`, or `RANDOM`.
-      visit: at which arrival at the point.
+      visit: at which arrival at the point, or at the last one where there are fewer.
       moment: for `RANDOM`, when: 0 as the run takes its folder, 1 as it ends.
     """
 
@@ -115,10 +115,7 @@ def run_trials(
 def _find_wrong(runs: Runs, trial: Trial, reference: Outcome, seconds: float) -> str | None:
     workdir = runs.folder / f"trial-{trial.number}"
     for kill in trial.kills:
-        if kill.point == RANDOM:
-            ended = _kill_within(runs, workdir, kill.moment * seconds)
-        else:
-            ended = runs.run(workdir, {"point": kill.point, "visit": kill.visit})
+        ended = _kill(runs, workdir, kill, seconds)
         if ended.status != -signal.SIGKILL:
             return f"not killed at {kill}: {ended}"
     ended = runs.run(workdir)
@@ -131,18 +128,26 @@ def _find_wrong(runs: Runs, trial: Trial, reference: Outcome, seconds: float) ->
     return None
 
 
-def _kill_within(runs: Runs, workdir: Path, seconds: float) -> Ended:
-    """Kills a run at a moment; where it was faster, again from where it began, but earlier."""
+def _kill(runs: Runs, workdir: Path, kill: Kill, seconds: float) -> Ended:
+    """Kills a run; where it ends before, again from where it began, at an earlier moment or visit.
+
+    How often a run saves within an epoch depends on how long its dispatches take.
+    """
     before = workdir.with_name(f"{workdir.name}-before")
     if workdir.exists():
         shutil.copytree(workdir, before)
-    ended = _kill_at(runs, workdir, seconds)
-    while ended.status == 0:
+    delay, visit = kill.moment * seconds, kill.visit
+    while True:
+        if kill.point == RANDOM:
+            ended = _kill_at(runs, workdir, delay)
+        else:
+            ended = runs.run(workdir, {"point": kill.point, "visit": visit})
+        delay, visit = delay * 0.8, visit - 1
+        if ended.status != 0 or (visit == 0 and kill.point != RANDOM):
+            break
         shutil.rmtree(workdir)
         if before.exists():
             shutil.copytree(before, workdir)
-        seconds *= 0.8
-        ended = _kill_at(runs, workdir, seconds)
     shutil.rmtree(before, ignore_errors=True)
     return ended
 
