@@ -17,7 +17,7 @@ from jaxrec.data.interactions import Interactions, aggregate
 from jaxrec.data.listens import read_listens
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.message_passing import KERNELS, choose_kernel
-from jaxrec.gcn.negatives import epoch_order
+from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.rank import evaluate as ranking
 from jaxrec.train import loop
 from jaxrec.train.setup import Setup, build
@@ -80,8 +80,10 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
     if request["users"]:
         users = np.flatnonzero(train_part.users.ids < request["users"])
     arguments: dict[str, Any] = {
-        "user_embeddings": jnp.asarray(user[train_part.users.ids]),
-        "item_embeddings": jnp.asarray(item[train_part.items.ids]),
+        "model": (
+            jnp.asarray(user[train_part.users.ids]),
+            jnp.asarray(item[train_part.items.ids]),
+        ),
         "relevant": test_part,
         "seen": train_part,
         "train": train_part,
@@ -129,7 +131,8 @@ def measure_steps(setup: Setup, *, batch_size: int, steps: int) -> dict[str, Any
       batch_size: edges per step.
       steps: at least so many are measured.
     """
-    count = loop.steps_per_epoch(setup.graph, batch_size)
+    batches = EdgeBatches(setup.graph.num_edges, batch_size)
+    count = batches.num_steps
     edges, times = [0], [time.perf_counter()]
 
     def on_steps(done: int, loss: float) -> None:
@@ -145,7 +148,7 @@ def measure_steps(setup: Setup, *, batch_size: int, steps: int) -> dict[str, Any
             setup.mass,
             epoch=epoch,
             seed=setup.seed,
-            batch_size=batch_size,
+            batches=batches,
             settings=setup.settings,
             optimizer=setup.optimizer,
             on_steps=on_steps,
@@ -167,10 +170,8 @@ def measure_steps(setup: Setup, *, batch_size: int, steps: int) -> dict[str, Any
         return {"step_s": seconds / count, "epoch_s": seconds, "first_s": first}
 
     step = (times[-1] - times[2]) / (sum(edges[3:]) / batch_size)
-    shuffle = jax.jit(epoch_order, static_argnames=("num_edges", "batch_size"))
-    size = {"num_edges": setup.graph.num_edges, "batch_size": batch_size}
     order = min(
-        seconds_of(lambda: shuffle(jax.random.key(0), **size).block_until_ready(), 2, warmup=1)
+        seconds_of(lambda: batches.order(jax.random.key(0)).block_until_ready(), 2, warmup=1)
     )
     return {
         "step_s": step + order / count,

@@ -24,6 +24,47 @@ def bpr(
     return weighted_mean(rows, row_weights)
 
 
+def softmax(
+    positive_scores: jax.Array,
+    negative_scores: jax.Array,
+    *,
+    row: jax.Array,
+    is_edge: jax.Array,
+    log_weights: jax.Array,
+    temperature: float,
+    negative_weight: float = 1.0,
+) -> jax.Array:
+    """Sampled softmax over negatives that the listeners of a batch share: the mean over edges of
+
+        -s(u, i) / t + w log sum_j q_j exp(s(u, j) / t).
+
+    With w = 1 it is the softmax loss of Wu et al. 2022, https://arxiv.org/abs/2201.02327; with
+    w = t / t_negative, BSL for one positive a term (Wu et al. 2023,
+    https://arxiv.org/abs/2312.12882, eq. 18), where w < 1 makes the positives' part sharper. The
+    positive itself is not in the sum, as in both authors' code. The sum is shared by all of a
+    listener's edges, so that it costs a row of scores for each listener, not for each edge.
+
+    Args:
+      positive_scores: [num_edges] float32, s(u, i) of the listens; cosines.
+      negative_scores: [num_rows, num_negatives] float32, s(u, j) of every listener with every
+        negative.
+      row: [num_edges] int32, each edge's row of `negative_scores`.
+      is_edge: [num_edges] bool, False for padding.
+      log_weights: [num_rows, num_negatives] or broadcast to it, log q_j; -inf leaves it out.
+      temperature: t.
+      negative_weight: w.
+
+    Returns:
+      [] float32. A listener for whom every negative is left out counts for nothing.
+    """
+    logits = negative_scores / temperature + log_weights
+    any_left = jnp.isfinite(jnp.max(logits, axis=-1))
+    # Replaced within, too, since the derivative of an empty sum is not a number.
+    log_sum = jax.nn.logsumexp(jnp.where(any_left[:, None], logits, 0.0), axis=-1)
+    losses = negative_weight * log_sum[row] - positive_scores / temperature
+    return weighted_mean(losses, (is_edge & any_left[row]).astype(jnp.float32))
+
+
 def l2(*embeddings: jax.Array, row_weights: jax.Array) -> jax.Array:
     """Half the squared length of the embeddings a row uses, averaged over rows.
 

@@ -105,3 +105,13 @@ def scores(user_embeddings: jax.Array, item_embeddings: jax.Array) -> jax.Array:
       [...] float32.
     """
     return jnp.sum(user_embeddings * item_embeddings, axis=-1)
+
+
+def unit(embeddings: jax.Array) -> jax.Array:
+    """Embeddings scaled to length 1, so that their inner products are cosines.
+
+    Args:
+      embeddings: [..., dim] float32; one of length below 1e-12 becomes shorter than 1.
+    """
+    squared = jnp.sum(jnp.square(embeddings), axis=-1, keepdims=True)
+    return embeddings * jax.lax.rsqrt(jnp.maximum(squared, 1e-24))

@@ -1,4 +1,4 @@
-"""An epoch's order of the edges, and exact negative sampling without rejection."""
+"""Negative sampling: exact for each listener, or shared by all listeners of a batch."""
 
 import jax
 import jax.numpy as jnp
@@ -8,23 +8,6 @@ from flax import struct
 from jaxrec.gcn.graph import Adjacency
 
 MAX_MASS = 2**30  # total of the integer masses; leaves room for sums in int32
-
-
-def epoch_order(key: jax.Array, *, num_edges: int, batch_size: int) -> jax.Array:
-    """Every edge once, shuffled, cut into batches.
-
-    Args:
-      key: the epoch's `jax.random` key.
-      num_edges: how many edges there are, > 0.
-      batch_size: edges per batch, > 0.
-
-    Returns:
-      [num_batches, batch_size] int32; the last batch is filled up with -1.
-    """
-    num_batches = -(-num_edges // batch_size)
-    order = jax.random.permutation(key, jnp.arange(num_edges, dtype=jnp.int32))
-    padding = num_batches * batch_size - num_edges
-    return jnp.pad(order, (0, padding), constant_values=-1).reshape(num_batches, batch_size)
 
 
 @struct.dataclass
@@ -133,6 +116,44 @@ def _row_mass(positives: Adjacency, mass: ItemMass, start: jax.Array, stop: jax.
     last = jnp.maximum(stop - 1, 0)
     through_last = mass.cumulative[positives.senders[last] + 1] - mass.before[last]
     return jnp.where(stop > start, through_last, 0)
+
+
+def shared_negatives(
+    key: jax.Array, *, num_items: int, num_negatives: int, mass: ItemMass | None = None
+) -> jax.Array:
+    """Songs drawn independently for a whole batch, with repetition.
+
+    With masses of alpha 1 a song is as likely as it is to be in a batch: what in-batch negatives
+    are, without their dependence on the batch.
+
+    Args:
+      key: the step's `jax.random` key.
+      num_items: how many songs there are.
+      num_negatives: draws.
+      mass: how likely each song is; None for uniform.
+
+    Returns:
+      [num_negatives] int32.
+    """
+    if mass is None:
+        return uniform_below(key, jnp.int32(num_items), (num_negatives,))
+    draw = uniform_below(key, mass.cumulative[-1], (num_negatives,))
+    return jnp.searchsorted(mass.cumulative, draw, side="right").astype(jnp.int32) - 1
+
+
+def count_once(items: jax.Array, *, num_items: int) -> tuple[jax.Array, jax.Array]:
+    """Marks one of each song's places in a list of draws, and counts the draws there.
+
+    Args:
+      items: [n] int32, songs with repetition.
+      num_items: how many songs there are.
+
+    Returns:
+      place [num_items] int32: where each song is marked, -1 where it was not drawn; and count [n]
+      int32: how often the song was drawn at its marked place, 0 at the others.
+    """
+    place = jnp.full(num_items, -1, jnp.int32).at[items].max(jnp.arange(len(items), dtype=jnp.int32))
+    return place, jnp.zeros(len(items), jnp.int32).at[place[items]].add(1)
 
 
 def uniform_below(key: jax.Array, bound: jax.Array, shape: tuple[int, ...]) -> jax.Array:

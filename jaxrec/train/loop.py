@@ -11,16 +11,15 @@ import numpy as np
 import optax
 
 from jaxrec.errors import RunError
+from jaxrec.gcn.batches import Batches
 from jaxrec.gcn.graph import BipartiteGraph
-from jaxrec.gcn.negatives import ItemMass, epoch_order
+from jaxrec.gcn.negatives import ItemMass
 from jaxrec.train.step import StepSettings, TrainState, train_steps
 
 STEPS_PER_DISPATCH = 16
 
 # The run's key is folded with these, so that no two uses of randomness share a key.
 INIT, ORDER, STEP = range(3)
-
-_epoch_order = jax.jit(epoch_order, static_argnames=("num_edges", "batch_size"))
 
 
 class Pace:
@@ -46,11 +45,6 @@ class Pace:
             self.steps //= 2
 
 
-def steps_per_epoch(graph: BipartiteGraph, batch_size: int) -> int:
-    """Batches that one pass over all edges takes."""
-    return -(-graph.num_edges // batch_size)
-
-
 def train_epoch(
     state: TrainState,
     graph: BipartiteGraph,
@@ -58,7 +52,7 @@ def train_epoch(
     *,
     epoch: int,
     seed: int,
-    batch_size: int,
+    batches: Batches,
     settings: StepSettings,
     optimizer: optax.GradientTransformation,
     on_steps: Callable[[int, float], None],
@@ -77,7 +71,7 @@ def train_epoch(
       mass: how likely each song is as a negative; None for uniform.
       epoch: number of the epoch, from 0.
       seed: the run's seed.
-      batch_size: edges per update.
+      batches: how the epoch is cut into batches.
       settings: the step's static settings.
       optimizer: the optax transformation.
       on_steps: called with the number of edges done since the last call and the mean loss of the
@@ -97,10 +91,9 @@ def train_epoch(
     key = jax.random.key(seed)
     order_key = jax.random.fold_in(jax.random.fold_in(key, ORDER), epoch)
     step_key = jax.random.fold_in(key, STEP)
-    batches = _epoch_order(order_key, num_edges=graph.num_edges, batch_size=batch_size)
-    num_steps = len(batches)
-    rows = np.full(num_steps, batch_size)
-    rows[-1] = graph.num_edges - (num_steps - 1) * batch_size
+    order = batches.order(order_key)
+    rows = batches.edges_in(order)
+    num_steps = len(order)
     first_step = epoch * num_steps
     start = int(state.step) - first_step
     if start:
@@ -125,7 +118,7 @@ def train_epoch(
     last_read: float | None = None
     while start < num_steps:
         size = min(pace.steps, num_steps - start)
-        block = jax.lax.dynamic_slice_in_dim(batches, start, size)
+        block = jax.lax.dynamic_slice_in_dim(order, start, size)
         state, dispatched = advance(state, graph, block, step_key, mass)
         if pending is not None:
             read(*pending)

@@ -10,7 +10,7 @@ from jaxrec.train.setup import Setup
 from jaxrec.train.step import TrainState, train_steps
 
 
-def trace_steps(folder: Path, setup: Setup, state: TrainState, *, batch_size: int) -> None:
+def trace_steps(folder: Path, setup: Setup, state: TrainState) -> None:
     """Runs two dispatches on a copy of the state and writes a trace of the second.
 
     The first one compiles. The state itself is left as it is.
@@ -19,12 +19,10 @@ def trace_steps(folder: Path, setup: Setup, state: TrainState, *, batch_size: in
       folder: where the trace goes.
       setup: the run's pure parts.
       state: the state to start from.
-      batch_size: edges per step.
     """
     key = jax.random.key(setup.seed)
-    batches = jax.random.randint(
-        key, (STEPS_PER_DISPATCH, batch_size), 0, setup.graph.num_edges, jnp.int32
-    )
+    order = setup.batches.order(key)
+    batches = order[jnp.arange(STEPS_PER_DISPATCH) % len(order)]
     copy = jax.tree.map(jnp.copy, state)
 
     def dispatch(state: TrainState) -> TrainState:

@@ -10,11 +10,12 @@ import optax
 from jaxrec.config import RunConfig
 from jaxrec.data.interactions import Interactions, edge_weight
 from jaxrec.errors import UserError
+from jaxrec.gcn.batches import Batches, EdgeBatches, ListenerBatches
 from jaxrec.gcn.graph import BipartiteGraph, build_graph
 from jaxrec.gcn.message_passing import choose_kernel
 from jaxrec.gcn.model import Embeddings
 from jaxrec.gcn.negatives import ItemMass, popularity_mass
-from jaxrec.train.loop import INIT, steps_per_epoch
+from jaxrec.train.loop import INIT
 from jaxrec.train.step import StepSettings, TrainState, create_state, learning_rate
 
 _propagate = jax.jit(StepSettings.propagate, static_argnums=0)
@@ -27,6 +28,7 @@ class Setup:
     Attributes:
       graph: the training graph.
       mass: how likely each song is as a negative; None for uniform.
+      batches: how an epoch is cut into batches.
       settings: the step's static settings.
       optimizer: Adam with the configured learning rate.
       dim: length of an embedding.
@@ -36,6 +38,7 @@ class Setup:
 
     graph: BipartiteGraph
     mass: ItemMass | None
+    batches: Batches
     settings: StepSettings
     optimizer: optax.GradientTransformation
     dim: int
@@ -78,7 +81,12 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         mass = popularity_mass(
             graph.to_users, num_items=train.num_items, alpha=config.loss.popularity_alpha
         )
-    steps = steps_per_epoch(graph, config.batch_size)
+    batches: Batches = EdgeBatches(graph.num_edges, config.batch_size)
+    max_edges = 0
+    if config.loss.name == "softmax":
+        batches = ListenerBatches.of(graph.to_users, batch_size=config.batch_size)
+        max_edges = batches.max_edges
+    steps = batches.num_steps
     schedule = learning_rate(
         peak=config.lr,
         schedule=config.lr_schedule,
@@ -89,12 +97,17 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         num_layers=config.model.layers,
         kernel=choose_kernel(config.model.kernel, jax.default_backend()),
         dtype=config.model.dtype,
+        loss=config.loss.name,
         num_negatives=config.loss.negatives,
         l2=config.loss.l2,
+        temperature=config.loss.temperature,
+        negative_weight=config.loss.negative_weight,
+        max_edges=max_edges,
     )
     return Setup(
         graph=graph,
         mass=mass,
+        batches=batches,
         settings=settings,
         optimizer=optax.adam(schedule),
         dim=config.model.dim,

@@ -9,6 +9,7 @@ import optax
 from flax import struct
 
 from jaxrec.gcn import losses, model, negatives
+from jaxrec.gcn.batches import listens_of
 from jaxrec.gcn.graph import BipartiteGraph, edge_endpoints
 
 
@@ -35,15 +36,23 @@ class StepSettings:
       num_layers: layers of graph convolution.
       kernel: a name in `message_passing.KERNELS`.
       dtype: a name in `message_passing.DTYPES`.
-      num_negatives: sampled songs per listened one.
+      loss: `bpr`, on batches of edges, or `softmax`, on batches of listeners.
+      num_negatives: sampled songs per listened one (bpr), or shared by a batch (softmax).
       l2: weight of the squared layer-0 embeddings in the loss.
+      temperature: softmax: what cosines are divided by.
+      negative_weight: softmax: weight of the negatives' part.
+      max_edges: softmax: the most edges that a batch of listeners has.
     """
 
     num_layers: int
     kernel: str
     dtype: str
+    loss: str
     num_negatives: int
     l2: float
+    temperature: float = 1.0
+    negative_weight: float = 1.0
+    max_edges: int = 0
 
     def propagate(self, graph: BipartiteGraph, embeddings: model.Embeddings) -> model.Embeddings:
         """`model.propagate` with these settings."""
@@ -88,17 +97,17 @@ def create_state(
 def batch_loss(
     params: model.Embeddings,
     graph: BipartiteGraph,
-    edges: jax.Array,
+    batch: jax.Array,
     key: jax.Array,
     mass: negatives.ItemMass | None,
     settings: StepSettings,
 ) -> jax.Array:
-    """BPR plus L2 over a batch of edges against freshly sampled negatives.
+    """The settings' loss plus L2 over a batch, against freshly sampled negatives.
 
     Args:
       params: layer-0 embeddings.
       graph: the training graph.
-      edges: [batch] int32 edge numbers, -1 for padding.
+      batch: [n] int32, of edges (bpr) or of listeners (softmax), -1 for padding.
       key: the step's `jax.random` key.
       mass: how likely each song is as a negative; None for uniform.
       settings: the step's static settings.
@@ -106,6 +115,19 @@ def batch_loss(
     Returns:
       [] float32.
     """
+    loss = _LOSSES[settings.loss]
+    return loss(params, graph, batch, key, mass, settings)
+
+
+def _bpr_loss(
+    params: model.Embeddings,
+    graph: BipartiteGraph,
+    edges: jax.Array,
+    key: jax.Array,
+    mass: negatives.ItemMass | None,
+    settings: StepSettings,
+) -> jax.Array:
+    """BPR over a batch of edges, each with negatives of its own."""
     users, items = edge_endpoints(graph, jnp.maximum(edges, 0))
     others, has_negative = negatives.sample_negatives(
         key,
@@ -130,10 +152,55 @@ def batch_loss(
     return ranking + settings.l2 * size
 
 
+def _softmax_loss(
+    params: model.Embeddings,
+    graph: BipartiteGraph,
+    users: jax.Array,
+    key: jax.Array,
+    mass: negatives.ItemMass | None,
+    settings: StepSettings,
+) -> jax.Array:
+    """Softmax of cosines over a batch of listeners, with negatives that all of them share.
+
+    A song that a listener has listened to is left out of their negatives.
+    """
+    items, row, is_edge = listens_of(graph.to_users, users, max_edges=settings.max_edges)
+    others = negatives.shared_negatives(
+        key, num_items=graph.num_items, num_negatives=settings.num_negatives, mass=mass
+    )
+    place, count = negatives.count_once(others, num_items=graph.num_items)
+    listened = jnp.where(is_edge & (place[items] >= 0), place[items], len(others))
+    known = jnp.zeros((len(users), len(others)), bool).at[row, listened].set(True, mode="drop")
+    log_count = jnp.where(count > 0, jnp.log(jnp.maximum(count, 1) / len(others)), -jnp.inf)
+
+    final = settings.propagate(graph, params)
+    user_rows = model.unit(final.user[jnp.maximum(users, 0)])
+    ranking = losses.softmax(
+        model.scores(user_rows[row], model.unit(final.item[items])),
+        user_rows @ model.unit(final.item[others]).T,
+        row=row,
+        is_edge=is_edge,
+        log_weights=jnp.where(known, -jnp.inf, log_count),
+        temperature=settings.temperature,
+        negative_weight=settings.negative_weight,
+    )
+    if settings.l2 == 0:  # gathers of layer 0 are not free
+        return ranking
+    size = losses.l2(
+        params.user[jnp.maximum(users, 0)][row],
+        params.item[items],
+        row_weights=is_edge.astype(jnp.float32),
+    )
+    return ranking + settings.l2 * size
+
+
+_LOSSES = {"bpr": _bpr_loss, "softmax": _softmax_loss}
+
+
 def train_step(
     state: TrainState,
     graph: BipartiteGraph,
-    edges: jax.Array,
+    batch: jax.Array,
     key: jax.Array,
     mass: negatives.ItemMass | None,
     *,
@@ -145,7 +212,7 @@ def train_step(
     Args:
       state: the state before.
       graph: the training graph.
-      edges: [batch] int32 edge numbers, -1 for padding.
+      batch: [n] int32, of edges (bpr) or of listeners (softmax), -1 for padding.
       key: the run's `jax.random` key for steps.
       mass: how likely each song is as a negative; None for uniform.
       settings: static settings.
@@ -156,7 +223,7 @@ def train_step(
     """
     step_key = jax.random.fold_in(key, state.step)
     loss, gradient = jax.value_and_grad(batch_loss)(
-        state.params, graph, edges, step_key, mass, settings
+        state.params, graph, batch, step_key, mass, settings
     )
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -181,7 +248,7 @@ def train_steps(
     Args:
       state: the state before.
       graph: the training graph.
-      batches: [num_steps, batch] int32 edge numbers, -1 for padding.
+      batches: [num_steps, n] int32, a batch each.
       key: the run's `jax.random` key for steps.
       mass: how likely each song is as a negative; None for uniform.
       settings: static settings.
@@ -191,4 +258,4 @@ def train_steps(
       The state after, and the losses [num_steps] float32.
     """
     step = functools.partial(train_step, settings=settings, optimizer=optimizer)
-    return jax.lax.scan(lambda carry, edges: step(carry, graph, edges, key, mass), state, batches)
+    return jax.lax.scan(lambda carry, batch: step(carry, graph, batch, key, mass), state, batches)

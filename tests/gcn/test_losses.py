@@ -63,3 +63,92 @@ def test_l2_by_hand() -> None:
     negatives = jnp.array([[[1.0, 0.0], [0.0, 3.0]], [[2.0, 0.0], [2.0, 0.0]]])
     # Row 0: 25 + (1 + 9) / 2 = 30; row 1: 0 + 4; half the mean is 8.5.
     assert float(losses.l2(user, negatives, row_weights=jnp.ones(2))) == pytest.approx(8.5)
+
+
+def softmax_of(
+    positive: list[float], negative: list[list[float]], row: list[int], **options: float
+) -> jax.Array:
+    weights = options.pop("log_weights", 0.0)
+    return losses.softmax(
+        jnp.array(positive),
+        jnp.array(negative),
+        row=jnp.array(row),
+        is_edge=jnp.ones(len(row), bool),
+        log_weights=jnp.broadcast_to(jnp.asarray(weights), (len(negative), len(negative[0]))),
+        temperature=options.pop("temperature", 1.0),
+        **options,
+    )
+
+
+def test_softmax_by_hand() -> None:
+    # Row 0: log(2 + 6) - log 4 = log 2; row 1: log(1 + 3) - log 2 = log 2, and log 4 - log 1.
+    scores = [[math.log(2), math.log(6)], [0.0, math.log(3)]]
+    loss = softmax_of([math.log(4), math.log(2), 0.0], scores, [0, 1, 1])
+    assert float(loss) == pytest.approx((2 * math.log(2) + math.log(4)) / 3)
+
+
+def test_softmax_temperature_and_weight_by_hand() -> None:
+    # 0.5 log(e^(2 log 3) + e^0) - 2 log 2, with temperature 1/2.
+    loss = softmax_of(
+        [math.log(2)], [[math.log(3), 0.0]], [0], temperature=0.5, negative_weight=0.5
+    )
+    assert float(loss) == pytest.approx(0.5 * math.log(10) - 2 * math.log(2), rel=1e-6)
+
+
+def test_softmax_counts_a_negative_as_often_as_its_weight_says() -> None:
+    twice = softmax_of([0.3], [[0.1, 0.5, 0.5]], [0])
+    weighted = losses.softmax(
+        jnp.array([0.3]),
+        jnp.array([[0.1, 0.5, 9.0]]),
+        row=jnp.array([0]),
+        is_edge=jnp.array([True]),
+        log_weights=jnp.log(jnp.array([[1.0, 2.0, 0.0]])),
+        temperature=1.0,
+    )
+    assert float(weighted) == pytest.approx(float(twice), rel=1e-6)
+
+
+def test_softmax_gradient_matches_finite_differences_and_skips_what_is_left_out() -> None:
+    key = jax.random.key(0)
+    positive, negative = jax.random.normal(key, (5,)), jax.random.normal(key, (3, 4))
+    row, is_edge = jnp.array([0, 0, 1, 2, 2]), jnp.array([True, True, True, True, False])
+    # Row 1 has lost one negative, row 2 all of them.
+    left_out = jnp.zeros((3, 4), bool).at[1, 2].set(True).at[2].set(True)
+    log_weights = jnp.where(left_out, -jnp.inf, 0.0)
+
+    def loss(positive: jax.Array, negative: jax.Array) -> jax.Array:
+        return losses.softmax(
+            positive,
+            negative,
+            row=row,
+            is_edge=is_edge,
+            log_weights=log_weights,
+            temperature=0.5,
+            negative_weight=0.8,
+        )
+
+    check_grads(loss, (positive, negative), order=1, modes=["rev"], eps=1e-2)
+    gradient = jax.grad(loss, argnums=(0, 1))(positive, negative)
+    assert np.asarray(gradient[0])[3:].tolist() == [0.0, 0.0]
+    assert not np.asarray(gradient[1])[np.asarray(left_out)].any()
+    assert np.asarray(gradient[1])[:2].any()
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 1.0, 1e4])
+def test_softmax_is_finite_at_extremes(temperature: float) -> None:
+    def loss(negative: jax.Array) -> jax.Array:
+        return losses.softmax(
+            jnp.array([-1.0]),
+            negative,
+            row=jnp.array([0]),
+            is_edge=jnp.array([True]),
+            log_weights=jnp.zeros((1, 2)),
+            temperature=temperature,
+        )
+
+    value, gradient = jax.value_and_grad(loss)(jnp.array([[1.0, -1.0]]))
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+def test_softmax_without_any_negative_is_zero() -> None:
+    assert float(softmax_of([1.0], [[0.0]], [0], log_weights=-math.inf)) == 0.0

@@ -102,21 +102,24 @@ def test_uniform_below_small_bounds(bound: int) -> None:
     assert bound == 1 or stats.chisquare(counts).pvalue > 1e-4
 
 
-@pytest.mark.parametrize(("num_edges", "batch_size"), [(1, 1), (10, 3), (12, 4), (5, 100)])
-def test_every_edge_comes_once_per_epoch(num_edges: int, batch_size: int) -> None:
-    batches = np.asarray(
-        negatives.epoch_order(jax.random.key(0), num_edges=num_edges, batch_size=batch_size)
+@pytest.mark.parametrize("alpha", [None, 0.5, 1.0])
+def test_shared_negatives_are_as_likely_as_their_masses(alpha: float | None) -> None:
+    ratings = np.ones((8, 5)) * (np.arange(8)[:, None] < np.array([8, 4, 2, 1, 1]))
+    mass = None
+    expected = np.full(5, 0.2)
+    if alpha is not None:
+        graph = graph_from_dense(ratings)
+        mass = negatives.popularity_mass(graph.to_users, num_items=5, alpha=alpha)
+        expected = ratings.sum(axis=0) ** alpha
+    items = negatives.shared_negatives(
+        jax.random.key(0), num_items=5, num_negatives=20_000, mass=mass
     )
-    assert batches.shape == (-(-num_edges // batch_size), batch_size)
-    flat = batches.ravel()
-    np.testing.assert_array_equal(np.sort(flat[:num_edges]), np.arange(num_edges))
-    assert (flat[num_edges:] == -1).all()
+    counts = np.bincount(items, minlength=5)
+    assert stats.chisquare(counts, 20_000 * expected / expected.sum()).pvalue > 1e-4
 
 
-def test_another_epoch_has_another_order() -> None:
-    orders = [
-        negatives.epoch_order(jax.random.key(seed), num_edges=100, batch_size=10)
-        for seed in (0, 0, 1)
-    ]
-    np.testing.assert_array_equal(orders[0], orders[1])
-    assert (orders[0] != orders[2]).any()
+def test_each_drawn_song_is_counted_at_one_place() -> None:
+    place, count = negatives.count_once(jnp.array([3, 1, 3, 3, 0]), num_items=5)
+    assert [int(p) >= 0 for p in place] == [True, True, False, True, False]
+    assert [int(count[place[item]]) for item in (0, 1, 3)] == [1, 1, 3]
+    assert int(count.sum()) == 5 and int((count > 0).sum()) == 3

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.gcn import negatives
+from jaxrec.gcn.batches import EdgeBatches
 from tests.graphs import dense_normalised, graph_from_dense
 
 USERS, ITEMS, EDGES, DRAWS = 5, 6, 14, 64
@@ -64,6 +65,6 @@ def test_edges_of_any_weight_are_normalised(listened, weights):
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31 - 1), batch_size=st.sampled_from([1, 5, 14, 100]))
 def test_an_epoch_is_a_permutation(seed, batch_size):
-    order = negatives.epoch_order(jax.random.key(seed), num_edges=14, batch_size=batch_size)
+    order = EdgeBatches(14, batch_size).order(jax.random.key(seed))
     flat = np.asarray(order).ravel()
     assert sorted(flat[:14].tolist()) == list(range(14)) and (flat[14:] == -1).all()

@@ -10,15 +10,19 @@ import optax
 import pytest
 
 from jaxrec.errors import RunError
+from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.train.checkpoint import Checkpoints, Progress
-from jaxrec.train.loop import STEPS_PER_DISPATCH, Pace, steps_per_epoch, train_epoch
+from jaxrec.train.loop import STEPS_PER_DISPATCH, Pace, train_epoch
 from jaxrec.train.step import StepSettings, TrainState, create_state
 from tests.graphs import graph_from_dense
 
-SETTINGS = StepSettings(num_layers=1, kernel="csr", dtype="float32", num_negatives=1, l2=0.0)
+SETTINGS = StepSettings(
+    num_layers=1, kernel="csr", dtype="float32", loss="bpr", num_negatives=1, l2=0.0
+)
 OPTIMIZER = optax.adam(0.05)
 GRAPH = graph_from_dense((np.random.default_rng(0).random((30, 40)) < 0.3) * 1.0)
 BATCH = 16
+BATCHES = EdgeBatches(GRAPH.num_edges, BATCH)
 
 
 def fresh() -> TrainState:
@@ -39,7 +43,7 @@ def run_epoch(
         None,
         epoch=epoch,
         seed=seed,
-        batch_size=BATCH,
+        batches=BATCHES,
         settings=SETTINGS,
         optimizer=OPTIMIZER,
         on_steps=lambda edges, loss: done.append(edges),
@@ -51,7 +55,7 @@ def test_an_epoch_reports_every_edge_once_and_takes_every_step() -> None:
     done: list[int] = []
     state, loss = run_epoch(fresh(), 0, edges_done=done)
     assert sum(done) == GRAPH.num_edges
-    assert int(state.step) == steps_per_epoch(GRAPH, BATCH) > STEPS_PER_DISPATCH
+    assert int(state.step) == BATCHES.num_steps > STEPS_PER_DISPATCH
     assert 0 < loss < 1
 
 
@@ -69,7 +73,7 @@ def test_stopping_and_going_on_equals_never_stopping_bit_for_bit(tmp_path: Path)
         checkpoints.save(stopped, score=None)
     with Checkpoints(tmp_path / "model.ckpt") as checkpoints:
         step = checkpoints.latest_step()
-        assert step == 2 * steps_per_epoch(GRAPH, BATCH)
+        assert step == 2 * BATCHES.num_steps
         resumed = checkpoints.restore(step, jax.eval_shape(fresh))
     resumed_losses = []
     for epoch in range(2, 4):
@@ -101,7 +105,7 @@ def test_how_many_steps_go_into_a_dispatch_changes_no_bit(steps: int) -> None:
 
 def test_going_on_from_any_step_within_an_epoch_changes_no_bit(tmp_path: Path) -> None:
     expected, expected_loss = run_epoch(fresh(), 0)
-    num_steps = steps_per_epoch(GRAPH, BATCH)
+    num_steps = BATCHES.num_steps
     with Checkpoints(tmp_path, keep=num_steps) as checkpoints:
         run_epoch(
             fresh(),
@@ -161,7 +165,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_loss(poison: float) -> No
     state = fresh()
     bad = state.params.replace(user=state.params.user.at[3].set(poison))
     with pytest.raises(RunError, match=r"step \d+ \(epoch 6\): the loss is (nan|inf)"):
-        start = jnp.int32(5 * steps_per_epoch(GRAPH, BATCH))
+        start = jnp.int32(5 * BATCHES.num_steps)
         run_epoch(state.replace(step=start, params=bad), 5)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxrec.gcn.negatives import epoch_order
+from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.train.step import (
     StepSettings,
     TrainState,
@@ -21,7 +21,9 @@ from jaxrec.train.step import (
 )
 from tests.graphs import graph_from_dense
 
-SETTINGS = StepSettings(num_layers=2, kernel="csr", dtype="float32", num_negatives=2, l2=1e-3)
+SETTINGS = StepSettings(
+    num_layers=2, kernel="csr", dtype="float32", loss="bpr", num_negatives=2, l2=1e-3
+)
 OPTIMIZER = optax.adam(0.05)
 RATINGS = (np.random.default_rng(0).random((20, 30)) < 0.25) * 1.0
 GRAPH = graph_from_dense(RATINGS)
@@ -35,7 +37,7 @@ def fresh() -> TrainState:
 
 
 def batches(count: int, size: int = 16) -> jax.Array:
-    return epoch_order(jax.random.key(1), num_edges=GRAPH.num_edges, batch_size=size)[:count]
+    return EdgeBatches(GRAPH.num_edges, size).order(jax.random.key(1))[:count]
 
 
 def assert_equal(a: object, b: object) -> None:

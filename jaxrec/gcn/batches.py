@@ -1,0 +1,139 @@
+"""An epoch's order: every edge once, in batches of edges or of listeners with all their listens."""
+
+import dataclasses
+import functools
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrec.gcn.graph import Adjacency
+
+
+class Batches(Protocol):
+    """How the edges are cut into the batches of an epoch."""
+
+    @property
+    def num_steps(self) -> int:
+        """Batches that one pass over all edges takes."""
+
+    def order(self, key: jax.Array) -> jax.Array:
+        """An epoch's batches by its `jax.random` key: [num_steps, n] int32, -1 for padding."""
+
+    def edges_in(self, order: jax.Array) -> np.ndarray:
+        """How many edges each batch of an order has: [num_steps] int64."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EdgeBatches:
+    """Batches of edge numbers: all edges shuffled, the last batch filled up with -1.
+
+    Attributes:
+      num_edges: how many edges there are, > 0.
+      size: edges per batch, > 0.
+    """
+
+    num_edges: int
+    size: int
+
+    @property
+    def num_steps(self) -> int:
+        """Batches that one pass over all edges takes."""
+        return -(-self.num_edges // self.size)
+
+    def order(self, key: jax.Array) -> jax.Array:
+        """[num_steps, size] int32."""
+        return _edge_order(key, self.num_edges, self.size)
+
+    def edges_in(self, order: jax.Array) -> np.ndarray:
+        """The size, and what is left for the last batch."""
+        return np.minimum(self.size, self.num_edges - self.size * np.arange(len(order)))
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _edge_order(key: jax.Array, num_edges: int, size: int) -> jax.Array:
+    num_steps = -(-num_edges // size)
+    order = jax.random.permutation(key, jnp.arange(num_edges, dtype=jnp.int32))
+    padding = num_steps * size - num_edges
+    return jnp.pad(order, (0, padding), constant_values=-1).reshape(num_steps, size)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ListenerBatches:
+    """Batches of listeners, each of whom brings all their edges: stratified by activity.
+
+    Listeners are ranked by their number of listens and cut into strata of `num_steps`; an epoch
+    deals one of each stratum to every batch, at random. So every batch has heavy and light
+    listeners alike, and its number of edges differs from another's by at most the greatest number
+    of listens of one listener: shapes can be static at hardly any padding.
+
+    Attributes:
+      strata: [listeners per batch, num_steps] int32, listeners by falling number of listens, -1
+        for padding.
+      listens: [num_users] int64, how many edges each user has.
+    """
+
+    strata: np.ndarray
+    listens: np.ndarray
+
+    @classmethod
+    def of(cls, adjacency: Adjacency, *, batch_size: int) -> "ListenerBatches":
+        """Batches of about so many edges each, from the users' rows (`graph.to_users`)."""
+        listens = np.diff(np.asarray(adjacency.offsets)).astype(np.int64)
+        active = np.argsort(-listens, kind="stable")[: np.count_nonzero(listens)]
+        num_steps = min(-(-adjacency.num_edges // batch_size), len(active))
+        per_batch = -(-len(active) // num_steps)
+        padding = per_batch * num_steps - len(active)
+        strata = np.pad(active, (0, padding), constant_values=-1).reshape(per_batch, num_steps)
+        return cls(strata=strata.astype(np.int32), listens=listens)
+
+    @property
+    def num_steps(self) -> int:
+        """Batches that one pass over all edges takes."""
+        return self.strata.shape[1]
+
+    @property
+    def max_edges(self) -> int:
+        """The most edges that a batch can have."""
+        return int(np.where(self.strata >= 0, self.listens[self.strata], 0).max(axis=1).sum())
+
+    def order(self, key: jax.Array) -> jax.Array:
+        """[num_steps, listeners per batch] int32."""
+        return _listener_order(key, self.strata)
+
+    def edges_in(self, order: jax.Array) -> np.ndarray:
+        """The sum of the listens of each batch's listeners."""
+        users = np.asarray(order)
+        return np.where(users >= 0, self.listens[users], 0).sum(axis=1)
+
+
+@jax.jit
+def _listener_order(key: jax.Array, strata: jax.Array) -> jax.Array:
+    return jax.vmap(jax.random.permutation)(jax.random.split(key, len(strata)), strata).T
+
+
+def listens_of(
+    adjacency: Adjacency, users: jax.Array, *, max_edges: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """All edges of some users, one user's after another's.
+
+    Args:
+      adjacency: the users' rows (`graph.to_users`).
+      users: [n] int32, -1 for padding.
+      max_edges: static; at least as many as the users have.
+
+    Returns:
+      Of each edge its song [max_edges] int32, its user's place in `users` [max_edges] int32, and
+      whether it is one [max_edges] bool; the rest is padding.
+    """
+    known = jnp.maximum(users, 0)
+    start = adjacency.offsets[known]
+    degree = jnp.where(users >= 0, adjacency.offsets[known + 1] - start, 0)
+    ends = jnp.cumsum(degree)
+    place = jnp.arange(max_edges, dtype=jnp.int32)
+    row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
+    row = jnp.minimum(row, len(users) - 1)
+    is_edge = place < ends[-1]
+    edge = jnp.where(is_edge, start[row] + place - (ends - degree)[row], 0)
+    return adjacency.senders[edge], row, is_edge

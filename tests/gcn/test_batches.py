@@ -1,0 +1,70 @@
+"""Every edge comes once in an epoch, whatever the batches are made of."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrec.gcn.batches import Batches, EdgeBatches, ListenerBatches, listens_of
+from tests.graphs import graph_from_dense
+
+RATINGS = (np.random.default_rng(0).random((50, 30)) < np.linspace(0.02, 0.9, 50)[:, None]) * 1.0
+RATINGS[7] = 0  # has listened to nothing
+GRAPH = graph_from_dense(RATINGS)
+USERS, ITEMS = np.nonzero(RATINGS)
+
+
+@pytest.mark.parametrize(("num_edges", "size"), [(1, 1), (10, 3), (12, 4), (5, 100)])
+def test_every_edge_comes_once_per_epoch(num_edges: int, size: int) -> None:
+    batches = EdgeBatches(num_edges, size)
+    order = np.asarray(batches.order(jax.random.key(0)))
+    assert order.shape == (batches.num_steps, size) == (-(-num_edges // size), size)
+    flat = order.ravel()
+    np.testing.assert_array_equal(np.sort(flat[:num_edges]), np.arange(num_edges))
+    assert (flat[num_edges:] == -1).all()
+    assert batches.edges_in(order).tolist() == (order >= 0).sum(axis=1).tolist()
+
+
+@pytest.mark.parametrize("batch_size", [1, 40, 100, 10_000])
+def test_every_listener_comes_once_per_epoch_with_all_their_listens(batch_size: int) -> None:
+    batches = ListenerBatches.of(GRAPH.to_users, batch_size=batch_size)
+    order = batches.order(jax.random.key(0))
+    found = []
+    for users, edges in zip(order, batches.edges_in(order), strict=True):
+        items, row, is_edge = map(
+            np.asarray, listens_of(GRAPH.to_users, users, max_edges=batches.max_edges)
+        )
+        assert is_edge.sum() == edges
+        found.append(np.stack([np.asarray(users)[row], items])[:, is_edge])
+    pairs = np.concatenate(found, axis=1)
+    pairs = pairs[:, np.lexsort(pairs[::-1])]
+    np.testing.assert_array_equal(pairs, [USERS, ITEMS])
+
+
+def test_batches_of_listeners_differ_by_less_than_one_listener() -> None:
+    batches = ListenerBatches.of(GRAPH.to_users, batch_size=100)
+    edges = batches.edges_in(batches.order(jax.random.key(3)))
+    assert len(edges) == batches.num_steps > 5
+    most = int(RATINGS.sum(axis=1).max())
+    assert edges.max() - edges.min() <= most
+    assert edges.max() <= batches.max_edges <= edges.mean() + most
+
+
+def test_users_without_listens_are_in_no_batch() -> None:
+    order = ListenerBatches.of(GRAPH.to_users, batch_size=64).order(jax.random.key(0))
+    users = np.sort(np.asarray(order).ravel())
+    np.testing.assert_array_equal(users[users >= 0], np.unique(USERS))
+
+
+@pytest.mark.parametrize(
+    "batches", [EdgeBatches(100, 10), ListenerBatches.of(GRAPH.to_users, batch_size=60)]
+)
+def test_another_epoch_has_another_order(batches: Batches) -> None:
+    orders = [batches.order(jax.random.key(seed)) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(orders[0], orders[1])
+    assert (orders[0] != orders[2]).any()
+
+
+def test_listens_of_nobody_are_none() -> None:
+    _, _, is_edge = listens_of(GRAPH.to_users, jnp.array([-1, 7, -1]), max_edges=5)
+    assert not is_edge.any()
