@@ -14,11 +14,12 @@ from ml_collections.config_dict import placeholder
 def get_config() -> ml_collections.ConfigDict:
     """All fields with their defaults."""
     config = ml_collections.ConfigDict()
+    config.method = "gcn"  # gcn (the network), or most_popular, itemknn, rp3beta, ease, ials, gfcf
     config.epochs = 10  # passes over all training edges
     config.lr = 0.01  # learning rate of Adam (after warm-up)
     config.lr_schedule = "constant"  # constant, or cosine: down to 0 at the last epoch
     config.warmup_epochs = 0.0  # epochs of linear warm-up from 0; may be a fraction
-    config.batch_size = 512  # training edges per update
+    config.batch_size = 512  # training edges per update; softmax: about so many, whole listeners
     config.seed = 0  # all randomness: data, split, initial values, order, negatives
     config.quiet = False  # True: print warnings only
     config.profile = False  # True: write a trace of some steps to profile/ in the run's folder
@@ -62,10 +63,37 @@ def get_config() -> ml_collections.ConfigDict:
     model.dtype = "float32"  # what neighbours are gathered in: float32, or bfloat16 (sums float32)
 
     loss = config.loss = ml_collections.ConfigDict()
-    loss.negatives = 1  # sampled songs per listened song
+    # bpr: each listened song above sampled ones; softmax: above all samples together, by cosine.
+    loss.name = "bpr"
+    loss.negatives = 1  # sampled songs per listened song (bpr), or shared by a batch (softmax)
     loss.sampler = "uniform"  # uniform over unheard songs, or popularity^alpha
     loss.popularity_alpha = 0.75  # the exponent of popularity
     loss.l2 = 1e-4  # weight of the squared layer-0 embeddings of the batch
+    loss.temperature = 0.1  # softmax: what cosines are divided by
+    loss.negative_weight = 1.0  # softmax: weight of the negatives' part; below 1, gentler on them
+
+    baseline = config.baseline = ml_collections.ConfigDict()  # settings of the other methods
+    itemknn = baseline.itemknn = ml_collections.ConfigDict()
+    itemknn.neighbours = 100  # most similar songs kept per song
+    itemknn.shrink = 0.0  # added to the cosine's denominator; above 0, small overlaps count less
+    itemknn.normalize = True  # similarities to a song are divided by their sum
+    itemknn.centre = True  # a song's share of listeners counts as its mean rating
+    rp3beta = baseline.rp3beta = ml_collections.ConfigDict()
+    rp3beta.neighbours = 100  # best sources of a walk kept per song
+    rp3beta.alpha = 0.6  # exponent of a step's probability
+    rp3beta.beta = 0.3  # exponent of the song's number of listeners, by which scores are divided
+    ease = baseline.ease = ml_collections.ConfigDict()
+    ease.l2 = 200.0  # weight of the squared item weights; in listeners, added to the diagonal
+    ials = baseline.ials = ml_collections.ConfigDict()
+    ials.dim = 64  # length of an embedding
+    ials.iterations = 16  # times that all users' and then all songs' embeddings are solved for
+    ials.unobserved_weight = 0.1  # of the squared score of any pair, beside 1 of a listened one
+    ials.l2 = 0.003  # weight of the squared embeddings
+    ials.l2_exponent = 1.0  # how l2 grows with a node's degree; 0: the same for all
+    ials.init_stddev = 0.1  # standard deviation of an initial embedding's length
+    gfcf = baseline.gfcf = ml_collections.ConfigDict()
+    gfcf.singular_vectors = 256  # frequencies that the ideal low-pass filter lets through
+    gfcf.low_pass_weight = 0.3  # of that filter, beside 1 of the linear one
 
     evaluation = config.eval = ml_collections.ConfigDict()
     evaluation.ks = (10, 20)  # list lengths K of the metrics
@@ -79,4 +107,11 @@ def get_config() -> ml_collections.ConfigDict:
     checkpoint.every = "1 epoch"  # between saves, such as 500 steps, 10 minutes; the end is too
     checkpoint.keep = 2  # newest checkpoints kept, beside the best one
     checkpoint.grace_seconds = 30.0  # seconds from SIGTERM or Ctrl-C to the end of the process
+
+    tune = config.tune = ml_collections.ConfigDict()
+    # what is chosen: "FIELD log LOW HIGH", "FIELD float LOW HIGH", "FIELD int LOW HIGH" (whole
+    # numbers) or "FIELD in A B C", a field as it is written after config.
+    tune.space = ("lr log 0.001 0.1", "loss.l2 log 1e-6 1e-2", "model.layers int 1 4")
+    tune.trials = 30  # settings to try, those counted that were tried before a stop
+    tune.prune_from = 0.5  # share of the epochs, from where trials below the median end; 1 is never
     return config

@@ -7,6 +7,7 @@ said in `configs/default.py`; the types and limits are here.
 
 import dataclasses
 import difflib
+import functools
 import math
 import re
 import types
@@ -86,10 +87,13 @@ class ModelConfig:
 class LossConfig:
     """The loss and what it compares with."""
 
+    name: Literal["bpr", "softmax"]
     negatives: int = _number(minimum=1)
     sampler: Literal["uniform", "popularity"]
     popularity_alpha: float
     l2: float = _number(minimum=0)
+    temperature: float = _number(above=0)
+    negative_weight: float = _number(above=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,9 +118,76 @@ class CheckpointConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ItemKNNConfig:
+    """Cosine similarities between items."""
+
+    neighbours: int = _number(minimum=1)
+    shrink: float = _number(minimum=0)
+    normalize: bool
+    centre: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RP3BetaConfig:
+    """Random walks of three steps."""
+
+    neighbours: int = _number(minimum=1)
+    alpha: float = _number(minimum=0)
+    beta: float = _number(minimum=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EASEConfig:
+    """Item weights in closed form."""
+
+    l2: float = _number(above=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IALSConfig:
+    """Matrix factorisation by alternating least squares."""
+
+    dim: int = _number(minimum=1)
+    iterations: int = _number(minimum=1)
+    unobserved_weight: float = _number(above=0)
+    l2: float = _number(above=0)
+    l2_exponent: float = _number(minimum=0)
+    init_stddev: float = _number(above=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GFCFConfig:
+    """Graph filters without training."""
+
+    singular_vectors: int = _number(minimum=1)
+    low_pass_weight: float = _number(minimum=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BaselineConfig:
+    """Each baseline's parameters, by method; most_popular has none."""
+
+    itemknn: ItemKNNConfig
+    rp3beta: RP3BetaConfig
+    ease: EASEConfig
+    ials: IALSConfig
+    gfcf: GFCFConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TuneConfig:
+    """Among what `tune` chooses, and how long it searches."""
+
+    space: tuple[str, ...]
+    trials: int = _number(minimum=1)
+    prune_from: float = _number(minimum=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything a run depends on."""
 
+    method: Literal["gcn", "most_popular", "itemknn", "rp3beta", "ease", "ials", "gfcf"]
     epochs: int = _number(minimum=1)
     lr: float = _number(above=0)
     lr_schedule: Literal["constant", "cosine"]
@@ -128,8 +199,10 @@ class RunConfig:
     data: DataConfig
     model: ModelConfig
     loss: LossConfig
+    baseline: BaselineConfig
     eval: EvalConfig
     checkpoint: CheckpointConfig
+    tune: TuneConfig
 
 
 def read_config(values: Mapping[str, Any]) -> RunConfig:
@@ -158,6 +231,37 @@ def read_config(values: Mapping[str, Any]) -> RunConfig:
 def to_json(config: RunConfig) -> dict[str, Any]:
     """The configuration as nested plain values; `read_config` takes it back."""
     return dataclasses.asdict(config)
+
+
+def with_fields(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """The configuration with other values of some fields, checked as `read_config` does.
+
+    Args:
+      config: where the other fields come from.
+      values: by field, as below `config.`: `{"loss.l2": 1e-4}`.
+
+    Raises:
+      UserError: there is no such field, or it can't have that value.
+    """
+    changed = to_json(config)
+    for field, value in values.items():
+        describe_field(f"config.{field}")
+        *groups, name = field.split(".")
+        target = changed
+        for group in groups:
+            target = target[group]
+        target[name] = value
+    return read_config(changed)
+
+
+def field_value(config: RunConfig, field: str) -> Any:
+    """The value of a field such as `loss.l2`.
+
+    Raises:
+      UserError: there is no such field.
+    """
+    describe_field(f"config.{field}")
+    return functools.reduce(getattr, field.split("."), config)
 
 
 def describe_field(path: str) -> str:
@@ -253,11 +357,11 @@ def _read_value(kind: Any, value: object, place: str, limits: Mapping[str, Any])
 
 
 def _list_expectation(kind: Any) -> str:
-    return (
-        'two texts such as ("id", "name")'
-        if str in typing.get_args(kind)
-        else ("a list such as (10, 20)")
-    )
+    if str not in typing.get_args(kind):
+        return "a list such as (10, 20)"
+    if Ellipsis in typing.get_args(kind):
+        return 'a list of texts such as ("lr log 0.001 0.1",)'
+    return 'two texts such as ("id", "name")'
 
 
 def _fits(kind: Any, value: Any, limits: Mapping[str, Any]) -> bool:

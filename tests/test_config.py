@@ -63,7 +63,7 @@ def test_every_config_says_its_command(name: str) -> None:
         ({"checkpoint__every": "1 mile"}, "config.checkpoint.every is '1 mile'; .* '10 minutes'"),
         ({"checkpoint__every": 1}, "config.checkpoint.every is 1; expected text"),
         ({"checkpoint__grace_seconds": 0}, "config.checkpoint.grace_seconds is 0; expected a numb"),
-        ({"zebra": 3}, "config.zebra is not a field; expected epochs, lr,"),
+        ({"zebra": 3}, "config.zebra is not a field; expected method, epochs,"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(change: dict[str, Any], message: str) -> None:

@@ -15,9 +15,9 @@ from configs import gowalla
 from jaxrec.config import RunConfig, read_config
 from jaxrec.data.interactions import Interactions, aggregate
 from jaxrec.data.listens import read_listens
+from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.message_passing import KERNELS, choose_kernel
-from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.rank import evaluate as ranking
 from jaxrec.train import loop
 from jaxrec.train.setup import Setup, build

@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 
 from jaxrec.commands.measure import Measure, final_results, show_results
+from jaxrec.commands.results import write_results
 from jaxrec.commands.trained import open_trained
 from jaxrec.config import RunConfig
-from jaxrec.files import write_json
 from jaxrec.report.console import Console
 from jaxrec.train.run_folder import RunFolder
 
@@ -28,9 +28,15 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
     if config is not None:
         used = dataclasses.replace(used, eval=config.eval, quiet=config.quiet)
     console = Console(quiet=used.quiet)
-    results = final_results(Measure(used, trained.split), trained.embeddings, step=trained.step)
+    results, per_user = final_results(
+        Measure(used, trained.split), trained.model, step=trained.step
+    )
     show_results(results, console)
     if step is None:
-        path = RunFolder(workdir).results
-        write_json(path, results)
-        console.files({path: "the figures above, with their protocol"})
+        write_results(workdir, results, per_user)
+        console.files(
+            {
+                RunFolder(workdir).results: "the figures above, with their protocol",
+                RunFolder(workdir).per_user: "the same for each user",
+            }
+        )

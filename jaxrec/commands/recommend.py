@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxrec.commands.measure import union
+from jaxrec.commands.measure import tables_or_scorer, union
 from jaxrec.commands.trained import known_items, open_trained
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.data.splits import Split
@@ -56,8 +56,7 @@ def recommend(
             f"{train.num_users - len(warm):,} users without training listens are left out"
         )
     tables = top_lists(
-        trained.embeddings.user,
-        trained.embeddings.item,
+        tables_or_scorer(trained.model),
         users=chosen.astype(np.int32),
         user_ids=train.users,
         item_ids=train.items,
@@ -75,16 +74,21 @@ def similar(workdir: Path, *, item: str, k: int, step: int | None) -> None:
     """Shows the k songs nearest to a song; the data need not be there.
 
     Raises:
-      UserError: no run there, or it doesn't know the song.
+      UserError: no run there, one of a baseline, or it doesn't know the song.
     """
     trained = open_trained(workdir, step)
+    if callable(trained.model):
+        raise UserError(
+            f"--workdir={workdir}: a run of {trained.config.method}, which has no vectors of "
+            "songs to compare; expected a run with config.method gcn"
+        )
     items = trained.split.train.items
     index = int(items.index_of([item])[0])
     known = known_items(trained.split)
     if index < 0 or not known[index]:
         raise UserError(f"--item={item}: {_unknown(items, index, 'song')}")
     nearest, cosines = similar_items(
-        trained.embeddings.item, index, k=min(k, len(items)), candidates=known
+        trained.model.item, index, k=min(k, len(items)), candidates=known
     )
     Console().table(
         f"Songs like {items.label(index)}",

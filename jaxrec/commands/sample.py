@@ -2,26 +2,28 @@
 
 import numpy as np
 
+from jaxrec.commands.measure import tables_or_scorer
 from jaxrec.commands.recommend import all_listened
 from jaxrec.commands.trained import known_items
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.gcn.model import Embeddings
 from jaxrec.rank.evaluate import choose_users
-from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.rank.top_k import Scorer, Seen, top_k
 from jaxrec.report.console import Console
 
 LISTENERS = 3
 SONGS = 5
 
 
-def show_sample(split: Split, embeddings: Embeddings, config: RunConfig, console: Console) -> None:
+def show_sample(
+    split: Split, model: Embeddings | Scorer, config: RunConfig, console: Console
+) -> None:
     """Shows three listeners with their most-played songs and the top of their lists."""
     train = split.train
     users = choose_users(train, count=LISTENERS, seed=config.seed)
     items, _ = top_k(
-        embeddings.user,
-        embeddings.item,
+        tables_or_scorer(model),
         users,
         k=SONGS,
         seen=Seen.from_interactions(all_listened(split)),

@@ -5,14 +5,17 @@ from typing import Any
 
 import jax
 
+from jaxrec.commands.baseline import train_baseline
 from jaxrec.commands.epochs import run_epochs
 from jaxrec.commands.measure import Measure, final_results, show_results
 from jaxrec.commands.prepare import prepare_split
+from jaxrec.commands.results import write_results
 from jaxrec.commands.sample import show_sample
 from jaxrec.config import RunConfig
 from jaxrec.data.interactions import Interactions
+from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
-from jaxrec.files import remove_leftovers, write_json
+from jaxrec.files import remove_leftovers
 from jaxrec.gcn.message_passing import choose_kernel
 from jaxrec.report.console import Console
 from jaxrec.report.curves import draw_curves
@@ -31,21 +34,49 @@ from jaxrec.train.stop import StopRequest
 def train(config: RunConfig, workdir: Path) -> None:
     """Trains in `workdir`, going on where a run there stopped, and reports on the result.
 
+    Any other method than the network is fitted at once, and leaves no checkpoints.
+
     Raises:
       UserError: the data or the configuration can't be used, or the folder holds another run, is
         in use by one, or has damaged checkpoints only.
       RunError: the loss became NaN or infinite, or a checkpoint couldn't be saved.
       Stopped: by SIGTERM or Ctrl-C; what there was to save is saved.
     """
-    with StopRequest(config.checkpoint.grace_seconds) as stop:
-        _train(config, workdir, stop)
-
-
-def _train(config: RunConfig, workdir: Path, stop: StopRequest) -> None:
     console = Console(quiet=config.quiet)
+    with StopRequest(config.checkpoint.grace_seconds) as stop:
+        say_device(console)
+        split = prepare_split(config, console)
+        train_on(split, config, workdir, stop, console)
+
+
+def say_device(console: Console) -> None:
+    """Says what the run computes with."""
     device = jax.devices()[0]
     console.note(f"jax {jax.__version__} on {device.platform} ({device.device_kind})")
-    split = prepare_split(config, console)
+
+
+def train_on(
+    split: Split,
+    config: RunConfig,
+    workdir: Path,
+    stop: StopRequest,
+    console: Console,
+    *,
+    peek: bool = True,
+) -> None:
+    """`train` on a split at hand.
+
+    Args:
+      split: what to learn from and to measure on; `config` need not say how it was made.
+      config: everything else.
+      workdir: the run's folder.
+      stop: who may ask the run to stop.
+      console: where to say what happens.
+      peek: as of `Measure`: whether test may be watched from epoch to epoch.
+    """
+    if config.method != "gcn":
+        train_baseline(split, config, workdir, console)
+        return
     if config.eval.patience and split.validation is None:
         raise UserError(
             f"config.eval.patience is {config.eval.patience} without a validation part to stop by; "
@@ -56,14 +87,14 @@ def _train(config: RunConfig, workdir: Path, stop: StopRequest) -> None:
         console.warning(
             f"{full:,} users have listened to every song; nothing can be learnt from them"
         )
-    _check_memory(config, split.train, device, console)
+    _check_memory(config, split.train, jax.devices()[0], console)
     setup = build(config, split.train)
     console.note(
         f"model: {config.model.layers} layers, {config.model.dim} dimensions, "
         f"{setup.graph.num_users + setup.graph.num_items:,} nodes, {setup.graph.num_edges:,} "
         f"edges, kernel {setup.settings.kernel}"
     )
-    measure = Measure(config, split)
+    measure = Measure(config, split, peek=peek)
     folder = RunFolder(workdir)
     with locked(workdir, console.warning):
         open_run(folder, config, split)
@@ -71,8 +102,8 @@ def _train(config: RunConfig, workdir: Path, stop: StopRequest) -> None:
         state, history = _train_in(folder, config, setup, measure, stop, console)
 
         embeddings = setup.final_embeddings(state.params)
-        results = final_results(measure, embeddings, step=int(state.step))
-        write_json(folder.results, results)
+        results, per_user = final_results(measure, embeddings, step=int(state.step))
+        write_results(workdir, results, per_user)
         draw_curves(
             history,
             folder.curves,
@@ -85,6 +116,7 @@ def _train(config: RunConfig, workdir: Path, stop: StopRequest) -> None:
         {
             folder.checkpoints: "checkpoints, a folder per step",
             folder.results: "the figures above, with their protocol",
+            folder.per_user: "the same for each user",
             folder.metrics: "loss and metrics by epoch; also in tensorboard/",
             folder.curves: "the same as a picture",
             folder.config: "the configuration; with the *.parquet beside it all that "
@@ -116,7 +148,7 @@ def _train_in(
                 f"{len(progress.history)})"
             )
         if config.profile:
-            trace_steps(folder.profile, setup, state, batch_size=config.batch_size)
+            trace_steps(folder.profile, setup, state)
             console.note(f"wrote a trace of some steps to {folder.profile}")
         with MetricLog(folder.root, progress.history) as log, CompileClock() as clock:
             with stop.deferring():
@@ -152,6 +184,7 @@ def _check_memory(
         batch_size=config.batch_size,
         negatives=config.loss.negatives,
         kernel=choose_kernel(config.model.kernel, device.platform),
+        loss=config.loss.name,
     )
     available = available_bytes(device)
     free = "" if available is None else f" of {available / 2**30:,.1f} GiB free"

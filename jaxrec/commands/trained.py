@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxrec.commands.fit import fit_baseline
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.gcn.model import Embeddings
+from jaxrec.rank.top_k import Scorer
 from jaxrec.report.console import Console
 from jaxrec.train.checkpoint import Checkpoints
 from jaxrec.train.run_folder import RunFolder, load_run
@@ -17,23 +19,25 @@ from jaxrec.train.setup import build
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trained:
-    """A run with the embeddings of one of its checkpoints.
+    """A run with what it has learnt.
 
     Attributes:
       config: the run's configuration.
       split: its interactions.
-      embeddings: the final ones, ready to rank with.
-      step: the checkpoint's step.
+      model: the final embeddings of a checkpoint, or a baseline's scorer.
+      step: the checkpoint's step; None for a baseline.
     """
 
     config: RunConfig
     split: Split
-    embeddings: Embeddings
-    step: int
+    model: Embeddings | Scorer
+    step: int | None
 
 
 def open_trained(workdir: Path, step: int | None) -> Trained:
     """Opens a run: by default its best checkpoint if it stops early, else its last.
+
+    A baseline has no checkpoints: it is fitted again, to the same interactions.
 
     Args:
       workdir: the run's folder.
@@ -44,6 +48,16 @@ def open_trained(workdir: Path, step: int | None) -> Trained:
     """
     folder = RunFolder(workdir)
     run = load_run(folder)
+    if run.config.method != "gcn":
+        if step is not None:
+            raise UserError(
+                f"--step={step}: a run of {run.config.method}, which has no checkpoints; "
+                "expected no --step"
+            )
+        console = Console(quiet=run.config.quiet)
+        return Trained(
+            run.config, run.split, fit_baseline(run.config, run.split.train, console), None
+        )
     setup = build(run.config, run.split.train)
     if step == 0:
         params = setup.fresh_state().params

@@ -1,4 +1,4 @@
-"""How good embeddings are: every candidate ranked for every user, against what is relevant.
+"""How good a model is: every candidate ranked for every user, against what is relevant.
 
 *held-out*: relevant is a part the model never saw, and what it saw is masked. *reconstruction*:
 relevant is the training part itself, and nothing is masked.
@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxrec.data.interactions import Interactions
@@ -21,7 +20,7 @@ from jaxrec.rank.metrics import (
     per_user_metrics,
 )
 from jaxrec.rank.popularity import item_listeners, popularity_rank
-from jaxrec.rank.top_k import MEMORY_BUDGET_MB, Seen, top_k
+from jaxrec.rank.top_k import MEMORY_BUDGET_MB, Model, Seen, top_k
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,8 +54,7 @@ class Evaluation:
 
 
 def evaluate(
-    user_embeddings: np.ndarray | jax.Array,
-    item_embeddings: np.ndarray | jax.Array,
+    model: Model,
     *,
     relevant: Interactions,
     seen: Interactions | None,
@@ -69,8 +67,7 @@ def evaluate(
     """Ranks every item that train knows for every user, and measures the lists.
 
     Args:
-      user_embeddings: [num_users, dim] float32.
-      item_embeddings: [num_items, dim] float32.
+      model: (user embeddings, item embeddings), or a scorer, as in `top_k`.
       relevant: what should be found. An item that train doesn't know can't be: it counts as
         missed (splits leave such items out, and count them).
       seen: what is masked: train for the validation part, train and validation for the test
@@ -98,8 +95,7 @@ def evaluate(
         )
     candidates = item_listeners(train) > 0
     items, _ = top_k(
-        user_embeddings,
-        item_embeddings,
+        model,
         measured,
         k=min(max(ks), relevant.num_items),
         seen=None if seen is None else Seen.from_interactions(seen),

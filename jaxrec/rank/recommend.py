@@ -13,14 +13,13 @@ import pyarrow.parquet as pq
 from jaxrec.data.interactions import IdMap
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
-from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.rank.top_k import Model, Seen, top_k
 
 USERS_PER_TABLE = 16_384  # bounds the memory of a table, whatever the number of users
 
 
 def top_lists(
-    user_embeddings: np.ndarray | jax.Array,
-    item_embeddings: np.ndarray | jax.Array,
+    model: Model,
     *,
     users: np.ndarray,
     user_ids: IdMap,
@@ -33,8 +32,7 @@ def top_lists(
     """The top k songs of each user, a table per some thousand users.
 
     Args:
-      user_embeddings: [num_users, dim] float32.
-      item_embeddings: [num_items, dim] float32.
+      model: (user embeddings, item embeddings), or a scorer, as in `top_k`.
       users: [n] int32, whose lists are wanted, in this order.
       user_ids: the users' external ids.
       item_ids: the songs' external ids and names.
@@ -50,8 +48,7 @@ def top_lists(
     for start in range(0, len(users), USERS_PER_TABLE):
         block = users[start : start + USERS_PER_TABLE]
         items, scores = top_k(
-            user_embeddings,
-            item_embeddings,
+            model,
             block,
             k=k,
             seen=seen,
@@ -90,7 +87,7 @@ def similar_items(
     others = candidates.copy()
     others[item] = False
     items, cosines = top_k(
-        directions, directions, np.array([item], np.int32), k=k, candidates=others
+        (directions, directions), np.array([item], np.int32), k=k, candidates=others
     )
     listed = items[0] >= 0
     return items[0][listed], cosines[0][listed]

@@ -1,26 +1,28 @@
-"""The best k items of each user by inner product: exact, on the device, in bounded memory.
+"""The best k items of each user: exact, in bounded memory, from embeddings or from a scorer.
 
 Users are scored in blocks of a fixed number of rows, whatever the memory budget, so that a chunk
-size can't change a bit of the result: matrix products of other shapes round differently. On a
-CPU a block also stays in the cache between the product and the search, which is faster.
+size can't change a bit of the result: matrix products of other shapes round differently.
 """
 
 import dataclasses
 from collections import deque
-from functools import partial
+from collections.abc import Callable
+from typing import TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jaxrec.data.interactions import Interactions
+from jaxrec.rank.search import HIDDEN_PER_STEP, ITEMS_PER_BLOCK, USERS_PER_BLOCK, best_columns
 
-USERS_PER_BLOCK = 32
-ITEMS_PER_BLOCK = 64
 MOST_BLOCKS_PER_CHUNK = 32  # more users per dispatch measured no faster
-HIDDEN_PER_STEP = 512
 MEMORY_BUDGET_MB = 256
+
+# users [n] int32 -> scores [n, num_items] float32, for whatever isn't an inner product. A user's
+# scores depend on the user alone.
+Scorer: TypeAlias = Callable[[np.ndarray], np.ndarray]
+# (user embeddings [num_users, dim] float32, item embeddings [num_items, dim] float32), or a scorer.
+Model: TypeAlias = tuple[np.ndarray | jax.Array, np.ndarray | jax.Array] | Scorer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,8 +44,7 @@ class Seen:
 
 
 def top_k(
-    user_embeddings: np.ndarray | jax.Array,
-    item_embeddings: np.ndarray | jax.Array,
+    model: Model,
     users: np.ndarray,
     *,
     k: int,
@@ -51,19 +52,20 @@ def top_k(
     candidates: np.ndarray | None = None,
     memory_budget_mb: int = MEMORY_BUDGET_MB,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k items with the largest `user . item`, best first; of equal ones the lower index first.
+    """The k items with the largest scores, best first; of equal ones the lower index first.
 
     Every candidate is scored, in float32, and nothing is approximate. A score vector shared by
-    all users is ranked by the same code: ones [num_users, 1] and scores [num_items, 1].
+    all users is ranked by the same code: embeddings ones [num_users, 1] and scores [num_items, 1].
 
     Args:
-      user_embeddings: [num_users, dim] float32.
-      item_embeddings: [num_items, dim] float32.
+      model: embeddings of users and items, whose inner products are the scores; or a scorer,
+        which is always asked for USERS_PER_BLOCK users at once.
       users: [n] integers in [0, num_users), in any order, repeats allowed.
       k: length of a list, at least 1; may be more than there are items.
       seen: items to leave out per user; None leaves out nothing.
-      candidates: [num_items] bool, the items that may be listed; None allows all.
-      memory_budget_mb: MiB of working memory beside the embeddings. The result doesn't depend on
+      candidates: [num_items] bool, the items that may be listed; None allows all, which only
+        embeddings know.
+      memory_budget_mb: MiB of working memory beside the model. The result doesn't depend on
         it. The scores of one block of users (32 * num_items * 4 bytes) are needed at least.
 
     Returns:
@@ -71,15 +73,15 @@ def top_k(
       item -1 with score -inf.
 
     Raises:
-      ValueError: k below 1, a user out of range, an embedding that isn't finite, shapes that
-        don't fit together.
+      ValueError: k below 1, a user out of range, an embedding or a score that isn't finite,
+        shapes that don't fit together.
     """
-    user_table, item_table = np.asarray(user_embeddings), np.asarray(item_embeddings)
     users = np.asarray(users)
-    num_items = len(item_table)
-    if candidates is None:
-        candidates = np.ones(num_items, bool)
-    _check(user_table, item_table, users, k, seen, candidates)
+    if not callable(model):
+        model = np.asarray(model[0]), np.asarray(model[1])
+        if candidates is None:
+            candidates = np.ones(len(model[1]), bool)
+    candidates = _check(model, users, k, seen, candidates)
     listable = np.flatnonzero(candidates).astype(np.int32)
     items = np.full((len(users), k), -1, np.int32)
     scores = np.full((len(users), k), -np.inf, np.float32)
@@ -87,19 +89,16 @@ def top_k(
         return items, scores
 
     columns = -(-len(listable) // ITEMS_PER_BLOCK) * ITEMS_PER_BLOCK
-    column_table = np.zeros((columns, item_table.shape[1]), np.float32)
-    column_table[: len(listable)] = item_table[listable]
-    column_of_item = np.full(num_items, -1, np.int32)
+    column_of_item = np.full(len(candidates), -1, np.int32)
     column_of_item[listable] = np.arange(len(listable), dtype=np.int32)
     longest = min(k, columns)
     counts = np.zeros(len(users), np.int64) if seen is None else np.diff(seen.offsets)[users]
-    chunk = _users_per_chunk(
-        len(users), columns, item_table.shape[1], longest, counts, memory_budget_mb
-    )
+    width = columns if callable(model) else model[0].shape[1]
+    chunk = _users_per_chunk(len(users), columns, width, longest, counts, memory_budget_mb)
     # One length for every chunk, and seldom another one in the next call: fewer compilations.
     most_hidden = int(np.add.reduceat(counts, np.arange(0, len(users), chunk)).max())
     hidden_size = 0 if seen is None else (1 << most_hidden.bit_length()) + HIDDEN_PER_STEP
-    table = jax.device_put(column_table)
+    table = None if callable(model) else _column_table(model[1], listable, columns)
 
     def collect(start: int, device_columns: jax.Array, device_scores: jax.Array) -> None:
         rows = slice(start, min(start + chunk, len(users)))
@@ -113,15 +112,19 @@ def top_k(
     pending: deque[tuple[int, jax.Array, jax.Array]] = deque()
     for start in range(0, len(users), chunk):
         chosen = users[start : start + chunk]
-        rows = np.zeros((chunk, user_table.shape[1]), np.float32)
-        rows[: len(chosen)] = user_table[chosen]
+        rows = np.zeros((chunk, width), np.float32)
+        if callable(model):
+            _fill_with_scores(rows, model, chosen, candidates, listable)
+        else:
+            rows[: len(chosen)] = model[0][chosen]
         if not np.isfinite(rows).all():
-            raise ValueError("user_embeddings hold a NaN or an infinity; expected finite numbers")
+            what = "the scores" if callable(model) else "user_embeddings"
+            raise ValueError(f"{what} hold a NaN or an infinity; expected finite numbers")
         hidden = None
         if seen is not None:
             hidden = _hidden(seen, chosen, column_of_item, columns, chunk, hidden_size)
-        blocks = rows.reshape(-1, USERS_PER_BLOCK, rows.shape[1])
-        pending.append((start, *_rank(blocks, table, hidden, longest, len(listable))))
+        blocks = rows.reshape(-1, USERS_PER_BLOCK, width)
+        pending.append((start, *best_columns(blocks, table, hidden, longest, len(listable))))
         # The device ranks this chunk while the host fetches the last one and prepares the next.
         if len(pending) > 1:
             collect(*pending.popleft())
@@ -130,46 +133,83 @@ def top_k(
     return items, scores
 
 
+def _column_table(item_table: np.ndarray, listable: np.ndarray, columns: int) -> jax.Array:
+    table = np.zeros((columns, item_table.shape[1]), np.float32)
+    table[: len(listable)] = item_table[listable]
+    return jax.device_put(table)
+
+
+def _fill_with_scores(
+    rows: np.ndarray,
+    scorer: Scorer,
+    users: np.ndarray,
+    candidates: np.ndarray,
+    listable: np.ndarray,
+) -> None:
+    """Writes the users' scores of the listable items to the rows' first columns."""
+    for start in range(0, len(users), USERS_PER_BLOCK):
+        block = users[start : start + USERS_PER_BLOCK]
+        # The last block is filled up, so that its products are of the same shape as all others.
+        asked = np.resize(block, USERS_PER_BLOCK).astype(np.int32)
+        scores = scorer(asked)
+        if scores.shape != (USERS_PER_BLOCK, len(candidates)):
+            raise ValueError(
+                f"the scores have the shape {scores.shape}; expected "
+                f"{(USERS_PER_BLOCK, len(candidates))}"
+            )
+        rows[start : start + len(block), : len(listable)] = scores[: len(block), listable]
+
+
 def _check(
-    user_table: np.ndarray,
-    item_table: np.ndarray,
+    model: tuple[np.ndarray, np.ndarray] | Scorer,
     users: np.ndarray,
     k: int,
     seen: Seen | None,
-    candidates: np.ndarray,
-) -> None:
+    candidates: np.ndarray | None,
+) -> np.ndarray:
+    """Raises ValueError where the arguments don't fit together; returns the candidates."""
     if k < 1:
         raise ValueError(f"k is {k}; expected at least 1")
-    if user_table.ndim != 2 or item_table.ndim != 2 or user_table.shape[1] != item_table.shape[1]:
+    if candidates is None:
+        raise ValueError("candidates are None; a scorer needs them: expected [num_items] bool")
+    num_items = len(candidates)
+    num_users = None if seen is None else len(seen.offsets) - 1
+    if not callable(model):
+        user_table, item_table = model
+        if (
+            user_table.ndim != 2
+            or item_table.ndim != 2
+            or user_table.shape[1] != item_table.shape[1]
+        ):
+            raise ValueError(
+                f"embeddings have the shapes {user_table.shape} and {item_table.shape}; "
+                "expected [num_users, dim] and [num_items, dim]"
+            )
+        num_items = len(item_table)
+        if num_users not in (None, len(user_table)):
+            raise ValueError(f"seen has {num_users} users; expected {len(user_table)}")
+        num_users = len(user_table)
+        if not np.isfinite(item_table).all():
+            raise ValueError("item_embeddings hold a NaN or an infinity; expected finite numbers")
+    if candidates.shape != (num_items,) or candidates.dtype != bool:
         raise ValueError(
-            f"embeddings have the shapes {user_table.shape} and {item_table.shape}; "
-            "expected [num_users, dim] and [num_items, dim]"
+            f"candidates are {candidates.dtype} {candidates.shape}; expected bool ({num_items},)"
         )
-    if candidates.shape != (len(item_table),) or candidates.dtype != bool:
-        raise ValueError(
-            f"candidates are {candidates.dtype} {candidates.shape}; expected bool "
-            f"({len(item_table)},)"
-        )
-    if seen is not None and len(seen.offsets) != len(user_table) + 1:
-        raise ValueError(f"seen has {len(seen.offsets) - 1} users; expected {len(user_table)}")
-    if len(users) and (users.min() < 0 or users.max() >= len(user_table)):
-        raise ValueError(
-            f"users lie in {users.min()}..{users.max()}; expected 0..{len(user_table) - 1}"
-        )
-    if len(item_table) * USERS_PER_BLOCK > 2**31 - 2**16:
-        raise ValueError(f"{len(item_table)} items; expected at most 67 million")
-    if not np.isfinite(item_table).all():
-        raise ValueError("item_embeddings hold a NaN or an infinity; expected finite numbers")
+    if num_users is not None and len(users) and (users.min() < 0 or users.max() >= num_users):
+        raise ValueError(f"users lie in {users.min()}..{users.max()}; expected 0..{num_users - 1}")
+    if num_items * USERS_PER_BLOCK > 2**31 - 2**16:
+        raise ValueError(f"{num_items} items; expected at most 67 million")
+    return candidates
 
 
 def _users_per_chunk(
-    num_users: int, columns: int, dim: int, k: int, hidden: np.ndarray, memory_budget_mb: int
+    num_users: int, columns: int, width: int, k: int, hidden: np.ndarray, memory_budget_mb: int
 ) -> int:
     """How many users one dispatch ranks: a multiple of the block, the same for every chunk."""
     in_flight = 2
     # Blocks within a chunk are ranked one by one, so only one has its scores in memory.
     room = memory_budget_mb * 2**20 - USERS_PER_BLOCK * columns * 4
-    per_user = in_flight * (4 * dim + 8 * k + 4 * int(hidden.mean()))
+    per_user = in_flight * (4 * width + 8 * k + 4 * int(hidden.mean()))
     most = np.clip(room // (per_user * USERS_PER_BLOCK), 1, MOST_BLOCKS_PER_CHUNK)
     blocks = -(-num_users // USERS_PER_BLOCK)
     chunks = -(-blocks // int(most))
@@ -196,77 +236,3 @@ def _hidden(
     positions = np.full(size, outside, np.int32)
     positions[:total] = np.where(column >= 0, row * columns + column, outside)
     return positions, ends[::USERS_PER_BLOCK].astype(np.int32)
-
-
-@partial(jax.jit, static_argnames=("k", "num_items"))
-def _rank(
-    user_blocks: jax.Array,
-    table: jax.Array,
-    hidden: tuple[jax.Array, jax.Array] | None,
-    k: int,
-    num_items: int,
-) -> tuple[jax.Array, jax.Array]:
-    """Columns and scores [blocks, USERS_PER_BLOCK, k] of the best k columns of each user.
-
-    Args:
-      user_blocks: [blocks, USERS_PER_BLOCK, dim].
-      table: [columns, dim]; columns from `num_items` on are padding.
-      hidden: what `_hidden` returns.
-      k: how many columns.
-      num_items: how many columns are real.
-    """
-    if hidden is None:
-        return lax.map(lambda rows: _best(_scores(rows, table, num_items), k), user_blocks)
-    positions, offsets = hidden
-
-    def rank_block(block: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        rows, start, stop = block
-        scores = _scores(rows, table, num_items)
-        return _best(_hide(scores, positions, start, stop), k)
-
-    return lax.map(rank_block, (user_blocks, offsets[:-1], offsets[1:]))
-
-
-def _scores(rows: jax.Array, table: jax.Array, num_items: int) -> jax.Array:
-    # Full float32 on accelerators too: play counts must stay exact.
-    scores = jnp.matmul(rows, table.T, precision=lax.Precision.HIGHEST)
-    return scores.at[:, num_items:].set(-jnp.inf)
-
-
-def _hide(scores: jax.Array, positions: jax.Array, start: jax.Array, stop: jax.Array) -> jax.Array:
-    """Sets the scores at `positions[start:stop]` to -inf, as many steps as there are positions."""
-
-    def step(index: jax.Array, flat: jax.Array) -> jax.Array:
-        begin = start + index * HIDDEN_PER_STEP
-        here = lax.dynamic_slice(positions, (begin,), (HIDDEN_PER_STEP,))
-        own = begin + jnp.arange(HIDDEN_PER_STEP, dtype=jnp.int32) < stop
-        return flat.at[jnp.where(own, here, flat.size)].set(-jnp.inf, mode="drop")
-
-    steps = (stop - start + HIDDEN_PER_STEP - 1) // HIDDEN_PER_STEP
-    return lax.fori_loop(0, steps, step, scores.reshape(-1)).reshape(scores.shape)
-
-
-def _best(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    """The k largest of each row, of equal ones the lower column first: columns and values [.., k].
-
-    Any of them lies in one of the k blocks of columns with the largest maxima (of equal maxima
-    the lower block): were an item of another block among the best k, each of those k blocks'
-    maxima would come before it. So one pass finds the maxima, and only k blocks are searched.
-    """
-    users, columns = scores.shape
-    num_blocks = columns // ITEMS_PER_BLOCK
-    if num_blocks < 4 * k:  # measured on 41,000 items: no faster in two stages
-        values, found = lax.top_k(_one_zero(scores), k)
-        return found, values
-    blocks = scores.reshape(users, num_blocks, ITEMS_PER_BLOCK)
-    _, chosen = lax.top_k(_one_zero(blocks.max(axis=-1)), k)
-    chosen = jnp.sort(chosen, axis=-1)  # in order of index, so that ties stay in it too
-    searched = jnp.take_along_axis(blocks, chosen[:, :, None], axis=1).reshape(users, -1)
-    values, position = lax.top_k(_one_zero(searched), k)
-    block = jnp.take_along_axis(chosen, position // ITEMS_PER_BLOCK, axis=1)
-    return block * ITEMS_PER_BLOCK + position % ITEMS_PER_BLOCK, values
-
-
-def _one_zero(scores: jax.Array) -> jax.Array:
-    """Makes -0.0 to 0.0: `lax.top_k` would put it behind, though the two are equal."""
-    return jnp.where(scores == 0, jnp.zeros_like(scores), scores)

@@ -7,6 +7,7 @@ checkpoints, metric files and results. With it `evaluate`, `recommend` and `simi
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,11 @@ class RunFolder:
         return self.root / "results.json"
 
     @property
+    def per_user(self) -> Path:
+        """The final figures of each user."""
+        return self.root / "per_user.parquet"
+
+    @property
     def profile(self) -> Path:
         """A trace of some steps, where one was asked for."""
         return self.root / "profile"
@@ -90,13 +96,22 @@ def identity(config: RunConfig, split: Split) -> dict[str, Any]:
     starts: how long to train, what to measure, when to save.
     """
     whole = to_json(config)
+    if config.method != "gcn":
+        own = whole["baseline"].get(config.method, {})
+        fields = {"method": config.method, "seed": config.seed}
+        fields |= {f"baseline.{config.method}.{name}": value for name, value in own.items()}
+        return fields | _data_identity(config, split)
     schedule = ["lr", "lr_schedule", "warmup_epochs", "batch_size", "seed"]
     if config.lr_schedule != "constant":
         schedule.append("epochs")  # the schedule ends at the last epoch
-    fields = {name: whole[name] for name in schedule}
-    fields["data.weight"] = config.data.weight
+    fields = {"method": config.method} | {name: whole[name] for name in schedule}
     for group in ("model", "loss"):
         fields |= {f"{group}.{name}": value for name, value in whole[group].items()}
+    return fields | _data_identity(config, split)
+
+
+def _data_identity(config: RunConfig, split: Split) -> dict[str, Any]:
+    fields: dict[str, Any] = {"data.weight": config.data.weight}
     for name, fingerprint in split.fingerprints.items():
         fields[f"data ({name} interactions, SHA-256)"] = fingerprint
     plays = split.train.plays.astype("<f8").tobytes()
@@ -113,13 +128,12 @@ def open_run(folder: RunFolder, config: RunConfig, split: Split) -> None:
     wanted = identity(config, split)
     if folder.config.exists():
         known = _read_json(folder.config)["identity"]
-        for field in sorted(known.keys() | wanted.keys()):
-            if known.get(field) != wanted.get(field):
-                raise UserError(
-                    f"{folder.root} holds a run with {field} = {_short(known.get(field))}, this "
-                    f"one has {_short(wanted.get(field))}; expected the same, or a --workdir of "
-                    "its own"
-                )
+        if difference := first_difference(known, wanted):
+            field, there, here = difference
+            raise UserError(
+                f"{folder.root} holds a run with {field} = {there}, this one has {here}; expected "
+                "the same, or a --workdir of its own"
+            )
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
         if not folder.config.exists():
@@ -140,6 +154,35 @@ def open_run(folder: RunFolder, config: RunConfig, split: Split) -> None:
         raise UserError(
             f"--workdir={folder.root}: {error.strerror}; expected a folder to write to"
         ) from error
+
+
+def first_difference(
+    first: Mapping[str, Any], second: Mapping[str, Any]
+) -> tuple[str, str, str] | None:
+    """The first field that two records don't agree in, or None: `method`, then by alphabet.
+
+    Returns:
+      The field, with those of groups written `group.field`, and both values, each short enough for
+      a line; None stands for a field that isn't there.
+    """
+    flat = _flatten(first), _flatten(second)
+    fields = flat[0].keys() | flat[1].keys()
+    for field in sorted(fields, key=lambda name: (name != "method", name)):
+        values = [each.get(field) for each in flat]
+        if values[0] != values[1]:
+            return field, _short(values[0]), _short(values[1])
+    return None
+
+
+def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            # As JSON has them, where there are no tuples.
+            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return flat
 
 
 def load_run(folder: RunFolder) -> Run:

@@ -68,6 +68,7 @@ def test_the_folder_holds_what_it_should(checkerboard_config: MakeConfig, tmp_pa
         "tensorboard",
         "curves.png",
         "results.json",
+        "per_user.parquet",
     }
     rows = read_metrics(workdir / "metrics.jsonl")
     assert [row["epoch"] for row in rows] == [1, 2, 3]
@@ -92,8 +93,8 @@ def test_stopping_and_going_on_equals_never_stopping(
     commands.train(checkerboard_config(epochs=4, **config), tmp_path / "halves")
     whole, halves = (open_trained(tmp_path / name, None) for name in ("whole", "halves"))
     assert whole.step == halves.step > 0
-    np.testing.assert_array_equal(whole.embeddings.user, halves.embeddings.user)
-    np.testing.assert_array_equal(whole.embeddings.item, halves.embeddings.item)
+    np.testing.assert_array_equal(whole.model.user, halves.model.user)
+    np.testing.assert_array_equal(whole.model.item, halves.model.item)
     timeless = [
         [
             {key: value for key, value in row.items() if "second" not in key}

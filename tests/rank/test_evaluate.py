@@ -56,12 +56,13 @@ def recall_and_ndcg(scores, relevant, hidden, k):
     ("users", "items", "ks"), [(50, 40, [1, 5]), (20, 300, [10]), (7, 12, [20])]
 )
 @pytest.mark.parametrize("held_out", [True, False])
-def test_equals_brute_force(users, items, ks, held_out):
+@pytest.mark.parametrize("by", ["embeddings", "scorer"])
+def test_equals_brute_force(users, items, ks, held_out, by):
     train, test, user_table, item_table = random_problem(users, users, items)
     relevant = test if held_out else train
+    scores = user_table @ item_table.T
     evaluation = evaluate(
-        user_table,
-        item_table,
+        (user_table, item_table) if by == "embeddings" else lambda chosen: scores[chosen],
         relevant=from_matrix(relevant),
         seen=from_matrix(train) if held_out else None,
         train=from_matrix(train),
@@ -86,8 +87,7 @@ def test_chunk_size_and_order_of_users_do_not_change_a_bit(monkeypatch):
 
     def measure(users=None, memory_budget_mb=256):
         return evaluate(
-            user_table,
-            item_table,
+            (user_table, item_table),
             relevant=from_matrix(test),
             seen=from_matrix(train),
             train=from_matrix(train),
@@ -123,8 +123,7 @@ def test_the_withheld_item_of_a_checkerboard_comes_first(held_out):
     train = board & ~withheld
     parity = np.eye(2, dtype=np.float32)
     evaluation = evaluate(
-        parity[np.arange(users) % 2],
-        parity[np.arange(items) % 2],
+        (parity[np.arange(users) % 2], parity[np.arange(items) % 2]),
         relevant=from_matrix(withheld if held_out else train),
         seen=from_matrix(train) if held_out else None,
         train=from_matrix(train),
@@ -144,8 +143,7 @@ def test_items_that_train_does_not_know_are_never_listed_and_count_as_missed():
     test = np.array([[0, 1, 1], [0, 0, 0]], bool)
     train[1, 1] = True  # item 2 stays cold, though it scores best
     evaluation = evaluate(
-        np.ones((2, 1), np.float32),
-        np.array([[1], [2], [9]], np.float32),
+        (np.ones((2, 1), np.float32), np.array([[1], [2], [9]], np.float32)),
         relevant=from_matrix(test),
         seen=from_matrix(train),
         train=from_matrix(train),
@@ -160,9 +158,11 @@ def test_items_that_train_does_not_know_are_never_listed_and_count_as_missed():
 def test_one_user_and_one_item():
     one = from_matrix(np.ones((1, 1), bool))
     table = np.ones((1, 1), np.float32)
-    evaluation = evaluate(table, table, relevant=one, seen=None, train=one, ks=[1, 5], protocol={})
+    evaluation = evaluate(
+        (table, table), relevant=one, seen=None, train=one, ks=[1, 5], protocol={}
+    )
     assert evaluation.means()["ndcg@1"] == evaluation.means()["map@5"] == 1
-    masked = evaluate(table, table, relevant=one, seen=one, train=one, ks=[1], protocol={})
+    masked = evaluate((table, table), relevant=one, seen=one, train=one, ks=[1], protocol={})
     assert masked.means()["recall@1"] == 0
 
 
@@ -170,8 +170,7 @@ def test_the_protocol_says_all_that_is_needed_to_read_the_figures():
     train, test, user_table, item_table = random_problem(3, 30, 25)
     test[4] = False
     evaluation = evaluate(
-        user_table,
-        item_table,
+        (user_table, item_table),
         relevant=from_matrix(test),
         seen=from_matrix(train),
         train=from_matrix(train),
@@ -197,7 +196,7 @@ def test_no_user_with_relevant_items_is_a_clear_error():
     nothing = from_matrix(np.zeros((2, 2), bool))
     table = np.ones((2, 1), np.float32)
     with pytest.raises(UserError, match="none of 2 users has an interaction"):
-        evaluate(table, table, relevant=nothing, seen=train, train=train, ks=[1], protocol={})
+        evaluate((table, table), relevant=nothing, seen=train, train=train, ks=[1], protocol={})
 
 
 def test_hits_are_the_pairs_of_the_relevant_part():
@@ -227,14 +226,14 @@ def test_most_popular_ranks_by_listeners_then_index_for_everyone():
     np.testing.assert_array_equal(popularity_rank(interactions), [2, 3, 1, 5, 4])
     users, items = most_popular_embeddings(interactions)
     assert users.dtype == items.dtype == np.float32
-    found, _ = top_k_module.top_k(users, items, np.arange(3), k=5)
+    found, _ = top_k_module.top_k((users, items), np.arange(3), k=5)
     np.testing.assert_array_equal(found, [[2, 0, 1, 4, 3]] * 3)
 
 
 def test_most_popular_goes_through_the_same_evaluation():
     train, test, _, _ = random_problem(5, 60, 30)
     evaluation = evaluate(
-        *most_popular_embeddings(from_matrix(train)),
+        most_popular_embeddings(from_matrix(train)),
         relevant=from_matrix(test),
         seen=None,
         train=from_matrix(train),

@@ -37,6 +37,17 @@ def oracle(user_embeddings, item_embeddings, users, k, hidden):
     return items, values
 
 
+def tables(*, num_users=3, items=(2, 2), user=1.0, item=1.0):
+    """Constant embeddings."""
+    return np.full((num_users, 2), user, np.float32), np.full(items, item, np.float32)
+
+
+def scorer_of(scores):
+    """A scorer that looks up rows of a matrix [num_users, num_items]."""
+    table = np.asarray(scores, np.float32)
+    return lambda users: table[users]
+
+
 SIZES = [
     # users, items, k: one of each, k above the catalogue, one search and two-stage search, and
     # numbers just beside the block sizes
@@ -61,8 +72,13 @@ def test_equals_a_stable_sort_of_all_scores(users, items, k):
         hidden = np.zeros((users, items), bool) if mask is None else listened.copy()
         if allowed is not None:
             hidden[:, ~allowed] = True
-        found, scores = top_k(user_table, item_table, chosen, k=k, seen=mask, candidates=allowed)
+        found, scores = top_k((user_table, item_table), chosen, k=k, seen=mask, candidates=allowed)
         expected, values = oracle(user_table, item_table, chosen, k, hidden)
+        scorer = scorer_of(user_table @ item_table.T)
+        allowed = np.ones(items, bool) if allowed is None else allowed
+        scored = top_k(scorer, chosen, k=k, seen=mask, candidates=allowed)
+        np.testing.assert_array_equal(scored[0], expected)
+        np.testing.assert_array_equal(scored[1], values)
         assert found.dtype == np.int32 and scores.dtype == np.float32
         np.testing.assert_array_equal(found, expected)
         np.testing.assert_array_equal(scores, values)
@@ -71,16 +87,16 @@ def test_equals_a_stable_sort_of_all_scores(users, items, k):
 def test_equal_scores_come_in_order_of_index_across_all_blocks():
     items = np.ones((2000, 1), np.float32)
     items[[3, 700, 1999]] = 2
-    found, _ = top_k(np.ones((1, 1), np.float32), items, np.array([0]), k=6)
+    found, _ = top_k((np.ones((1, 1), np.float32), items), np.array([0]), k=6)
     np.testing.assert_array_equal(found, [[3, 700, 1999, 0, 1, 2]])
 
 
 def test_minus_zero_equals_zero():
     items = np.zeros((1000, 1), np.float32)
     items[::2] = -0.0
-    found, _ = top_k(np.ones((1, 1), np.float32), items, np.array([0]), k=4)
+    found, _ = top_k((np.ones((1, 1), np.float32), items), np.array([0]), k=4)
     np.testing.assert_array_equal(found, [np.arange(4)])
-    found, _ = top_k(np.ones((1, 1), np.float32), items, np.array([0]), k=800)
+    found, _ = top_k((np.ones((1, 1), np.float32), items), np.array([0]), k=800)
     np.testing.assert_array_equal(found, [np.arange(800)])
 
 
@@ -98,15 +114,48 @@ def test_the_memory_budget_does_not_change_a_bit(dim, items, monkeypatch):
         shapes.add(user_blocks.shape[0])
         return ranked(user_blocks, *rest)
 
-    ranked = module._rank
-    monkeypatch.setattr(module, "_rank", rank)
+    ranked = module.best_columns
+    monkeypatch.setattr(module, "best_columns", rank)
     results = [
-        top_k(user_table, item_table, np.arange(users), k=9, seen=seen, memory_budget_mb=budget)
+        top_k((user_table, item_table), np.arange(users), k=9, seen=seen, memory_budget_mb=budget)
         for budget in (0, 1, 1000)
     ]
     monkeypatch.setattr(module, "MOST_BLOCKS_PER_CHUNK", 2)
-    results.append(top_k(user_table, item_table, np.arange(users), k=9, seen=seen))
+    results.append(top_k((user_table, item_table), np.arange(users), k=9, seen=seen))
     assert {1, 2, 5} <= shapes, "the budgets should lead to chunks of different sizes"
+    for found, scores in results[1:]:
+        np.testing.assert_array_equal(found, results[0][0])
+        np.testing.assert_array_equal(scores.view(np.int32), results[0][1].view(np.int32))
+
+
+def test_a_scorer_is_asked_for_blocks_of_one_size_whatever_the_budget(monkeypatch):
+    """So that no product in a scorer can round differently in a larger block."""
+    random = np.random.default_rng(9)
+    user_table = random.standard_normal((150, 24)).astype(np.float32)
+    item_table = random.standard_normal((2500, 24)).astype(np.float32)
+    seen, _ = random_seen(random, 150, 2500, 0.1)
+    sizes, chunks = set(), set()
+
+    def scorer(users):
+        assert users.dtype == np.int32
+        sizes.add(len(users))
+        return user_table[users] @ item_table.T
+
+    def best_columns(user_blocks, *rest):
+        chunks.add(user_blocks.shape[0])
+        return searched(user_blocks, *rest)
+
+    searched = module.best_columns
+    monkeypatch.setattr(module, "best_columns", best_columns)
+    everything = np.ones(2500, bool)
+    results = [
+        top_k(
+            scorer, np.arange(150), k=9, seen=seen, candidates=everything, memory_budget_mb=budget
+        )
+        for budget in (0, 3, 1000)
+    ]
+    assert sizes == {32}
+    assert len(chunks) == 3, "the budgets should lead to chunks of different sizes"
     for found, scores in results[1:]:
         np.testing.assert_array_equal(found, results[0][0])
         np.testing.assert_array_equal(scores.view(np.int32), results[0][1].view(np.int32))
@@ -117,13 +166,13 @@ def test_a_user_alone_gets_the_list_it_gets_in_a_crowd():
     user_table = random.standard_normal((100, 24)).astype(np.float32)
     item_table = random.standard_normal((2600, 24)).astype(np.float32)
     seen, _ = random_seen(random, 100, 2600)
-    found, scores = top_k(user_table, item_table, np.arange(100), k=10, seen=seen)
+    found, scores = top_k((user_table, item_table), np.arange(100), k=10, seen=seen)
     order = random.permutation(100)
-    shuffled, shuffled_scores = top_k(user_table, item_table, order, k=10, seen=seen)
+    shuffled, shuffled_scores = top_k((user_table, item_table), order, k=10, seen=seen)
     np.testing.assert_array_equal(shuffled, found[order])
     np.testing.assert_array_equal(shuffled_scores, scores[order])
     for user in (0, 57, 99):
-        alone, alone_scores = top_k(user_table, item_table, np.array([user]), k=10, seen=seen)
+        alone, alone_scores = top_k((user_table, item_table), np.array([user]), k=10, seen=seen)
         np.testing.assert_array_equal(alone[0], found[user])
         np.testing.assert_array_equal(alone_scores[0], scores[user])
 
@@ -134,7 +183,7 @@ def test_seen_and_excluded_items_are_never_listed():
     seen, listened = random_seen(random, 60, 200, 0.7)
     candidates = random.random(200) < 0.5
     found, scores = top_k(
-        user_table, item_table, np.arange(60), k=200, seen=seen, candidates=candidates
+        (user_table, item_table), np.arange(60), k=200, seen=seen, candidates=candidates
     )
     for user in range(60):
         listed = found[user][found[user] >= 0]
@@ -145,30 +194,24 @@ def test_seen_and_excluded_items_are_never_listed():
 
 def test_a_user_who_listened_to_everything_gets_an_empty_list():
     seen = Seen(np.array([0, 3, 3]), np.arange(3, dtype=np.int32))
-    found, _ = top_k(
-        np.ones((2, 1), np.float32), np.ones((3, 1), np.float32), np.array([0, 1]), k=2, seen=seen
-    )
+    tables = np.ones((2, 1), np.float32), np.ones((3, 1), np.float32)
+    found, _ = top_k(tables, np.array([0, 1]), k=2, seen=seen)
     np.testing.assert_array_equal(found, [[-1, -1], [0, 1]])
 
 
 def test_a_user_who_listened_to_thousands_is_masked_whole():
     items = 5000
     seen = Seen(np.array([0, 0, items - 2, items - 2]), np.arange(2, items, dtype=np.int32))
-    found, _ = top_k(
-        np.ones((3, 1), np.float32),
-        np.arange(items, dtype=np.float32)[:, None],
-        np.arange(3),
-        k=3,
-        seen=seen,
-    )
+    tables = np.ones((3, 1), np.float32), np.arange(items, dtype=np.float32)[:, None]
+    found, _ = top_k(tables, np.arange(3), k=3, seen=seen)
     np.testing.assert_array_equal(found, [[4999, 4998, 4997], [1, 0, -1], [4999, 4998, 4997]])
 
 
 def test_nothing_to_rank_gives_empty_lists():
     table = np.ones((3, 2), np.float32)
-    found, scores = top_k(table, table, np.zeros(0, np.int32), k=4)
+    found, scores = top_k((table, table), np.zeros(0, np.int32), k=4)
     assert found.shape == scores.shape == (0, 4)
-    found, scores = top_k(table, table, np.array([1]), k=4, candidates=np.zeros(3, bool))
+    found, scores = top_k((table, table), np.array([1]), k=4, candidates=np.zeros(3, bool))
     np.testing.assert_array_equal(found, [[-1] * 4])
     assert np.all(scores == -np.inf)
 
@@ -177,12 +220,11 @@ def test_takes_jax_arrays_under_strict_promotion():
     random = np.random.default_rng(7)
     user_table, item_table = whole_numbers(random, 40, 500)
     seen, _ = random_seen(random, 40, 500)
-    expected = top_k(user_table, item_table, np.arange(40), k=4, seen=seen)
+    expected = top_k((user_table, item_table), np.arange(40), k=4, seen=seen)
     jax.clear_caches()
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        found = top_k(
-            jax.numpy.asarray(user_table), jax.numpy.asarray(item_table), range(40), k=4, seen=seen
-        )
+        tables = jax.numpy.asarray(user_table), jax.numpy.asarray(item_table)
+        found = top_k(tables, range(40), k=4, seen=seen)
     np.testing.assert_array_equal(found[0], expected[0])
 
 
@@ -191,8 +233,8 @@ def test_compiles_once_for_all_chunks_of_a_call():
     user_table, item_table = whole_numbers(random, 333, 150)
     seen, _ = random_seen(random, 333, 150)
     jax.clear_caches()
-    top_k(user_table, item_table, np.arange(333), k=5, seen=seen, memory_budget_mb=0)
-    assert module._rank._cache_size() == 1
+    top_k((user_table, item_table), np.arange(333), k=5, seen=seen, memory_budget_mb=0)
+    assert module.best_columns._cache_size() == 1
 
 
 def test_seen_from_interactions_are_each_users_items():
@@ -212,15 +254,23 @@ def test_seen_from_interactions_are_each_users_items():
         ({"candidates": np.ones(4, bool)}, "candidates"),
         ({"candidates": np.array([0, 1])}, "candidates"),
         ({"seen": Seen(np.array([0, 0]), np.zeros(0, np.int32))}, "seen has 1 users; expected 3"),
-        ({"item_embeddings": np.ones((2, 3), np.float32)}, "shapes"),
-        ({"item_embeddings": np.full((2, 2), np.nan, np.float32)}, "item_embeddings hold a NaN"),
-        ({"user_embeddings": np.full((3, 2), np.inf, np.float32)}, "user_embeddings hold a NaN"),
+        ({"model": tables(num_users=3, items=(2, 3))}, "shapes"),
+        ({"model": tables(item=np.nan)}, "item_embeddings hold a NaN"),
+        ({"model": tables(user=np.inf)}, "user_embeddings hold a NaN"),
+        ({"model": scorer_of(np.ones((3, 2)))}, "candidates are None"),
+        (
+            {"model": scorer_of(np.ones((3, 2))), "candidates": np.ones(4, bool)},
+            r"shape \(32, 2\); expected \(32, 4\)",
+        ),
+        (
+            {"model": scorer_of(np.full((3, 2), np.nan)), "candidates": np.ones(2, bool)},
+            "the scores hold a NaN",
+        ),
     ],
 )
 def test_refuses_what_does_not_fit_together(change, message):
     arguments = {
-        "user_embeddings": np.ones((3, 2), np.float32),
-        "item_embeddings": np.ones((2, 2), np.float32),
+        "model": tables(),
         "users": np.array([0]),
         "k": 1,
     } | change

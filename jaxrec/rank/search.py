@@ -1,0 +1,90 @@
+"""The search for the best columns of a block of users' scores, on the device.
+
+A block has a fixed number of users, so that on a CPU it stays in the cache between the product
+and the search.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+USERS_PER_BLOCK = 32
+ITEMS_PER_BLOCK = 64
+HIDDEN_PER_STEP = 512
+
+
+@partial(jax.jit, static_argnames=("k", "num_items"))
+def best_columns(
+    user_blocks: jax.Array,
+    table: jax.Array | None,
+    hidden: tuple[jax.Array, jax.Array] | None,
+    k: int,
+    num_items: int,
+) -> tuple[jax.Array, jax.Array]:
+    """Columns and scores [blocks, USERS_PER_BLOCK, k] of the best k columns of each user.
+
+    Args:
+      user_blocks: [blocks, USERS_PER_BLOCK, dim] embeddings or, without a table, the scores
+        themselves: [blocks, USERS_PER_BLOCK, columns].
+      table: [columns, dim] embeddings of the items, or None.
+      hidden: `positions` and `offsets` of what is to be left out, as `top_k` makes them.
+      k: how many columns.
+      num_items: how many columns are real; those behind are padding.
+    """
+    if hidden is None:
+        return lax.map(lambda rows: _best(_scores(rows, table, num_items), k), user_blocks)
+    positions, offsets = hidden
+
+    def rank_block(block: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        rows, start, stop = block
+        scores = _scores(rows, table, num_items)
+        return _best(_hide(scores, positions, start, stop), k)
+
+    return lax.map(rank_block, (user_blocks, offsets[:-1], offsets[1:]))
+
+
+def _scores(rows: jax.Array, table: jax.Array | None, num_items: int) -> jax.Array:
+    # Full float32 on accelerators too: play counts must stay exact.
+    scores = rows if table is None else jnp.matmul(rows, table.T, precision=lax.Precision.HIGHEST)
+    return scores.at[:, num_items:].set(-jnp.inf)
+
+
+def _hide(scores: jax.Array, positions: jax.Array, start: jax.Array, stop: jax.Array) -> jax.Array:
+    """Sets the scores at `positions[start:stop]` to -inf, as many steps as there are positions."""
+
+    def step(index: jax.Array, flat: jax.Array) -> jax.Array:
+        begin = start + index * HIDDEN_PER_STEP
+        here = lax.dynamic_slice(positions, (begin,), (HIDDEN_PER_STEP,))
+        own = begin + jnp.arange(HIDDEN_PER_STEP, dtype=jnp.int32) < stop
+        return flat.at[jnp.where(own, here, flat.size)].set(-jnp.inf, mode="drop")
+
+    steps = (stop - start + HIDDEN_PER_STEP - 1) // HIDDEN_PER_STEP
+    return lax.fori_loop(0, steps, step, scores.reshape(-1)).reshape(scores.shape)
+
+
+def _best(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+    """The k largest of each row, of equal ones the lower column first: columns and values [.., k].
+
+    Any of them lies in one of the k blocks of columns with the largest maxima (of equal maxima
+    the lower block): were an item of another block among the best k, each of those k blocks'
+    maxima would come before it. So one pass finds the maxima, and only k blocks are searched.
+    """
+    users, columns = scores.shape
+    num_blocks = columns // ITEMS_PER_BLOCK
+    if num_blocks < 4 * k:  # measured on 41,000 items: no faster in two stages
+        values, found = lax.top_k(_one_zero(scores), k)
+        return found, values
+    blocks = scores.reshape(users, num_blocks, ITEMS_PER_BLOCK)
+    _, chosen = lax.top_k(_one_zero(blocks.max(axis=-1)), k)
+    chosen = jnp.sort(chosen, axis=-1)  # in order of index, so that ties stay in it too
+    searched = jnp.take_along_axis(blocks, chosen[:, :, None], axis=1).reshape(users, -1)
+    values, position = lax.top_k(_one_zero(searched), k)
+    block = jnp.take_along_axis(chosen, position // ITEMS_PER_BLOCK, axis=1)
+    return block * ITEMS_PER_BLOCK + position % ITEMS_PER_BLOCK, values
+
+
+def _one_zero(scores: jax.Array) -> jax.Array:
+    """Makes -0.0 to 0.0: `lax.top_k` would put it behind, though the two are equal."""
+    return jnp.where(scores == 0, jnp.zeros_like(scores), scores)

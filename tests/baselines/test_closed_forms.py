@@ -1,0 +1,96 @@
+"""EASE and GF-CF against their dense formulas."""
+
+import numpy as np
+import pytest
+
+from jaxrec import host_memory
+from jaxrec.baselines import ease
+from jaxrec.baselines.matrix import interaction_matrix, untracked
+from jaxrec.errors import UserError
+from tests.baselines.problems import as_interactions, fit, random_plays
+
+
+@pytest.mark.parametrize("rows_per_block", [7, 512])
+@pytest.mark.parametrize("l2", [0.5, 50.0])
+def test_ease_is_the_closed_form(
+    l2: float, rows_per_block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ease, "ROWS_PER_BLOCK", rows_per_block)
+    table = random_plays(0, users=80, items=30)
+    rows = interaction_matrix(as_interactions(table), "raw")
+    found = ease.item_weights(rows, l2=l2, track=untracked)
+    inverse = np.linalg.inv(table.T @ table + l2 * np.eye(30))
+    expected = inverse / -np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    assert found.dtype == np.float32
+    assert np.all(np.diag(found) == 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    scores = fit("ease", table, weight="raw", l2=l2)
+    np.testing.assert_allclose(scores, table @ expected, rtol=1e-3, atol=1e-4)
+
+
+def test_no_other_weights_with_a_zero_diagonal_do_better_than_ease() -> None:
+    """The gradient of |X - X B|^2 + l2 |B|^2 is zero wherever B may change."""
+    table = random_plays(1, users=40, items=12)
+    rows = interaction_matrix(as_interactions(table), "binary")
+    dense = (table > 0).astype(np.float64)
+    found = ease.item_weights(rows, l2=3.0, track=untracked).astype(np.float64)
+    gradient = dense.T @ (dense @ found - dense) + 3.0 * found
+    np.fill_diagonal(gradient, 0)
+    np.testing.assert_allclose(gradient, 0, atol=1e-4)
+
+
+def test_ease_makes_one_matrix_of_its_size() -> None:
+    """LAPACK works in place: a copy would need twice the memory on a real catalogue."""
+    table = np.eye(5, dtype=np.float32) * 4
+    ease._factorise(table.T, 1.0)
+    np.testing.assert_array_equal(np.diag(table), 2)
+    ease._invert(table.T, 1.0)
+    np.testing.assert_array_equal(np.diag(table), 0.25)
+
+
+def test_ease_that_does_not_fit_is_refused_with_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host_memory, "free_bytes", lambda: 3000)
+    needed = 4 * 30 * (30 + 2 * ease.ROWS_PER_BLOCK)
+    wanted = rf"30 x 30 items needs {needed:,} bytes with 3,000 free; expected at most 27 items"
+    with pytest.raises(UserError, match=wanted):
+        fit("ease", random_plays(0, users=8, items=30), l2=1.0)
+
+
+def test_ease_with_too_small_an_l2_is_refused() -> None:
+    table = np.repeat(random_plays(2, users=20, items=5), 4, axis=1)  # columns are equal
+    with pytest.raises(UserError, match=r"config\.baseline\.ease\.l2 is 1e-30"):
+        fit("ease", table, l2=1e-30)
+
+
+@pytest.mark.parametrize("low_pass_weight", [0.0, 0.3])
+def test_gfcf_is_the_dense_formula(low_pass_weight: float) -> None:
+    table = random_plays(3, users=25, items=16)
+    known = (table > 0).astype(np.float64)
+    degrees = known.sum(axis=1, keepdims=True), known.sum(axis=0)
+    normalised = known / np.sqrt(degrees[0] * degrees[1])
+    vectors = np.linalg.svd(normalised)[2][:4]
+    linear = known @ normalised.T @ normalised
+    root = np.sqrt(degrees[1])
+    low_pass = known / root @ vectors.T @ vectors * root
+    scores = fit("gfcf", table, singular_vectors=4, low_pass_weight=low_pass_weight)
+    np.testing.assert_allclose(scores, linear + low_pass_weight * low_pass, atol=1e-5)
+
+
+def test_gfcf_does_not_depend_on_where_the_search_starts() -> None:
+    table = random_plays(4, users=30, items=20)
+    first, other = (
+        fit("gfcf", table, seed=seed, singular_vectors=5, low_pass_weight=0.3) for seed in (0, 1)
+    )
+    np.testing.assert_allclose(first, other, atol=1e-5)
+    again = fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_more_singular_vectors_than_there_are_are_refused() -> None:
+    table = random_plays(5, users=9, items=6)
+    with pytest.raises(UserError, match=r"singular_vectors is 6 .* expected at most 5"):
+        fit("gfcf", table, singular_vectors=6, low_pass_weight=0.3)
+    fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3)
