@@ -1,9 +1,8 @@
 """What a training step will need of the device's memory, told before anything is allocated."""
 
-import os
-
 import jax
 
+from jaxrec import host_memory
 from jaxrec.errors import UserError
 
 FLOAT = INT = 4  # bytes
@@ -19,6 +18,7 @@ def estimate_bytes(
     batch_size: int,
     negatives: int,
     kernel: str,
+    loss: str = "bpr",
 ) -> int:
     """Device memory of training at its peak, in bytes.
 
@@ -34,8 +34,9 @@ def estimate_bytes(
       dim: length of an embedding.
       layers: rounds of neighbourhood sums.
       batch_size: edges per step.
-      negatives: sampled songs per edge.
+      negatives: sampled songs per edge (bpr), or shared by a batch (softmax).
       kernel: how neighbourhoods are summed.
+      loss: a name of `StepSettings.loss`.
     """
     table = FLOAT * dim * (num_users + num_items)
     row = FLOAT * dim * batch_size
@@ -44,7 +45,11 @@ def estimate_bytes(
     order = INT * num_edges
     propagation = table * (3 if layers else 1.5)
     messages = 2.2 * num_edges * dim * FLOAT if kernel == "segment_sum" and layers else 0
-    batch = row * (3.4 + 4.4 * negatives)
+    if loss == "softmax":
+        listeners = num_users * batch_size / num_edges
+        batch = 3.1 * row + 2.2 * FLOAT * listeners * negatives
+    else:
+        batch = row * (3.4 + 4.4 * negatives)
     return int(state + graph + order + propagation + messages + batch)
 
 
@@ -56,17 +61,7 @@ def available_bytes(device: jax.Device) -> int | None:
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None
+    return host_memory.free_bytes()
 
 
 def check_fits(needed: int, available: int | None, *, dim: int, batch_size: int) -> None:

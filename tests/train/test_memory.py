@@ -24,6 +24,7 @@ def compiled_bytes(
     batch_size: int,
     negatives: int,
     kernel: str,
+    loss: str,
 ) -> int:
     """What XLA allots to a dispatch of training steps, and the epoch's order."""
     shape = jax.ShapeDtypeStruct
@@ -39,8 +40,16 @@ def compiled_bytes(
     params = Embeddings(shape((num_users, dim), jnp.float32), shape((num_items, dim), jnp.float32))
     state = TrainState(shape((), jnp.int32), params, jax.eval_shape(optimizer.init, params))
     settings = StepSettings(
-        num_layers=layers, kernel=kernel, dtype="float32", num_negatives=negatives, l2=1e-4
+        num_layers=layers,
+        kernel=kernel,
+        dtype="float32",
+        loss=loss,
+        num_negatives=negatives,
+        l2=1e-4,
+        max_edges=batch_size,
     )
+    if loss == "softmax":
+        batch_size = num_users * batch_size // num_edges  # so many listeners
     account = (
         train_steps.lower(
             state,
@@ -64,19 +73,22 @@ def compiled_bytes(
 @pytest.mark.parametrize(
     "shape",
     [
-        (29_858, 40_981, 810_128, 64, 3, 2_048, 1, "csr"),
-        (29_858, 40_981, 810_128, 64, 0, 2_048, 1, "csr"),
-        (29_858, 40_981, 810_128, 64, 3, 65_536, 4, "csr"),
-        (3_000, 4_000, 50_000, 128, 1, 512, 1, "csr"),
-        (3_000, 4_000, 50_000, 32, 3, 512, 1, "segment_sum"),
-        (200_000, 100_000, 16_000_000, 64, 2, 2_048, 1, "csr"),
+        (29_858, 40_981, 810_128, 64, 3, 2_048, 1, "csr", "bpr"),
+        (29_858, 40_981, 810_128, 64, 0, 2_048, 1, "csr", "bpr"),
+        (29_858, 40_981, 810_128, 64, 3, 65_536, 4, "csr", "bpr"),
+        (29_858, 40_981, 810_128, 64, 1, 16_384, 4_096, "csr", "softmax"),
+        (29_858, 40_981, 810_128, 128, 3, 65_536, 16_384, "csr", "softmax"),
+        (200_000, 100_000, 16_000_000, 64, 1, 65_536, 4_096, "csr", "softmax"),
+        (3_000, 4_000, 50_000, 128, 1, 512, 1, "csr", "bpr"),
+        (3_000, 4_000, 50_000, 32, 3, 512, 1, "segment_sum", "bpr"),
+        (200_000, 100_000, 16_000_000, 64, 2, 2_048, 1, "csr", "bpr"),
     ],
 )
 def test_the_estimate_is_near_what_is_allotted(
-    shape: tuple[int, int, int, int, int, int, int, str],
+    shape: tuple[int, int, int, int, int, int, int, str, str],
 ) -> None:
     names = ("num_users", "num_items", "num_edges", "dim", "layers", "batch_size", "negatives")
-    estimate = estimate_bytes(**dict(zip((*names, "kernel"), shape, strict=True)))  # type: ignore
+    estimate = estimate_bytes(**dict(zip((*names, "kernel", "loss"), shape, strict=True)))  # type: ignore
     assert estimate == pytest.approx(compiled_bytes(*shape), rel=TOLERANCE)
 
 
