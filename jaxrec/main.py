@@ -6,6 +6,12 @@ Commands, each with an example:
              python -m jaxrec.main train --config=configs/default.py --config.epochs=20
   evaluate   measure a trained run on all users
              python -m jaxrec.main evaluate --workdir=models
+             with --final: train the choice on train + validation with several seeds, measure once
+             python -m jaxrec.main evaluate --final --workdir=study --seeds=5
+  tune       choose settings on the validation part; goes on where the search in --workdir stopped
+             python -m jaxrec.main tune --config=configs/lastfm.py --workdir=study
+  compare    show runs side by side, and whether they differ from the first by more than chance
+             python -m jaxrec.main compare --runs=study-ease,study
   recommend  write the top songs of every listener, or of some
              python -m jaxrec.main recommend --workdir=models --k=10 --output=top10.parquet
   similar    show the songs nearest to a song
@@ -36,9 +42,11 @@ FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
     "config", None, "The run's configuration, a file such as configs/default.py.", lock_config=True
 )
-flags.DEFINE_string("workdir", "models", "Folder of the run.")
+flags.DEFINE_string("workdir", "models", "Folder of the run, or of the search.")
 flags.DEFINE_integer("k", 10, "recommend, similar: songs per list.", lower_bound=1)
-flags.DEFINE_string("output", None, "recommend: file to write, .parquet or .csv.")
+flags.DEFINE_string(
+    "output", None, "recommend: file to write, .parquet or .csv. compare: one, .json or .csv."
+)
 flags.DEFINE_list("users", None, "recommend: ids of the listeners, by commas; default is all.")
 flags.DEFINE_string("users_file", None, "recommend: a file with a listener's id per line.")
 flags.DEFINE_bool("include_listened", False, "recommend: also songs they have listened to.")
@@ -46,8 +54,11 @@ flags.DEFINE_string("item", None, "similar: id of the song.")
 flags.DEFINE_integer(
     "step", None, "evaluate, recommend, similar: step of the checkpoint; 0 is the untrained model."
 )
+flags.DEFINE_bool("final", False, "evaluate: train the frozen choice and measure it on test.")
+flags.DEFINE_integer("seeds", 5, "evaluate --final: how many runs.", lower_bound=1)
+flags.DEFINE_list("runs", [], "compare: folders of runs by commas, the reference first.")
 
-COMMANDS = ("train", "evaluate", "recommend", "similar")
+COMMANDS = ("train", "evaluate", "recommend", "similar", "tune", "compare")
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -68,8 +79,23 @@ def run(arguments: Sequence[str]) -> None:
         if config is None:
             raise UserError("--config is missing; expected a file such as configs/default.py")
         commands.train(config, workdir)
+    elif command == "evaluate" and FLAGS.final:
+        if FLAGS.step is not None:
+            raise UserError(f"--step={FLAGS.step} with --final; expected one of them")
+        commands.final(workdir, config=config, seeds=FLAGS.seeds)
     elif command == "evaluate":
         commands.evaluate(workdir, config=config, step=FLAGS.step)
+    elif command == "tune":
+        from jaxrec.commands.tune import tune  # others needn't wait for Optuna
+
+        if config is None:
+            raise UserError("--config is missing; expected a file such as configs/lastfm.py")
+        tune(config, workdir)
+    elif command == "compare":
+        from jaxrec.commands.compare import compare
+
+        output = None if FLAGS.output is None else Path(FLAGS.output)
+        compare([Path(each) for each in FLAGS.runs if each], output=output)
     elif command == "recommend":
         commands.recommend(
             workdir,

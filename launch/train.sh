@@ -11,7 +11,7 @@ prepare_environment run
 config="--config=$root/configs/default.py"
 for argument in "$@"; do
   case "$argument" in
-    --config | --config=* | -config | -config=* | evaluate | recommend | similar) config='' ;;
+    --config | --config=* | -config | -config=* | evaluate | recommend | similar | compare) config='' ;;
   esac
 done
 

@@ -26,7 +26,7 @@ def jaxrec(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([CONFIG, "--config.foo=1"], "config.foo is not a field; expected epochs, lr,"),
+        ([CONFIG, "--config.foo=1"], "config.foo is not a field; expected method, epochs, lr,"),
         ([CONFIG, "--config.model.dmi=1"], "did you mean config.model.dim?"),
         ([CONFIG, "--config.lr=abc"], "config.lr is 'abc'; expected a number above 0"),
         ([CONFIG, "--config.epochs=0"], "config.epochs is 0; expected a whole number of at"),
@@ -38,6 +38,14 @@ def jaxrec(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ([], "--config is missing; expected a file such as configs/default.py"),
         (["fly"], "command is 'fly'; expected one of train, evaluate, recommend, similar"),
         (["--nonsense"], "nonsense"),
+        (["tune"], "--config is missing; expected a file such as configs/lastfm.py"),
+        (["tune", CONFIG, "--config.tune.space=lr"], "config.tune.space has 'lr': expected"),
+        (["tune", CONFIG, "--config.tune.space=()"], "config.tune.space is (); expected a list"),
+        (["evaluate", "--final", "--workdir=empty"], "--workdir=empty: no best_config.json there"),
+        (["evaluate", "--final", "--seeds=0"], "--seeds=0"),
+        (["evaluate", "--final", "--step=1"], "--step=1 with --final; expected one of them"),
+        (["compare"], "--runs=: 0 run(s); expected at least two folders"),
+        (["compare", "--runs=a,b"], "a: no results there (no results.json)"),
         (["recommend", "--k=0"], "--k=0"),
         (["recommend", "--workdir=empty"], "--workdir=empty: no run there"),
         (["similar", "--workdir=empty"], "--item is missing; expected the id of a song"),
@@ -68,7 +76,7 @@ def test_a_mistake_is_one_line_and_status_2(
 def test_help_shows_each_command_with_an_example(tmp_path: Path) -> None:
     result = jaxrec("--help", cwd=tmp_path)
     assert result.returncode == 0
-    for command in ("train", "evaluate", "recommend", "similar"):
+    for command in ("train", "evaluate", "recommend", "similar", "tune", "compare"):
         assert f"python -m jaxrec.main {command} --" in result.stdout
 
 

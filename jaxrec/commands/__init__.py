@@ -1,7 +1,8 @@
 """One module per command: each wires the stages together and tells the person what happens."""
 
 from jaxrec.commands.evaluate import evaluate
+from jaxrec.commands.final import final
 from jaxrec.commands.recommend import recommend, similar
 from jaxrec.commands.train import train
 
-__all__ = ["evaluate", "recommend", "similar", "train"]
+__all__ = ["evaluate", "final", "recommend", "similar", "train"]

@@ -36,7 +36,7 @@ CALLS: dict[str, tuple[str, str, str]] = {
     "metrics row written, not saved": ("after", "jaxrec.commands.epochs", "MetricLog.append"),
     "measuring": ("before", "jaxrec.commands.epochs", "Measure.at_epoch"),
     "final evaluation": ("before", "jaxrec.commands.train", "final_results"),
-    "results.json written": ("after", "jaxrec.commands.train", "write_json"),
+    "results.json written": ("after", "jaxrec.commands.train", "write_results"),
     "interactions not yet written": ("before", "jaxrec.train.run_folder", "_write_interactions"),
     "resuming: before the restore": ("before", CHECKPOINT, "Checkpoints.restore"),
     "resuming: after the restore": ("after", CHECKPOINT, "Checkpoints.restore"),
