@@ -2,6 +2,7 @@
 # Makes the environments that a benchmark needs, once, and runs it:
 #   ./benchmarks/run.sh compare --data=FOLDER [--out=FOLDER] [--rounds=5] ...
 #   ./benchmarks/run.sh scaling [--out=FOLDER] ...
+#   ./benchmarks/run.sh variants --config=configs/gowalla.py [--data=FOLDER] ...
 #
 #   JAXREC_BENCH_VENVS  where the peers' environments go; otherwise ~/.cache/jaxrec-benchmarks
 #   BENCH_PYTHON        the Python 3.11 to make them with; otherwise python3.11 or python3 on PATH
@@ -43,8 +44,8 @@ prepare_peer() {
 }
 
 case "${1:-}" in
-  compare | scaling) benchmark="$1" && shift ;;
-  *) fail "the first word is '${1:-}'; expected compare or scaling" ;;
+  compare | scaling | variants) benchmark="$1" && shift ;;
+  *) fail "the first word is '${1:-}'; expected compare, scaling or variants" ;;
 esac
 
 prepare_environment run
