@@ -152,7 +152,9 @@ def count_once(items: jax.Array, *, num_items: int) -> tuple[jax.Array, jax.Arra
       place [num_items] int32: where each song is marked, -1 where it was not drawn; and count [n]
       int32: how often the song was drawn at its marked place, 0 at the others.
     """
-    place = jnp.full(num_items, -1, jnp.int32).at[items].max(jnp.arange(len(items), dtype=jnp.int32))
+    place = (
+        jnp.full(num_items, -1, jnp.int32).at[items].max(jnp.arange(len(items), dtype=jnp.int32))
+    )
     return place, jnp.zeros(len(items), jnp.int32).at[place[items]].add(1)
 
 

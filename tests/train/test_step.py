@@ -9,7 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxrec.gcn.batches import EdgeBatches
+from jaxrec.gcn import model, negatives
+from jaxrec.gcn.batches import EdgeBatches, ListenerBatches
 from jaxrec.train.step import (
     StepSettings,
     TrainState,
@@ -28,6 +29,16 @@ OPTIMIZER = optax.adam(0.05)
 RATINGS = (np.random.default_rng(0).random((20, 30)) < 0.25) * 1.0
 GRAPH = graph_from_dense(RATINGS)
 KEY = jax.random.key(3)
+LISTENERS = ListenerBatches.of(GRAPH.to_users, batch_size=40)
+SOFTMAX = dataclasses.replace(
+    SETTINGS,
+    loss="softmax",
+    num_negatives=64,
+    l2=1e-2,
+    temperature=0.2,
+    negative_weight=0.9,
+    max_edges=LISTENERS.max_edges,
+)
 
 loss_of = jax.jit(batch_loss, static_argnames="settings")
 
@@ -44,28 +55,39 @@ def assert_equal(a: object, b: object) -> None:
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-def test_scanned_steps_equal_single_steps_bit_for_bit() -> None:
-    one = jax.jit(functools.partial(train_step, settings=SETTINGS, optimizer=OPTIMIZER))
+def listener_batches() -> jax.Array:
+    return LISTENERS.order(jax.random.key(1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "order"), [(SETTINGS, batches(3)), (SOFTMAX, listener_batches()[:3])]
+)
+def test_scanned_steps_equal_single_steps_bit_for_bit(
+    settings: StepSettings, order: jax.Array
+) -> None:
+    one = jax.jit(functools.partial(train_step, settings=settings, optimizer=OPTIMIZER))
     state, losses = fresh(), []
-    for edges in batches(6):
-        state, loss = one(state, GRAPH, edges, KEY, None)
+    for batch in order:
+        state, loss = one(state, GRAPH, batch, KEY, None)
         losses.append(loss)
     scanned, scanned_losses = train_steps(
-        fresh(), GRAPH, batches(6), KEY, None, settings=SETTINGS, optimizer=OPTIMIZER
+        fresh(), GRAPH, order, KEY, None, settings=settings, optimizer=OPTIMIZER
     )
     assert_equal(scanned, state)
     assert_equal(scanned_losses, jnp.stack(losses))
-    assert int(scanned.step) == 6
+    assert int(scanned.step) == len(order)
 
 
-def test_a_step_follows_the_gradient_of_its_loss() -> None:
+@pytest.mark.parametrize(
+    ("settings", "batch"), [(SETTINGS, batches(1)[0]), (SOFTMAX, listener_batches()[0])]
+)
+def test_a_step_follows_the_gradient_of_its_loss(settings: StepSettings, batch: jax.Array) -> None:
     """With plain gradient descent the update is the gradient, which finite differences confirm."""
     optimizer = optax.sgd(1.0)
     state = create_state(jax.random.key(0), GRAPH, optimizer, dim=4, stddev=0.5)
-    edges = batches(1)[0]
-    after, loss = train_step(state, GRAPH, edges, KEY, None, settings=SETTINGS, optimizer=optimizer)
+    after, loss = train_step(state, GRAPH, batch, KEY, None, settings=settings, optimizer=optimizer)
     step_key = jax.random.fold_in(KEY, state.step)
-    objective = jax.jit(lambda p: batch_loss(p, GRAPH, edges, step_key, None, SETTINGS))
+    objective = jax.jit(lambda p: batch_loss(p, GRAPH, batch, step_key, None, settings))
     assert float(loss) == pytest.approx(float(objective(state.params)), rel=1e-6)
     move = jax.tree.map(jnp.subtract, state.params, after.params)
     width = 0.02
@@ -122,3 +144,50 @@ def test_learning_rate_schedules() -> None:
     )
     with pytest.raises(ValueError, match="'step'"):
         learning_rate(peak=0.1, schedule="step", warmup_steps=0, total_steps=1)
+
+
+def test_softmax_equals_the_sum_written_out() -> None:
+    """Each listen against the draws that its listener has not listened to, cosine by cosine."""
+    users = listener_batches()[0]
+    params = fresh().params
+    loss = batch_loss(
+        params, GRAPH, users, KEY, None, dataclasses.replace(SOFTMAX, l2=0.0, negative_weight=1.0)
+    )
+    final = jax.tree.map(np.asarray, SOFTMAX.propagate(GRAPH, params))
+    drawn = np.asarray(negatives.shared_negatives(KEY, num_items=GRAPH.num_items, num_negatives=64))
+
+    def cosine(user: int, item: int) -> float:
+        a, b = final.user[user], final.item[item]
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+    terms = []
+    for user in np.asarray(users)[np.asarray(users) >= 0]:
+        unheard = [cosine(user, item) for item in drawn if not RATINGS[user, item]]
+        log_sum = np.log(np.sum(np.exp(np.array(unheard) / 0.2)) / 64)
+        terms += [log_sum - cosine(user, item) / 0.2 for item in np.flatnonzero(RATINGS[user])]
+    assert float(loss) == pytest.approx(np.mean(terms), rel=1e-5)
+
+
+def test_softmax_skips_listeners_that_are_padding() -> None:
+    users = listener_batches()[0]
+    some = users.at[1:].set(-1)
+    alone = users[:1]
+    losses = [loss_of(fresh().params, GRAPH, each, KEY, None, SOFTMAX) for each in (some, alone)]
+    assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-6)
+    nobody = jnp.full_like(users, -1)
+    loss, gradient = jax.value_and_grad(loss_of)(fresh().params, GRAPH, nobody, KEY, None, SOFTMAX)
+    assert float(loss) == 0.0
+    assert not any(np.any(part) for part in jax.tree.leaves(gradient))
+
+
+def test_softmax_learns_to_tell_listens_from_the_rest() -> None:
+    settings = dataclasses.replace(SOFTMAX, l2=0.0)
+    state = fresh()
+    for epoch in range(30):
+        order = LISTENERS.order(jax.random.key(epoch))
+        state, _ = train_steps(
+            state, GRAPH, order, KEY, None, settings=settings, optimizer=OPTIMIZER
+        )
+    final = settings.propagate(GRAPH, state.params)
+    cosines = np.asarray(model.unit(final.user) @ model.unit(final.item).T)
+    assert cosines[RATINGS > 0].mean() > cosines[RATINGS == 0].mean() + 0.5
