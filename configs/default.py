@@ -87,7 +87,7 @@ def get_config() -> ml_collections.ConfigDict:
     ials = baseline.ials = ml_collections.ConfigDict()
     ials.dim = 64  # length of an embedding
     ials.iterations = 16  # times that all users' and then all songs' embeddings are solved for
-    ials.unobserved_weight = 0.1  # of the squared score of any pair, beside 1 of a listened one
+    ials.unobserved_weight = 0.01  # of the squared score of any pair, beside 1 of a listened one
     ials.l2 = 0.003  # weight of the squared embeddings
     ials.l2_exponent = 1.0  # how l2 grows with a node's degree; 0: the same for all
     ials.init_stddev = 0.1  # standard deviation of an initial embedding's length

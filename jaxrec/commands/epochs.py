@@ -81,7 +81,7 @@ def run_epochs(
                 setup.mass,
                 epoch=epoch,
                 seed=config.seed,
-                batch_size=config.batch_size,
+                batches=setup.batches,
                 settings=setup.settings,
                 optimizer=setup.optimizer,
                 on_steps=lambda edges, loss: bar.update(edges, loss=loss),
