@@ -59,6 +59,12 @@ def get_config() -> ml_collections.ConfigDict:
     model.layers = 3  # rounds of neighbourhood sums; 0 is plain matrix factorisation
     model.dim = 64  # length of an embedding
     model.init_stddev = 0.1  # standard deviation of the initial embeddings
+    # LightGCN++'s: exponents of the degrees of the receiving and the sending node; inputs of layers
+    # scaled to length 1; the weight of layer 0, where it isn't the mean over all layers.
+    model.receiver_exponent = 0.5
+    model.sender_exponent = 0.5
+    model.unit_layers = False
+    model.layer_zero = placeholder(float)
     model.kernel = "auto"  # how neighbourhoods are summed: auto, segment_sum, csr
     model.dtype = "float32"  # what neighbours are gathered in: float32, or bfloat16 (sums float32)
 
@@ -79,7 +85,7 @@ def get_config() -> ml_collections.ConfigDict:
     itemknn.normalize = True  # similarities to a song are divided by their sum
     itemknn.centre = True  # a song's share of listeners counts as its mean rating
     rp3beta = baseline.rp3beta = ml_collections.ConfigDict()
-    rp3beta.neighbours = 100  # best sources of a walk kept per song
+    rp3beta.neighbours = 100  # best ends of a walk kept per song
     rp3beta.alpha = 0.6  # exponent of a step's probability
     rp3beta.beta = 0.3  # exponent of the song's number of listeners, by which scores are divided
     ease = baseline.ease = ml_collections.ConfigDict()

@@ -76,12 +76,8 @@ def similar(workdir: Path, *, item: str, k: int, step: int | None) -> None:
     Raises:
       UserError: no run there, one of a baseline, or it doesn't know the song.
     """
-    trained = open_trained(workdir, step)
-    if callable(trained.model):
-        raise UserError(
-            f"--workdir={workdir}: a run of {trained.config.method}, which has no vectors of "
-            "songs to compare; expected a run with config.method gcn"
-        )
+    trained = open_trained(workdir, step, need_embeddings=True)
+    assert not callable(trained.model)
     items = trained.split.train.items
     index = int(items.index_of([item])[0])
     known = known_items(trained.split)

@@ -34,7 +34,7 @@ class Trained:
     step: int | None
 
 
-def open_trained(workdir: Path, step: int | None) -> Trained:
+def open_trained(workdir: Path, step: int | None, *, need_embeddings: bool = False) -> Trained:
     """Opens a run: by default its best checkpoint if it stops early, else its last.
 
     A baseline has no checkpoints: it is fitted again, to the same interactions.
@@ -42,22 +42,26 @@ def open_trained(workdir: Path, step: int | None) -> Trained:
     Args:
       workdir: the run's folder.
       step: a checkpoint's step, 0 for the untrained model, None for the default.
+      need_embeddings: whether a baseline's scorer won't do.
 
     Raises:
-      UserError: no run or no such checkpoint there, or a damaged one.
+      UserError: no run or no such checkpoint there, a damaged one, or a baseline that won't do.
     """
     folder = RunFolder(workdir)
     run = load_run(folder)
     if run.config.method != "gcn":
+        if need_embeddings:
+            raise UserError(
+                f"--workdir={workdir}: a run of {run.config.method}, which has no vectors of "
+                "songs to compare; expected a run with config.method gcn"
+            )
         if step is not None:
             raise UserError(
                 f"--step={step}: a run of {run.config.method}, which has no checkpoints; "
                 "expected no --step"
             )
-        console = Console(quiet=run.config.quiet)
-        return Trained(
-            run.config, run.split, fit_baseline(run.config, run.split.train, console), None
-        )
+        scorer = fit_baseline(run.config, run.split.train, Console(quiet=run.config.quiet))
+        return Trained(run.config, run.split, scorer, step=None)
     setup = build(run.config, run.split.train)
     if step == 0:
         params = setup.fresh_state().params
