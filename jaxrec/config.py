@@ -79,6 +79,10 @@ class ModelConfig:
     layers: int = _number(minimum=0)
     dim: int = _number(minimum=1)
     init_stddev: float = _number(above=0)
+    receiver_exponent: float
+    sender_exponent: float
+    unit_layers: bool
+    layer_zero: float | None = _number(minimum=0)
     kernel: Literal["auto", "segment_sum", "csr"]
     dtype: Literal["float32", "bfloat16"]
 

@@ -40,7 +40,7 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
         "prepare_s": prepared,
         "baseline_mb": baseline,
         "above_baseline_mb": resident_mb(peak=True) - baseline,
-        "kernel": setup.settings.kernel,
+        "kernel": setup.settings.convolution.kernel,
         "device": _device(),
     }
 
@@ -198,7 +198,7 @@ def scale(request: dict[str, Any]) -> dict[str, Any]:
     return {
         **figures,
         "nodes": setup.graph.num_users + setup.graph.num_items,
-        "kernel": setup.settings.kernel,
+        "kernel": setup.settings.convolution.kernel,
         "device": _device(),
         "baseline_mb": baseline,
         "build_peak_mb": built,

@@ -92,7 +92,7 @@ def train_on(
     console.note(
         f"model: {config.model.layers} layers, {config.model.dim} dimensions, "
         f"{setup.graph.num_users + setup.graph.num_items:,} nodes, {setup.graph.num_edges:,} "
-        f"edges, kernel {setup.settings.kernel}"
+        f"edges, kernel {setup.settings.convolution.kernel}"
     )
     measure = Measure(config, split, peek=peek)
     folder = RunFolder(workdir)
@@ -185,6 +185,7 @@ def _check_memory(
         negatives=config.loss.negatives,
         kernel=choose_kernel(config.model.kernel, device.platform),
         loss=config.loss.name,
+        unit_layers=config.model.unit_layers,
     )
     available = available_bytes(device)
     free = "" if available is None else f" of {available / 2**30:,.1f} GiB free"

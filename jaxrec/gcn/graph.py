@@ -16,11 +16,13 @@ class Adjacency:
       offsets: [num_rows + 1] int32; row r's edges are `offsets[r]:offsets[r + 1]`.
       senders: [num_edges] int32, each edge's column; increasing within a row.
       weights: [num_edges] float32, each edge's normalised weight.
+      degrees: [num_rows] float32, each row's sum of weights before normalisation.
     """
 
     offsets: jax.Array
     senders: jax.Array
     weights: jax.Array
+    degrees: jax.Array
 
     @property
     def num_rows(self) -> int:
@@ -103,20 +105,21 @@ def build_graph(
     normalised = (weight / np.sqrt(user_degree[user] * item_degree[item])).astype(np.float32)
     by_item = np.argsort(item, kind="stable")
     return BipartiteGraph(
-        to_users=_adjacency(user, item, normalised, num_users),
-        to_items=_adjacency(item[by_item], user[by_item], normalised[by_item], num_items),
+        to_users=_adjacency(user, item, normalised, user_degree),
+        to_items=_adjacency(item[by_item], user[by_item], normalised[by_item], item_degree),
     )
 
 
 def _adjacency(
-    receiver: np.ndarray, sender: np.ndarray, weight: np.ndarray, num_rows: int
+    receiver: np.ndarray, sender: np.ndarray, weight: np.ndarray, degree: np.ndarray
 ) -> Adjacency:
-    offsets = np.zeros(num_rows + 1, np.int32)
-    np.cumsum(np.bincount(receiver, minlength=num_rows), out=offsets[1:])
+    offsets = np.zeros(len(degree) + 1, np.int32)
+    np.cumsum(np.bincount(receiver, minlength=len(degree)), out=offsets[1:])
     return Adjacency(
         offsets=jnp.asarray(offsets),
         senders=jnp.asarray(sender, jnp.int32),
         weights=jnp.asarray(weight),
+        degrees=jnp.asarray(degree, jnp.float32),
     )
 
 

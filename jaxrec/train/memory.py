@@ -19,6 +19,7 @@ def estimate_bytes(
     negatives: int,
     kernel: str,
     loss: str = "bpr",
+    unit_layers: bool = False,
 ) -> int:
     """Device memory of training at its peak, in bytes.
 
@@ -37,13 +38,16 @@ def estimate_bytes(
       negatives: sampled songs per edge (bpr), or shared by a batch (softmax).
       kernel: how neighbourhoods are summed.
       loss: a name of `StepSettings.loss`.
+      unit_layers: whether layers' inputs are scaled, and so kept for the backward pass.
     """
     table = FLOAT * dim * (num_users + num_items)
     row = FLOAT * dim * batch_size
     state = 3 * table
-    graph = 2 * num_edges * (INT + FLOAT) + INT * (num_users + num_items)
+    graph = 2 * num_edges * (INT + FLOAT) + (INT + FLOAT) * (num_users + num_items)
     order = INT * num_edges
     propagation = table * (3 if layers else 1.5)
+    if unit_layers:
+        propagation += 2.5 * table * max(0, layers - 1)
     messages = 2.2 * num_edges * dim * FLOAT if kernel == "segment_sum" and layers else 0
     if loss == "softmax":
         listeners = num_users * batch_size / num_edges

@@ -13,12 +13,12 @@ from jaxrec.errors import UserError
 from jaxrec.gcn.batches import Batches, EdgeBatches, ListenerBatches
 from jaxrec.gcn.graph import BipartiteGraph, build_graph
 from jaxrec.gcn.message_passing import choose_kernel
-from jaxrec.gcn.model import Embeddings
+from jaxrec.gcn.model import Convolution, Embeddings
 from jaxrec.gcn.negatives import ItemMass, popularity_mass
 from jaxrec.train.loop import INIT
 from jaxrec.train.step import StepSettings, TrainState, create_state, learning_rate
 
-_propagate = jax.jit(StepSettings.propagate, static_argnums=0)
+_propagate = jax.jit(Convolution.__call__, static_argnums=0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Setup:
 
     def final_embeddings(self, params: Embeddings) -> Embeddings:
         """The embeddings to rank with: layer 0 propagated over the training graph."""
-        return _propagate(self.settings, self.graph, params)
+        return _propagate(self.settings.convolution, self.graph, params)
 
 
 def build(config: RunConfig, train: Interactions) -> Setup:
@@ -94,9 +94,15 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         total_steps=config.epochs * steps,
     )
     settings = StepSettings(
-        num_layers=config.model.layers,
-        kernel=choose_kernel(config.model.kernel, jax.default_backend()),
-        dtype=config.model.dtype,
+        convolution=Convolution(
+            num_layers=config.model.layers,
+            kernel=choose_kernel(config.model.kernel, jax.default_backend()),
+            dtype=config.model.dtype,
+            receiver_exponent=config.model.receiver_exponent,
+            sender_exponent=config.model.sender_exponent,
+            unit_layers=config.model.unit_layers,
+            layer_zero=config.model.layer_zero,
+        ),
         loss=config.loss.name,
         num_negatives=config.loss.negatives,
         l2=config.loss.l2,

@@ -33,9 +33,7 @@ class StepSettings:
     """What shapes the computation of a step; hashable, so that it can be static under jit.
 
     Attributes:
-      num_layers: layers of graph convolution.
-      kernel: a name in `message_passing.KERNELS`.
-      dtype: a name in `message_passing.DTYPES`.
+      convolution: how the final embeddings are made of the parameters.
       loss: `bpr`, on batches of edges, or `softmax`, on batches of listeners.
       num_negatives: sampled songs per listened one (bpr), or shared by a batch (softmax).
       l2: weight of the squared layer-0 embeddings in the loss.
@@ -44,19 +42,13 @@ class StepSettings:
       max_edges: softmax: the most edges that a batch of listeners has.
     """
 
-    num_layers: int
-    kernel: str
-    dtype: str
+    convolution: model.Convolution
     loss: str
     num_negatives: int
     l2: float
     temperature: float = 1.0
     negative_weight: float = 1.0
     max_edges: int = 0
-
-    def propagate(self, graph: BipartiteGraph, embeddings: model.Embeddings) -> model.Embeddings:
-        """`model.propagate` with these settings."""
-        return model.propagate(graph, embeddings, self.num_layers, self.kernel, self.dtype)
 
 
 def learning_rate(
@@ -139,7 +131,7 @@ def _bpr_loss(
     )
     row_weights = ((edges >= 0) & has_negative).astype(jnp.float32)
 
-    final = settings.propagate(graph, params)
+    final = settings.convolution(graph, params)
     user_rows = final.user[users]
     ranking = losses.bpr(
         model.scores(user_rows, final.item[items]),
@@ -173,7 +165,7 @@ def _softmax_loss(
     known = jnp.zeros((len(users), len(others)), bool).at[row, listened].set(True, mode="drop")
     log_count = jnp.where(count > 0, jnp.log(jnp.maximum(count, 1) / len(others)), -jnp.inf)
 
-    final = settings.propagate(graph, params)
+    final = settings.convolution(graph, params)
     user_rows = model.unit(final.user[jnp.maximum(users, 0)])
     ranking = losses.softmax(
         model.scores(user_rows[row], model.unit(final.item[items])),

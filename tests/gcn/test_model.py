@@ -1,5 +1,7 @@
 """Propagation is the dense matrix polynomial it claims to be, with every kernel."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxrec.gcn import message_passing
-from jaxrec.gcn.model import Embeddings, init_params, propagate, scores
+from jaxrec.gcn.model import Convolution, Embeddings, init_params, propagate, scores
 from tests.graphs import dense_normalised, graph_from_dense
 
 KERNELS = sorted(message_passing.KERNELS)
@@ -137,3 +139,74 @@ def test_scores_are_inner_products() -> None:
     users, items = jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([[5.0, 6.0], [7.0, 8.0]])
     np.testing.assert_array_equal(scores(users, items), [17.0, 53.0])
     np.testing.assert_array_equal(scores(users[:, None], items[None]), [[17.0, 23.0], [39.0, 53.0]])
+
+
+LIGHTGCN_PP = Convolution(
+    num_layers=2,
+    kernel="csr",
+    receiver_exponent=0.6,
+    sender_exponent=-0.1,
+    unit_layers=True,
+    layer_zero=0.3,
+)
+
+
+def embeddings_of(ratings: np.ndarray, dim: int = 3) -> Embeddings:
+    return random_embeddings(*ratings.shape, dim=dim)
+
+
+def test_convolution_with_the_defaults_is_light_graph_convolution(ratings: np.ndarray) -> None:
+    graph, embeddings = graph_from_dense(ratings), embeddings_of(ratings)
+    expected = propagate(graph, embeddings, 3, "csr")
+    plain = Convolution(num_layers=3, kernel="csr")
+    # The same sum, written out by the road that the other settings take.
+    written_out = dataclasses.replace(plain, layer_zero=0.25)
+    for convolution in (plain, written_out):
+        found = convolution(graph, embeddings)
+        np.testing.assert_allclose(found.user, expected.user, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found.item, expected.item, rtol=1e-4, atol=1e-5)
+
+
+def test_lightgcn_pp_equals_its_formula(ratings: np.ndarray) -> None:
+    graph, embeddings = graph_from_dense(ratings), embeddings_of(ratings)
+    degrees = [ratings.sum(axis=axis) for axis in (1, 0)]
+
+    def power(values: np.ndarray, exponent: float) -> np.ndarray:
+        return np.where(values > 0, values, 1.0)[:, None] ** exponent
+
+    def unit(values: np.ndarray) -> np.ndarray:
+        length = np.linalg.norm(values, axis=1, keepdims=True)
+        return np.divide(values, length, out=np.zeros_like(values), where=length > 1e-9)
+
+    user, item = (np.asarray(part, np.float64) for part in (embeddings.user, embeddings.item))
+    first, sums = (user, item), [np.zeros_like(user), np.zeros_like(item)]
+    for _ in range(2):
+        user, item = unit(user), unit(item)
+        user, item = (
+            power(degrees[0], -0.6) * (ratings @ (power(degrees[1], 0.1) * item)),
+            power(degrees[1], -0.6) * (ratings.T @ (power(degrees[0], 0.1) * user)),
+        )
+        sums[0] += user
+        sums[1] += item
+    found = LIGHTGCN_PP(graph, embeddings)
+    for part, zero, rest in zip((found.user, found.item), first, sums, strict=True):
+        np.testing.assert_allclose(part, 0.3 * zero + 0.35 * rest, rtol=2e-4, atol=2e-5)
+
+
+def test_lightgcn_pp_gradient_matches_finite_differences() -> None:
+    ratings = (np.random.default_rng(0).random((6, 7)) < 0.5) * 1.0
+    graph = graph_from_dense(ratings)
+    check_grads(
+        lambda embeddings: LIGHTGCN_PP(graph, embeddings),
+        (embeddings_of(ratings),),
+        order=1,
+        modes=["rev"],
+        rtol=0.05,
+    )
+
+
+def test_without_layers_the_convolution_is_the_identity() -> None:
+    ratings = np.eye(3)
+    embeddings = embeddings_of(ratings)
+    none = dataclasses.replace(LIGHTGCN_PP, num_layers=0)
+    assert none(graph_from_dense(ratings), embeddings) is embeddings

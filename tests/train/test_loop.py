@@ -11,13 +11,14 @@ import pytest
 
 from jaxrec.errors import RunError
 from jaxrec.gcn.batches import EdgeBatches
+from jaxrec.gcn.model import Convolution
 from jaxrec.train.checkpoint import Checkpoints, Progress
 from jaxrec.train.loop import STEPS_PER_DISPATCH, Pace, train_epoch
 from jaxrec.train.step import StepSettings, TrainState, create_state
 from tests.graphs import graph_from_dense
 
 SETTINGS = StepSettings(
-    num_layers=1, kernel="csr", dtype="float32", loss="bpr", num_negatives=1, l2=0.0
+    convolution=Convolution(num_layers=1, kernel="csr"), loss="bpr", num_negatives=1, l2=0.0
 )
 OPTIMIZER = optax.adam(0.05)
 GRAPH = graph_from_dense((np.random.default_rng(0).random((30, 40)) < 0.3) * 1.0)

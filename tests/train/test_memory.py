@@ -7,7 +7,7 @@ import pytest
 
 from jaxrec.errors import UserError
 from jaxrec.gcn.graph import Adjacency, BipartiteGraph
-from jaxrec.gcn.model import Embeddings
+from jaxrec.gcn.model import Convolution, Embeddings
 from jaxrec.train.loop import STEPS_PER_DISPATCH
 from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.step import StepSettings, TrainState, train_steps
@@ -35,14 +35,13 @@ def compiled_bytes(
             shape((rows + 1,), jnp.int32),
             shape((num_edges,), jnp.int32),
             shape((num_edges,), jnp.float32),
+            shape((rows,), jnp.float32),
         )
 
     params = Embeddings(shape((num_users, dim), jnp.float32), shape((num_items, dim), jnp.float32))
     state = TrainState(shape((), jnp.int32), params, jax.eval_shape(optimizer.init, params))
     settings = StepSettings(
-        num_layers=layers,
-        kernel=kernel,
-        dtype="float32",
+        convolution=Convolution(num_layers=layers, kernel=kernel, unit_layers=loss == "softmax"),
         loss=loss,
         num_negatives=negatives,
         l2=1e-4,
@@ -76,7 +75,7 @@ def compiled_bytes(
         (29_858, 40_981, 810_128, 64, 3, 2_048, 1, "csr", "bpr"),
         (29_858, 40_981, 810_128, 64, 0, 2_048, 1, "csr", "bpr"),
         (29_858, 40_981, 810_128, 64, 3, 65_536, 4, "csr", "bpr"),
-        (29_858, 40_981, 810_128, 64, 1, 16_384, 4_096, "csr", "softmax"),
+        (29_858, 40_981, 810_128, 64, 2, 16_384, 4_096, "csr", "softmax"),
         (29_858, 40_981, 810_128, 128, 3, 65_536, 16_384, "csr", "softmax"),
         (200_000, 100_000, 16_000_000, 64, 1, 65_536, 4_096, "csr", "softmax"),
         (3_000, 4_000, 50_000, 128, 1, 512, 1, "csr", "bpr"),
@@ -88,7 +87,8 @@ def test_the_estimate_is_near_what_is_allotted(
     shape: tuple[int, int, int, int, int, int, int, str, str],
 ) -> None:
     names = ("num_users", "num_items", "num_edges", "dim", "layers", "batch_size", "negatives")
-    estimate = estimate_bytes(**dict(zip((*names, "kernel", "loss"), shape, strict=True)))  # type: ignore
+    given = dict(zip((*names, "kernel", "loss"), shape, strict=True))
+    estimate = estimate_bytes(**given, unit_layers=given["loss"] == "softmax")  # type: ignore
     assert estimate == pytest.approx(compiled_bytes(*shape), rel=TOLERANCE)
 
 

@@ -23,7 +23,10 @@ from jaxrec.train.step import (
 from tests.graphs import graph_from_dense
 
 SETTINGS = StepSettings(
-    num_layers=2, kernel="csr", dtype="float32", loss="bpr", num_negatives=2, l2=1e-3
+    convolution=model.Convolution(num_layers=2, kernel="csr"),
+    loss="bpr",
+    num_negatives=2,
+    l2=1e-3,
 )
 OPTIMIZER = optax.adam(0.05)
 RATINGS = (np.random.default_rng(0).random((20, 30)) < 0.25) * 1.0
@@ -153,7 +156,7 @@ def test_softmax_equals_the_sum_written_out() -> None:
     loss = batch_loss(
         params, GRAPH, users, KEY, None, dataclasses.replace(SOFTMAX, l2=0.0, negative_weight=1.0)
     )
-    final = jax.tree.map(np.asarray, SOFTMAX.propagate(GRAPH, params))
+    final = jax.tree.map(np.asarray, SOFTMAX.convolution(GRAPH, params))
     drawn = np.asarray(negatives.shared_negatives(KEY, num_items=GRAPH.num_items, num_negatives=64))
 
     def cosine(user: int, item: int) -> float:
@@ -188,6 +191,6 @@ def test_softmax_learns_to_tell_listens_from_the_rest() -> None:
         state, _ = train_steps(
             state, GRAPH, order, KEY, None, settings=settings, optimizer=OPTIMIZER
         )
-    final = settings.propagate(GRAPH, state.params)
+    final = settings.convolution(GRAPH, state.params)
     cosines = np.asarray(model.unit(final.user) @ model.unit(final.item).T)
     assert cosines[RATINGS > 0].mean() > cosines[RATINGS == 0].mean() + 0.5
