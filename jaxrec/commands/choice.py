@@ -52,4 +52,7 @@ def read_choice(workdir: Path) -> Choice:
         raise UserError(
             f"{path}: unreadable ({type(error).__name__}); expected what `tune` wrote"
         ) from error
-    return Choice(read_config(config), validation)
+    try:
+        return Choice(read_config(config), validation)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error

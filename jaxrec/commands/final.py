@@ -48,9 +48,7 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
     """
     choice = read_choice(workdir) if config is None else Choice(config, None)
     _check(choice.config)
-    whole = with_fields(
-        choice.config, {"data.validation_fraction": 0.0, "data.validation_last_n": 0}
-    )
+    whole = without_validation(choice.config)
     console = Console(quiet=whole.quiet)
     folder = workdir / FOLDER_NAME
     with StopRequest(whole.checkpoint.grace_seconds) as stop:
@@ -84,6 +82,15 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
             folder: "a run's folder for each seed",
         }
     )
+
+
+def without_validation(config: RunConfig) -> RunConfig:
+    """The configuration whose split leaves in train what would go to validation.
+
+    Validation is always cut from train, after test, so test stays what it is; but pairs that only
+    validation made known are no longer cold.
+    """
+    return with_fields(config, {"data.validation_fraction": 0.0, "data.validation_last_n": 0})
 
 
 def _check(config: RunConfig) -> None:

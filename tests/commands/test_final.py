@@ -14,6 +14,7 @@ import pytest
 from jaxrec import commands
 from jaxrec.commands import measure as measure_module
 from jaxrec.commands.choice import read_choice
+from jaxrec.commands.final import without_validation
 from jaxrec.commands.measure import Measure
 from jaxrec.commands.prepare import prepare_split
 from jaxrec.commands.results import read_results
@@ -75,6 +76,36 @@ def test_all_seeds_share_a_split_whose_train_has_the_validation_part(
         assert len(rows) == 2
         assert all("reconstruction/recall@3" in row for row in rows)
         assert not any(name.startswith("test") for row in rows for name in row)
+
+
+@pytest.mark.parametrize("kind", ["random", "last_n", "time", "given"])
+def test_every_split_leaves_validation_in_train_and_test_as_it_is(
+    checkerboard_config: MakeConfig, tmp_path: Path, kind: str
+) -> None:
+    random = np.random.default_rng(0)
+    for name, size in (("train.csv", 600), ("test.csv", 200)):
+        rows = random.integers(0, [20, 30, 10**6], size=(size, 3))
+        lines = ["user,item,time", *(f"{user},{item},{time}" for user, item, time in rows)]
+        (tmp_path / name).write_text("\n".join(lines))
+    config = checkerboard_config(
+        data__path=str(tmp_path / "train.csv"),
+        data__test_path=str(tmp_path / "test.csv") if kind == "given" else None,
+        data__columns__plays=None,
+        data__columns__item_name=None,
+        data__columns__timestamp="time",
+        data__split=kind,
+        data__validation_fraction=0.2,
+        data__validation_last_n=2,
+    )
+    before, after = (
+        prepare_split(each, Console(quiet=True)) for each in (config, without_validation(config))
+    )
+    assert before.validation is not None and before.test is not None and after.test is not None
+    assert after.validation is None
+    for part in (before.train, before.validation):
+        assert set(part.keys()) < set(after.train.keys())
+    assert set(before.test.keys()) <= set(after.test.keys())
+    assert set(after.test.keys()).isdisjoint(after.train.keys())
 
 
 def test_the_figures_over_seeds_are_those_of_the_seeds(
@@ -225,4 +256,7 @@ def test_a_folder_without_a_choice_is_refused(tmp_path: Path) -> None:
         commands.final(tmp_path, config=None, seeds=1)
     (tmp_path / "best_config.json").write_text("{}")
     with pytest.raises(UserError, match=r"best_config\.json: unreadable"):
+        commands.final(tmp_path, config=None, seeds=1)
+    (tmp_path / "best_config.json").write_text('{"config": {"lr": 1}, "validation": null}')
+    with pytest.raises(UserError, match=r"best_config\.json: config\.\w+ is missing"):
         commands.final(tmp_path, config=None, seeds=1)
