@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.measuring import reset_peak, resident_mb, seconds_of
-from configs import gowalla
+from configs import gowalla_paper
 from jaxrec.config import RunConfig, read_config
 from jaxrec.data.interactions import Interactions, aggregate
 from jaxrec.data.listens import read_listens
@@ -108,7 +108,7 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
 
 def run_config(request: dict[str, Any]) -> RunConfig:
     """The configuration for Gowalla with the request's batch, layers and dimension."""
-    config = gowalla.get_config()
+    config = gowalla_paper.get_config()
     config.batch_size = request["batch"]
     config.model.layers = request["layers"]
     config.model.dim = request["dim"]
