@@ -254,4 +254,6 @@ def test_the_script_wants_a_benchmark() -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == ("jaxrec: the first word is 'everything'; expected compare, scaling or variants\n")
+    assert done.stderr == (
+        "jaxrec: the first word is 'everything'; expected compare, scaling or variants\n"
+    )
