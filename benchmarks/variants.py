@@ -123,6 +123,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], str]] = {
     "layer 0 weighs .3": ({"layer_zero": 0.3}, "arXiv:2409.17574"),
     "layer 0 weighs .7": ({"layer_zero": 0.7}, "arXiv:2409.17574"),
     "learned layer weights, 2 layers": ({"layers": 2, "learned_layers": True}, "arXiv:2002.02126"),
+    "LightGCN, 1 layer": (
+        {"receiver": 0.5, "sender": 0.5, "unit_layers": False, "layer_zero": -1.0, "layers": 1},
+        "arXiv:2002.02126",
+    ),
     "LightGCN++": (
         {"receiver": 0.6, "sender": -0.1, "unit_layers": True, "layer_zero": 0.2, "layers": 2},
         "doi:10.1145/3640457.3688176",
@@ -469,6 +473,10 @@ def recipe_of(config: RunConfig) -> Recipe:
         l2=config.loss.l2,
         temperature=config.loss.temperature,
         negative_weight=config.loss.negative_weight,
+        layer_zero=-1.0 if config.model.layer_zero is None else config.model.layer_zero,
+        receiver=config.model.receiver_exponent,
+        sender=config.model.sender_exponent,
+        unit_layers=config.model.unit_layers,
     )
 
 
