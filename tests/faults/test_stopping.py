@@ -91,7 +91,8 @@ def test_a_second_run_is_refused_until_the_first_is_dead(
     runs: Runs, reference: Outcome, tmp_path: Path
 ) -> None:
     workdir = tmp_path / "run"
-    first = start_and_wait_for_epoch(runs, workdir)
+    first = runs.start(workdir, {"slow": 30.0})  # outlives the second one's start on any machine
+    wait_for(workdir / "metrics.jsonl", first.poll)
     second = runs.run(workdir)
     first.kill()
     wait(first, time.monotonic())
