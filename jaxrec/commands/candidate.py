@@ -9,7 +9,6 @@ from jaxrec.commands.measure import Measure
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.report.console import Console
-from jaxrec.train.loop import train_epoch
 from jaxrec.train.setup import build
 
 
@@ -63,15 +62,9 @@ def fit_candidate(
     scores: list[float] = []
     with console.progress(config.epochs * setup.graph.num_edges, description) as bar:
         for epoch in range(config.epochs):
-            state, _ = train_epoch(
+            state, _ = setup.train_epoch(
                 state,
-                setup.graph,
-                setup.mass,
-                epoch=epoch,
-                seed=config.seed,
-                batches=setup.batches,
-                settings=setup.settings,
-                optimizer=setup.optimizer,
+                epoch,
                 on_steps=lambda edges, loss: bar.update(edges, loss=loss),
             )
             done = epoch + 1

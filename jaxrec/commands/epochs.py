@@ -12,7 +12,7 @@ from jaxrec.report.metric_files import MetricLog
 from jaxrec.train.cadence import Cadence, parse_every
 from jaxrec.train.checkpoint import Checkpoints, Progress
 from jaxrec.train.compilation import CompileClock
-from jaxrec.train.loop import Pace, train_epoch
+from jaxrec.train.loop import Pace
 from jaxrec.train.setup import Setup
 from jaxrec.train.step import TrainState
 from jaxrec.train.stop import Stopped, StopRequest
@@ -75,15 +75,9 @@ def run_epochs(
             break
         start, compiled = time.perf_counter() - progress.seconds, clock.seconds
         with console.progress(setup.graph.num_edges, f"epoch {epoch + 1}/{config.epochs}") as bar:
-            state, loss = train_epoch(
+            state, loss = setup.train_epoch(
                 state,
-                setup.graph,
-                setup.mass,
-                epoch=epoch,
-                seed=config.seed,
-                batches=setup.batches,
-                settings=setup.settings,
-                optimizer=setup.optimizer,
+                epoch,
                 on_steps=lambda edges, loss: bar.update(edges, loss=loss),
                 loss_sum=progress.loss_sum,
                 pace=pace,

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,7 +17,7 @@ from jaxrec.gcn.graph import BipartiteGraph, build_graph
 from jaxrec.gcn.message_passing import choose_kernel
 from jaxrec.gcn.model import Convolution, Embeddings
 from jaxrec.gcn.negatives import ItemMass, popularity_mass
-from jaxrec.train.loop import INIT
+from jaxrec.train.loop import INIT, train_epoch
 from jaxrec.train.step import StepSettings, TrainState, create_state, learning_rate
 
 _propagate = jax.jit(Convolution.__call__, static_argnums=0)
@@ -53,6 +55,23 @@ class Setup:
     def abstract_state(self) -> TrainState:
         """Shapes and types of a state, without its memory."""
         return jax.eval_shape(self.fresh_state)
+
+    def train_epoch(
+        self, state: TrainState, epoch: int, *, on_steps: Callable[[int, float], None], **run: Any
+    ) -> tuple[TrainState, float]:
+        """`loop.train_epoch` with these parts; `run` is what depends on the run's progress."""
+        return train_epoch(
+            state,
+            self.graph,
+            self.mass,
+            epoch=epoch,
+            seed=self.seed,
+            batches=self.batches,
+            settings=self.settings,
+            optimizer=self.optimizer,
+            on_steps=on_steps,
+            **run,
+        )
 
     def final_embeddings(self, params: Embeddings) -> Embeddings:
         """The embeddings to rank with: layer 0 propagated over the training graph."""

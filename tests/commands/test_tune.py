@@ -23,6 +23,7 @@ from jaxrec.commands.tune import tune
 from jaxrec.config import RunConfig
 from jaxrec.errors import RunError, UserError
 from jaxrec.report.console import Console
+from jaxrec.train import setup as train_setup
 from tests.runs import config_with
 
 MakeConfig = Callable[..., RunConfig]
@@ -229,7 +230,7 @@ def test_a_candidate_counts_at_its_best_epoch_or_with_a_schedule_at_its_last(
         config = checkerboard_config(**SEARCHED, epochs=5, **changes)
         left = iter(scores)
         monkeypatch.setattr(Measure, "score", lambda *_: next(left))
-        monkeypatch.setattr(candidate_module, "train_epoch", lambda state, *_, **__: (state, 0.1))
+        monkeypatch.setattr(train_setup, "train_epoch", lambda state, *_, **__: (state, 0.1))
         told: list[int] = []
 
         def give_up(epoch: int, score: float) -> bool:
