@@ -3,6 +3,7 @@
 #   ./benchmarks/run.sh compare --data=FOLDER [--out=FOLDER] [--rounds=5] ...
 #   ./benchmarks/run.sh scaling [--out=FOLDER] ...
 #   ./benchmarks/run.sh variants --config=configs/gowalla.py [--data=FOLDER] ...
+#   ./benchmarks/run.sh rivals --config=configs/lastfm.py [--out=FOLDER] ...
 #
 #   JAXREC_BENCH_VENVS  where the peers' environments go; otherwise ~/.cache/jaxrec-benchmarks
 #   BENCH_PYTHON        the Python 3.11 to make them with; otherwise python3.11 or python3 on PATH
@@ -44,8 +45,8 @@ prepare_peer() {
 }
 
 case "${1:-}" in
-  compare | scaling | variants) benchmark="$1" && shift ;;
-  *) fail "the first word is '${1:-}'; expected compare, scaling or variants" ;;
+  compare | scaling | variants | rivals) benchmark="$1" && shift ;;
+  *) fail "the first word is '${1:-}'; expected compare, scaling, variants or rivals" ;;
 esac
 
 prepare_environment run
