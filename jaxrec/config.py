@@ -18,7 +18,7 @@ from typing import Any, Literal
 from jaxrec.data.interactions import Weight
 from jaxrec.data.listens import OnBadRows
 from jaxrec.data.rows import Format
-from jaxrec.data.splits import Kind
+from jaxrec.data.splits import Kind, ValidationRule
 from jaxrec.errors import UserError
 from jaxrec.train.cadence import parse_every
 
@@ -69,6 +69,7 @@ class DataConfig:
     last_n: int = _number(minimum=1)
     moment: str | None
     validation_fraction: float = _number(minimum=0, below=1)
+    validation_rule: ValidationRule
     validation_last_n: int = _number(minimum=0)
 
 

@@ -32,6 +32,7 @@ def prepare_split(config: RunConfig, console: Console) -> Split:
         last_n=data.last_n,
         moment=None if data.moment is None else _seconds(data.moment, "config.data.moment"),
         validation_fraction=data.validation_fraction,
+        validation_rule=data.validation_rule,
         validation_last_n=data.validation_last_n,
         given_test=given_test,
         min_plays=data.min_plays,

@@ -1,10 +1,13 @@
-"""Which rows of a history go to the held-out part: at random, or the last ones by time."""
+"""Which rows of a history are held out: at random, those that go together, or the last by time."""
 
 import hashlib
 
 import numpy as np
+from scipy import sparse
 
 from jaxrec.data.interactions import IdMap, Interactions
+
+_USERS_AT_ONCE = 1024  # whose items' cosines are worked out together; bounds the memory
 
 
 def random_rows(interactions: Interactions, fraction: float, seed: int) -> np.ndarray:
@@ -13,10 +16,39 @@ def random_rows(interactions: Interactions, fraction: float, seed: int) -> np.nd
     Which ones depends on the seed, the user's id and the ids of its items alone, so other users
     coming or going change nothing.
     """
-    size = np.diff(interactions.user_offsets())
-    count = np.minimum(np.floor(fraction * size + 0.5).astype(np.int64), np.maximum(size - 1, 0))
     order = np.lexsort((_random_keys(interactions, seed), interactions.user))
-    return _first_rows(interactions, order, count)
+    return _first_rows(interactions, order, _share_of_each(interactions, fraction))
+
+
+def alike_rows(interactions: Interactions, fraction: float, seed: int) -> np.ndarray:
+    """Marks as many rows of each user as `random_rows` does, but rows that go together: [n] bool.
+
+    One of the user's items is drawn at random; it is marked, and of the others those most alike it,
+    by the cosine of the two items' listeners without this one (of equals the lower item index).
+    What a listener came to within a short time is alike, so this does without times what a cut by
+    time does: the nearest neighbours of what is held out are held out with it.
+    """
+    num_rows, offsets = len(interactions), interactions.user_offsets()
+    user, item = interactions.user, interactions.item
+    listened = sparse.csr_array(
+        (np.ones(num_rows, np.int32), item, offsets),
+        shape=(interactions.num_users, interactions.num_items),
+    )
+    listeners = listened.T.tocsr()
+    first = np.lexsort((_random_keys(interactions, seed), user))[offsets[:-1][np.diff(offsets) > 0]]
+    drawn = np.zeros(interactions.num_users, np.int64)
+    drawn[user[first]] = item[first]
+    together = np.empty(num_rows, np.int64)
+    for start in range(0, interactions.num_users, _USERS_AT_ONCE):
+        users = np.arange(start, min(start + _USERS_AT_ONCE, interactions.num_users))
+        rows = slice(offsets[users[0]], offsets[users[-1] + 1])
+        shared = listeners[drawn[users]] @ listened
+        together[rows] = shared[user[rows] - start, item[rows]]
+    count = np.diff(listeners.indptr)
+    alike = (together - 1) / np.sqrt(count[item] * count[drawn[user]].astype(np.float64))
+    alike[first] = np.inf
+    order = np.lexsort((item, -alike, user))
+    return _first_rows(interactions, order, _share_of_each(interactions, fraction))
 
 
 def last_rows(interactions: Interactions, n: int) -> np.ndarray:
@@ -44,6 +76,12 @@ def moment_leaving(times: np.ndarray, fraction: float) -> int:
     """
     before = min(int(np.floor((1 - fraction) * len(times) + 0.5)), len(times) - 1)
     return int(np.partition(times, before)[before])
+
+
+def _share_of_each(interactions: Interactions, fraction: float) -> np.ndarray:
+    """How many rows of each user are its `fraction`, rounded half up, never all: [users] int64."""
+    size = np.diff(interactions.user_offsets())
+    return np.minimum(np.floor(fraction * size + 0.5).astype(np.int64), np.maximum(size - 1, 0))
 
 
 def _first_rows(interactions: Interactions, order: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -1,21 +1,27 @@
 """Cuts a listening history into train, validation and test: none, random, last_n, time, given.
 
 First the filters (fewest plays, k-core), then ids without any interaction vanish, then the cut.
-Validation is always cut from train, by the same rule, so test never has a say in it.
+Validation is always cut from train, by the same rule or a given one, so test has no say in it.
 """
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 
-from jaxrec.data.cuts import last_rows, moment_leaving, random_rows
+from jaxrec.data.cuts import alike_rows, last_rows, moment_leaving, random_rows
 from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate, compact, k_core
 from jaxrec.errors import UserError
 
 KINDS = ("none", "random", "last_n", "time", "given")
 Kind = Literal["none", "random", "last_n", "time", "given"]
+ValidationRule = Literal["random", "alike"]
+_ROWS: dict[str, Callable[[Interactions, float, int], np.ndarray]] = {
+    "random": random_rows,
+    "alike": alike_rows,
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,6 +78,7 @@ def split(
     last_n: int = 1,
     moment: int | None = None,
     validation_fraction: float = 0.0,
+    validation_rule: ValidationRule = "random",
     validation_last_n: int = 0,
     given_test: Listens | None = None,
     min_plays: float = 1,
@@ -101,8 +108,10 @@ def split(
       last_n: for `last_n`, interactions per user in test, >= 1.
       moment: for `time`, seconds since 1970-01-01 UTC.
       validation_fraction: share of the train part that becomes validation, 0 for none. For
-        `random` and `given` it is cut as `random` does; for `time` at a second, earlier moment,
-        and train counts only the plays before that one. `last_n` and `none` ignore it.
+        `random` and `given` it is cut by `validation_rule`; for `time` at a second, earlier
+        moment, and train counts only the plays before that one. `last_n` and `none` ignore it.
+      validation_rule: for `random` and `given`, `random` as the kind `random` does, or `alike`,
+        the user's items that go together (`cuts.alike_rows`); the other kinds ignore it.
       validation_last_n: for `last_n`, interactions per user in validation, 0 for none; the other
         kinds ignore it.
       given_test: for `given`, the test part; its ids need not be numbered as those of `listens`.
@@ -116,6 +125,7 @@ def split(
     """
     _check(
         kind,
+        validation_rule,
         seed=seed,
         test_fraction=test_fraction,
         last_n=last_n,
@@ -156,10 +166,11 @@ def split(
         train, validation = _cut(train, last_rows(train, validation_last_n))
         protocol["validation"] = {"kind": "last_n", "last_n": validation_last_n}
     elif kind not in ("last_n", "none") and validation_fraction:
-        rule = "time" if kind == "time" else "random"
+        rule = "time" if kind == "time" else validation_rule
         protocol["validation"] = {"kind": rule, "fraction": validation_fraction}
-        if rule == "random":
-            train, validation = _cut(train, random_rows(train, validation_fraction, seed))
+        if kind != "time":
+            rows = _ROWS[validation_rule](train, validation_fraction, seed)
+            train, validation = _cut(train, rows)
     protocol["cold"] = {}
     if validation is not None:
         validation, protocol["cold"]["validation"] = _leave_out_cold(validation, train)
@@ -170,7 +181,7 @@ def split(
     return result
 
 
-def _check(kind: str, **options: float) -> None:
+def _check(kind: str, validation_rule: str, **options: float) -> None:
     allowed: dict[str, tuple[bool, str]] = {
         "seed": (options["seed"] >= 0, "0 or more"),
         "test_fraction": (0 < options["test_fraction"] < 1, "a number between 0 and 1"),
@@ -182,6 +193,11 @@ def _check(kind: str, **options: float) -> None:
     }
     if kind not in KINDS:
         raise UserError(f"config.data.split is {kind!r}; expected one of {', '.join(KINDS)}")
+    if validation_rule not in _ROWS:
+        raise UserError(
+            f"config.data.validation_rule is {validation_rule!r}; expected one of "
+            f"{', '.join(_ROWS)}"
+        )
     for field, (good, expected) in allowed.items():
         if not good:
             name = field if field == "seed" else f"data.{field}"

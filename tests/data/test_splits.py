@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxrec.data import cuts
+from jaxrec.data.cuts import alike_rows, random_rows
 from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import UserError
@@ -23,6 +25,7 @@ CUTS = st.sampled_from(
         {"kind": "none"},
         {"kind": "random", "test_fraction": 0.4},
         {"kind": "random", "validation_fraction": 0.4},
+        {"kind": "random", "validation_fraction": 0.4, "validation_rule": "alike"},
         {"kind": "last_n"},
         {"kind": "last_n", "last_n": 2, "validation_last_n": 1},
         {"kind": "time", "test_fraction": 0.3},
@@ -383,6 +386,10 @@ def test_core_is_found_before_a_random_cut():
             {"kind": "random", "test_fraction": float("nan")},
             "config.data.test_fraction is nan; expected",
         ),
+        (
+            {"kind": "random", "validation_rule": "late"},
+            "config.data.validation_rule is 'late'; expected one of random, alike",
+        ),
         ({"kind": "last_n", "last_n": 0}, "config.data.last_n is 0; expected 1 or more"),
         (
             {"kind": "none", "validation_fraction": 1},
@@ -475,3 +482,38 @@ def test_each_kind_has_its_own_validation_setting(cut):
     listens = make_listens([(u, i, 1, (i + u) % 5) for u in range(9) for i in range(5)])
     result = split(listens, seed=0, **cut)
     assert result.validation is None and result.protocol["validation"] is None
+
+
+@settings(deadline=None)
+@given(EVENTS, st.sampled_from([0.2, 0.5, 0.8]), st.integers(0, 3))
+def test_alike_rows_are_one_item_and_those_most_alike_it(events, fraction, seed):
+    known = aggregate(make_listens(events))
+    listened = np.zeros((known.num_users, known.num_items))
+    listened[known.user, known.item] = 1
+    marked, random = alike_rows(known, fraction, seed), random_rows(known, fraction, seed)
+
+    for user in range(known.num_users):
+        own = known.user == user
+        held = set(known.item[own & marked].tolist())
+        # As many as at random, and never all.
+        assert len(held) == np.count_nonzero(own & random)
+        if not held:
+            continue
+        others = np.delete(listened, user, axis=0)
+        items = known.item[own].tolist()
+        size = np.sqrt(np.maximum(listened.sum(axis=0), 1))
+
+        def nearest(drawn: int, items=items, others=others, size=size) -> list[int]:
+            cosine = others[:, drawn] @ others / size / size[drawn]
+            rest = sorted((-cosine[item], item) for item in items if item != drawn)
+            return [drawn, *(item for _, item in rest)]
+
+        assert held in [set(nearest(drawn)[: len(held)]) for drawn in held]
+
+
+def test_alike_rows_do_not_depend_on_how_many_users_are_worked_out_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    known = aggregate(make_listens([(u, i, 1, 0) for u, i in rng.integers(0, 30, (300, 2))]))
+    marked = alike_rows(known, 0.5, 0)
+    monkeypatch.setattr(cuts, "_USERS_AT_ONCE", 7)
+    np.testing.assert_array_equal(alike_rows(known, 0.5, 0), marked)
