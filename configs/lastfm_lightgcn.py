@@ -1,0 +1,42 @@
+"""Last.fm 2K in the split that LightGCN-PyTorch ships: the network tuned for it.
+
+Command: python -m jaxrec.main --config=configs/lastfm_lightgcn.py --workdir=models-lastfm-lightgcn
+"""
+
+import ml_collections
+
+from configs import default
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The default fields but those below."""
+    config = default.get_config()
+    config.data.source = "lastfm-lightgcn"
+    config.data.split = "given"
+    config.epochs = 40
+    config.batch_size = 2048
+    config.lr = 0.0025
+    config.model.layers = 1
+    config.model.init_stddev = 0.01
+    config.model.unit_layers = True
+    config.model.layer_zero = 0.5
+    config.loss.name = "softmax"
+    config.loss.sampler = "popularity"
+    config.loss.popularity_alpha = 1.0
+    config.loss.negatives = 2048
+    config.loss.temperature = 0.2
+    config.loss.l2 = 0.0
+    config.eval.ks = (20,)
+    config.eval.metric = "recall@20"
+    config.eval.every_epochs = 2
+    config.tune.space = (
+        "lr log 0.0005 0.01",
+        "loss.temperature log 0.1 0.4",
+        "loss.popularity_alpha float 0.3 1.2",
+        "model.layers int 1 2",
+        "model.receiver_exponent float 0.3 0.7",
+        "model.sender_exponent float -0.1 0.5",
+        "model.unit_layers in True False",
+        "model.layer_zero float 0.2 0.8",
+    )
+    return config
