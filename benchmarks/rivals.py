@@ -40,6 +40,8 @@ SPACES = {
     ),
 }
 
+_SPACE_FLAG = "--config.tune.space="
+
 
 def commands(
     methods: Sequence[str], flags: Sequence[str], out: Path, *, trials: int, seeds: int
@@ -57,11 +59,13 @@ def commands(
     for method in methods:
         workdir = f"--workdir={out / method}"
         of_method = [*flags, f"--config.method={method}"]
+        if method != "gcn":  # whose space another may not have
+            of_method = [each for each in of_method if not each.startswith(_SPACE_FLAG)]
         if method == "most_popular":  # has nothing to choose
             lines.append(["evaluate", "--final", *of_method, workdir])
             continue
         if SPACES[method]:
-            of_method.append(f"--config.tune.space={tuple(SPACES[method])!r}")
+            of_method.append(f"{_SPACE_FLAG}{tuple(SPACES[method])!r}")
         lines.append(["tune", *of_method, f"--config.tune.trials={trials}", workdir])
         lines.append(["evaluate", "--final", f"--seeds={seeds}", workdir])
     runs = ",".join(str(out / method) for method in methods)

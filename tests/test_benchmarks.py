@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import compare, report, scaling, worker
+from benchmarks import compare, report, rivals, scaling, worker
 from benchmarks.edges import normalised_adjacency, read_edges, spectral_embeddings
 from benchmarks.measuring import TimedBatches, machine, resident_mb, seconds_of
 from benchmarks.processes import MeasurementError, run_worker
 from benchmarks.subjects import jaxrec_
 from benchmarks.synthetic_graph import interactions
 from benchmarks.tables import digits, markdown_table, paired_ratios, show, summarise
+from configs import default
+from jaxrec.commands.space import parse_space
+from jaxrec.config import read_config
 from jaxrec.train import loop
 
 REPOSITORY = Path(__file__).parents[1]
@@ -43,6 +46,37 @@ def test_summaries_and_ratios_of_rounds() -> None:
     assert paired_ratios({0: 4.0, 1: 9.0, 2: 5.0}, {1: 3.0, 0: 2.0}) == [2.0, 3.0]
     with pytest.raises(ValueError, match="at least one"):
         summarise([])
+
+
+def test_rivals_are_tuned_measured_once_and_compared(tmp_path: Path) -> None:
+    flags = [
+        "--config=configs/default.py",
+        "--config.tune.space=('lr log 0.001 0.1',)",
+        "--config.epochs=1",
+        "--config.quiet=True",
+    ]
+    methods = ["gcn", "most_popular", "ease"]
+    lines = rivals.commands(methods, flags, tmp_path, trials=1, seeds=2)
+    expected = ["tune", "evaluate", "evaluate", "tune", "evaluate", "compare"]
+    assert [line[0] for line in lines] == expected
+    arguments = ["--methods=gcn,most_popular,ease", "--trials=1", "--seeds=2", f"--out={tmp_path}"]
+    words = [sys.executable, "-m", "benchmarks.rivals", *flags, *arguments]
+    result = subprocess.run(
+        words, capture_output=True, encoding="utf-8", timeout=300, check=False, cwd=REPOSITORY
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    table = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
+    assert Path(table["reference"]).name == methods[0]
+    assert {Path(row["run"]).name for row in table["comparisons"]} == set(methods[1:])
+    chosen = json.loads((tmp_path / "ease" / "best_config.json").read_text(encoding="utf-8"))
+    assert chosen["validation"]["space"] == list(rivals.SPACES["ease"])
+
+
+@pytest.mark.parametrize("method", [name for name, space in rivals.SPACES.items() if space])
+def test_the_rivals_spaces_can_be_searched(method: str) -> None:
+    values = default.get_config()
+    values.method, values.tune.space = method, rivals.SPACES[method]
+    assert set(parse_space(read_config(values.to_dict())))
 
 
 @pytest.mark.parametrize(
