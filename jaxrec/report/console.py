@@ -177,8 +177,8 @@ class Console:
 
 def format_value(value: Value) -> str:
     """A figure as a person reads it: 1,234, 0.1234, 1.2e-06; "-" where there is none."""
-    if isinstance(value, str):
-        return printable(value)
+    if isinstance(value, str | bool):
+        return printable(str(value))
     if value is None or math.isnan(value):
         return "-"
     if isinstance(value, int) or abs(value) >= 1000:

@@ -212,6 +212,7 @@ def test_a_log_hears_of_a_long_epoch_now_and_then(monkeypatch):
         (12.345, "12.3"),
         (12345.6, "12,346"),
         ("text", "text"),
+        (True, "True"),
     ],
 )
 def test_figures_read_well(value, text):
