@@ -1,8 +1,8 @@
 """Gowalla check-ins in the LightGCN paper's split: the graph recommenders' common benchmark.
 
 Command: python -m jaxrec.main --config=configs/gowalla.py --workdir=models-gowalla
-Run time: 4 to 6 minutes on 2 busy CPU cores, 3 to 5 seconds an epoch on idle ones.
-Score: Recall@20 .1810 [.1787, .1834] on all 29,858 users; most popular .0416.
+Run time: about 4 minutes on 2 busy CPU cores.
+Score: Recall@20 .1803 [.1779, .1827] on all 29,858 users; most popular .0416.
 Without a network, put train.txt and test.txt in a folder and add --config.data.path=FOLDER.
 The settings were chosen on validation data; docs/results.md says how.
 """

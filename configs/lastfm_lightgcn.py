@@ -1,6 +1,10 @@
 """Last.fm 2K in the split that LightGCN-PyTorch ships: the network tuned for it.
 
 Command: python -m jaxrec.main --config=configs/lastfm_lightgcn.py --workdir=models-lastfm-lightgcn
+Run time: about 20 seconds on 2 CPU cores.
+Score: Recall@20 .2708 [.2603, .2814] on 1,856 listeners, .2784 (5 seeds) once the validation part is
+learnt from too; most popular .0383 and .0369. docs/results.md has the other methods.
+Without a network, put train.txt and test.txt in a folder and add --config.data.path=FOLDER.
 """
 
 import ml_collections
