@@ -2,8 +2,8 @@
 
 Command: python -m jaxrec.main --config=configs/lastfm_lightgcn.py --workdir=models-lastfm-lightgcn
 Run time: about 20 seconds on 2 CPU cores.
-Score: Recall@20 .2708 [.2603, .2814] on 1,856 listeners, .2784 (5 seeds) once the validation part is
-learnt from too; most popular .0383 and .0369. docs/results.md has the other methods.
+Score: Recall@20 .2708 [.2603, .2814] on 1,856 listeners, most popular .0383; .2784 over five seeds
+that learn from the validation part too. docs/results.md has the other methods.
 Without a network, put train.txt and test.txt in a folder and add --config.data.path=FOLDER.
 """
 
