@@ -68,16 +68,17 @@ def run(arguments: Sequence[str]) -> None:
         raise UserError(
             f"command is {' '.join(arguments[1:])!r}; expected one of {', '.join(COMMANDS)}"
         )
-    # Imported here, so that --help and a wrong flag answer at once.
+    config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())
+    if config is None and command in ("train", "tune"):
+        raise UserError("--config is missing; expected a file such as configs/default.py")
+    workdir = Path(FLAGS.workdir)
+    # Imported here, so that --help, a wrong flag and a wrong field answer at once.
     from jaxrec import commands
     from jaxrec.train.compilation import keep_compiled
 
     keep_compiled()
-    config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())
-    workdir = Path(FLAGS.workdir)
     if command == "train":
-        if config is None:
-            raise UserError("--config is missing; expected a file such as configs/default.py")
+        assert config is not None
         commands.train(config, workdir)
     elif command == "evaluate" and FLAGS.final:
         if FLAGS.step is not None:
@@ -88,8 +89,7 @@ def run(arguments: Sequence[str]) -> None:
     elif command == "tune":
         from jaxrec.commands.tune import tune  # others needn't wait for Optuna
 
-        if config is None:
-            raise UserError("--config is missing; expected a file such as configs/lastfm.py")
+        assert config is not None
         tune(config, workdir)
     elif command == "compare":
         from jaxrec.commands.compare import compare

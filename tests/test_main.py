@@ -38,7 +38,7 @@ def jaxrec(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ([], "--config is missing; expected a file such as configs/default.py"),
         (["fly"], "command is 'fly'; expected one of train, evaluate, recommend, similar"),
         (["--nonsense"], "nonsense"),
-        (["tune"], "--config is missing; expected a file such as configs/lastfm.py"),
+        (["tune"], "--config is missing; expected a file such as configs/default.py"),
         (["tune", CONFIG, "--config.tune.space=lr"], "config.tune.space has 'lr': expected"),
         (["tune", CONFIG, "--config.tune.space=()"], "config.tune.space is (); expected a list"),
         (["evaluate", "--final", "--workdir=empty"], "--workdir=empty: no best_config.json there"),
