@@ -46,10 +46,10 @@ _SPACE_FLAG = "--config.tune.space="
 def commands(
     methods: Sequence[str], flags: Sequence[str], out: Path, *, trials: int, seeds: int
 ) -> list[list[str]]:
-    """The command lines, the network first, each as words after `python -m jaxrec.main`.
+    """The command lines, each as words after `python -m jaxrec.main`.
 
     Args:
-      methods: of `SPACES`.
+      methods: of `SPACES`, the reference of the comparison first.
       flags: of the configuration, for each command.
       out: the folder of a search per method.
       trials: settings tried per method.
@@ -82,8 +82,8 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5)
     options, flags = parser.parse_known_args()
     methods = options.methods.split(",")
-    if not set(methods) <= set(SPACES):
-        parser.error(f"--methods is {options.methods!r}; expected some of {', '.join(SPACES)}")
+    if not set(methods) <= set(SPACES) or len(methods) < 2:
+        parser.error(f"--methods is {options.methods!r}; expected two or more of {list(SPACES)}")
     if not any(flag.startswith("--config=") for flag in flags):
         parser.error("--config is missing; expected a file such as configs/lastfm.py")
     lines = commands(methods, flags, options.out, trials=options.trials, seeds=options.seeds)

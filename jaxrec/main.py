@@ -33,7 +33,7 @@ from pathlib import Path
 from absl import flags, logging
 from ml_collections import config_flags
 
-from jaxrec.config import describe_field, read_config
+from jaxrec.config import RunConfig, describe_field, read_config
 from jaxrec.errors import RunError, UserError, printable
 from jaxrec.train.stop import Stopped
 
@@ -69,8 +69,6 @@ def run(arguments: Sequence[str]) -> None:
             f"command is {' '.join(arguments[1:])!r}; expected one of {', '.join(COMMANDS)}"
         )
     config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())
-    if config is None and command in ("train", "tune"):
-        raise UserError("--config is missing; expected a file such as configs/default.py")
     workdir = Path(FLAGS.workdir)
     # Imported here, so that --help, a wrong flag and a wrong field answer at once.
     from jaxrec import commands
@@ -78,8 +76,7 @@ def run(arguments: Sequence[str]) -> None:
 
     keep_compiled()
     if command == "train":
-        assert config is not None
-        commands.train(config, workdir)
+        commands.train(_given(config), workdir)
     elif command == "evaluate" and FLAGS.final:
         if FLAGS.step is not None:
             raise UserError(f"--step={FLAGS.step} with --final; expected one of them")
@@ -89,8 +86,7 @@ def run(arguments: Sequence[str]) -> None:
     elif command == "tune":
         from jaxrec.commands.tune import tune  # others needn't wait for Optuna
 
-        assert config is not None
-        tune(config, workdir)
+        tune(_given(config), workdir)
     elif command == "compare":
         from jaxrec.commands.compare import compare
 
@@ -110,6 +106,13 @@ def run(arguments: Sequence[str]) -> None:
         if FLAGS.item is None:
             raise UserError("--item is missing; expected the id of a song")
         commands.similar(workdir, item=FLAGS.item, k=FLAGS.k, step=FLAGS.step)
+
+
+def _given(config: RunConfig | None) -> RunConfig:
+    """The configuration, which some commands can't do without."""
+    if config is None:
+        raise UserError("--config is missing; expected a file such as configs/default.py")
+    return config
 
 
 def _parse_flags() -> list[str]:

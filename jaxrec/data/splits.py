@@ -168,9 +168,8 @@ def split(
     elif kind not in ("last_n", "none") and validation_fraction:
         rule = "time" if kind == "time" else validation_rule
         protocol["validation"] = {"kind": rule, "fraction": validation_fraction}
-        if kind != "time":
-            rows = _ROWS[validation_rule](train, validation_fraction, seed)
-            train, validation = _cut(train, rows)
+        if rule in _ROWS:
+            train, validation = _cut(train, _ROWS[rule](train, validation_fraction, seed))
     protocol["cold"] = {}
     if validation is not None:
         validation, protocol["cold"]["validation"] = _leave_out_cold(validation, train)
