@@ -29,6 +29,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags, logging
 from ml_collections import config_flags
@@ -69,50 +70,50 @@ def run(arguments: Sequence[str]) -> None:
             f"command is {' '.join(arguments[1:])!r}; expected one of {', '.join(COMMANDS)}"
         )
     config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())
-    workdir = Path(FLAGS.workdir)
-    # Imported here, so that --help, a wrong flag and a wrong field answer at once.
+    name, found = _call(command, config)
+    # Imported here, so that --help and mistakes in flags and fields answer at once.
     from jaxrec import commands
     from jaxrec.train.compilation import keep_compiled
 
     keep_compiled()
-    if command == "train":
-        commands.train(_given(config), workdir)
-    elif command == "evaluate" and FLAGS.final:
+    if name == "tune":
+        from jaxrec.commands.tune import tune  # the others needn't wait for Optuna
+
+        tune(**found)
+    else:
+        getattr(commands, name)(**found)
+
+
+def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
+    """The function that a command is, and its arguments from the flags, which are checked."""
+    workdir = Path(FLAGS.workdir)
+    output = None if FLAGS.output is None else Path(FLAGS.output)
+    if command in ("train", "tune"):
+        if config is None:
+            raise UserError("--config is missing; expected a file such as configs/default.py")
+        return command, {"config": config, "workdir": workdir}
+    if command == "evaluate" and FLAGS.final:
         if FLAGS.step is not None:
             raise UserError(f"--step={FLAGS.step} with --final; expected one of them")
-        commands.final(workdir, config=config, seeds=FLAGS.seeds)
-    elif command == "evaluate":
-        commands.evaluate(workdir, config=config, step=FLAGS.step)
-    elif command == "tune":
-        from jaxrec.commands.tune import tune  # others needn't wait for Optuna
-
-        tune(_given(config), workdir)
-    elif command == "compare":
-        from jaxrec.commands.compare import compare
-
-        output = None if FLAGS.output is None else Path(FLAGS.output)
-        compare([Path(each) for each in FLAGS.runs if each], output=output)
-    elif command == "recommend":
-        commands.recommend(
-            workdir,
-            k=FLAGS.k,
-            output=None if FLAGS.output is None else Path(FLAGS.output),
-            users=FLAGS.users,
-            users_file=None if FLAGS.users_file is None else Path(FLAGS.users_file),
-            include_listened=FLAGS.include_listened,
-            step=FLAGS.step,
-        )
-    else:
+        return "final", {"workdir": workdir, "config": config, "seeds": FLAGS.seeds}
+    if command == "evaluate":
+        return command, {"workdir": workdir, "config": config, "step": FLAGS.step}
+    if command == "compare":
+        folders = [Path(each) for each in FLAGS.runs if each]
+        return command, {"folders": folders, "output": output}
+    if command == "similar":
         if FLAGS.item is None:
             raise UserError("--item is missing; expected the id of a song")
-        commands.similar(workdir, item=FLAGS.item, k=FLAGS.k, step=FLAGS.step)
-
-
-def _given(config: RunConfig | None) -> RunConfig:
-    """The configuration, which some commands can't do without."""
-    if config is None:
-        raise UserError("--config is missing; expected a file such as configs/default.py")
-    return config
+        return command, {"workdir": workdir, "item": FLAGS.item, "k": FLAGS.k, "step": FLAGS.step}
+    return "recommend", {
+        "workdir": workdir,
+        "k": FLAGS.k,
+        "output": output,
+        "users": FLAGS.users,
+        "users_file": None if FLAGS.users_file is None else Path(FLAGS.users_file),
+        "include_listened": FLAGS.include_listened,
+        "step": FLAGS.step,
+    }
 
 
 def _parse_flags() -> list[str]:

@@ -1,8 +1,9 @@
 """One module per command: each wires the stages together and tells the person what happens."""
 
+from jaxrec.commands.compare import compare
 from jaxrec.commands.evaluate import evaluate
 from jaxrec.commands.final import final
 from jaxrec.commands.recommend import recommend, similar
 from jaxrec.commands.train import train
 
-__all__ = ["evaluate", "final", "recommend", "similar", "train"]
+__all__ = ["compare", "evaluate", "final", "recommend", "similar", "train"]

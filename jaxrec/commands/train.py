@@ -18,7 +18,6 @@ from jaxrec.errors import UserError
 from jaxrec.files import remove_leftovers
 from jaxrec.gcn.message_passing import choose_kernel
 from jaxrec.report.console import Console
-from jaxrec.report.curves import draw_curves
 from jaxrec.report.metric_files import MetricLog
 from jaxrec.train.checkpoint import Checkpoints, Progress
 from jaxrec.train.compilation import CompileClock
@@ -104,6 +103,8 @@ def train_on(
         embeddings = setup.final_embeddings(state.params)
         results, per_user = final_results(measure, embeddings, step=int(state.step))
         write_results(workdir, results, per_user)
+        from jaxrec.report.curves import draw_curves  # matplotlib is slow to load
+
         draw_curves(
             history,
             folder.curves,

@@ -1,26 +1,26 @@
 """Small runs from start to end."""
 
 import csv
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jaxrec import commands
 from jaxrec.config import RunConfig
 from tests.runs import config_with
 
 GROUPS, USERS_PER_GROUP, ITEMS_PER_GROUP = 4, 12, 10
 
 
-@pytest.fixture
-def checkerboard(tmp_path: Path) -> Path:
-    """Listens of groups of listeners who each know their group's songs but one, as CSV.
+def write_checkerboard(path: Path) -> Path:
+    """Writes the listens of groups of listeners who each know their group's songs but one, as CSV.
 
     Every song is withheld by someone and known by the rest of the group, so the withheld one is
     the only sensible recommendation (as in the tests of the library implicit).
     """
-    path = tmp_path / "listens.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["user", "item", "plays", "title"])
@@ -33,25 +33,41 @@ def checkerboard(tmp_path: Path) -> Path:
     return path
 
 
+def config_of(checkerboard: Path, **changes: Any) -> RunConfig:
+    """A configuration for the checkerboard, trained in a second; further changes by name."""
+    return config_with(
+        **{
+            "data__source": "listens",
+            "data__path": str(checkerboard),
+            "data__columns__plays": "plays",
+            "data__columns__item_name": "title",
+            "data__split": "none",
+            "data__validation_fraction": 0.0,
+            "model__dim": 8,
+            "batch_size": 64,
+            "epochs": 4,
+            "lr": 0.05,
+        }
+        | changes
+    )
+
+
+@pytest.fixture
+def checkerboard(tmp_path: Path) -> Path:
+    return write_checkerboard(tmp_path / "listens.csv")
+
+
 @pytest.fixture
 def checkerboard_config(checkerboard: Path) -> Callable[..., RunConfig]:
-    """A configuration for the checkerboard, trained in a second; further changes by name."""
+    """Makes configurations for the checkerboard."""
+    return functools.partial(config_of, checkerboard)
 
-    def make(**changes: Any) -> RunConfig:
-        return config_with(
-            **{
-                "data__source": "listens",
-                "data__path": str(checkerboard),
-                "data__columns__plays": "plays",
-                "data__columns__item_name": "title",
-                "data__split": "none",
-                "data__validation_fraction": 0.0,
-                "model__dim": 8,
-                "batch_size": 64,
-                "epochs": 4,
-                "lr": 0.05,
-            }
-            | changes
-        )
 
-    return make
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run trained on the checkerboard, whose data are gone; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    path = write_checkerboard(folder / "listens.csv")
+    commands.train(config_of(path), folder / "run")
+    path.unlink()
+    return folder / "run"

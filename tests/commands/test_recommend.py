@@ -1,6 +1,6 @@
 """`recommend` and `similar` read the run's folder alone and name what they don't know."""
 
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxrec import commands
-from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
 
 
 @pytest.fixture
-def run(checkerboard_config: Callable[..., RunConfig], checkerboard: Path, tmp_path: Path) -> Path:
-    """A trained run whose data are gone."""
-    commands.train(checkerboard_config(), tmp_path / "run")
-    checkerboard.unlink()
-    return tmp_path / "run"
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A trained run whose data are gone, to write to."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
 def recommend(run: Path, **changes: Any) -> None:

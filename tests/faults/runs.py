@@ -80,15 +80,17 @@ class Runs:
     def environment(self, **changes: str) -> dict[str, str]:
         """That of a run: on the CPU, with compiled programs shared by all runs, small ones too."""
         return (
-            os.environ
+            {
+                "JAX_COMPILATION_CACHE_DIR": str(self.folder / "cache" / "compiled"),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            }
+            | os.environ
             | {
                 "PYTHONPATH": str(ROOT),
                 "JAX_PLATFORMS": "cpu",
                 "XDG_CACHE_HOME": str(self.folder / "cache"),
                 "MPLCONFIGDIR": str(self.folder / "cache" / "matplotlib"),
-                "JAX_COMPILATION_CACHE_DIR": str(self.folder / "cache" / "compiled"),
-                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
             }
             | changes
         )

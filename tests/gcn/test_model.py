@@ -15,8 +15,12 @@ from tests.graphs import dense_normalised, graph_from_dense
 KERNELS = sorted(message_passing.KERNELS)
 
 
+convolve = jax.jit(Convolution.__call__, static_argnums=0)
+initial = jax.jit(init_params, static_argnames=("num_users", "num_items", "dim"))
+
+
 def random_embeddings(num_users: int, num_items: int, dim: int = 5, seed: int = 1) -> Embeddings:
-    return init_params(
+    return initial(
         jax.random.key(seed), num_users=num_users, num_items=num_items, dim=dim, stddev=1.0
     )
 
@@ -112,7 +116,7 @@ def test_bfloat16_rounds_the_gathered_embeddings_alone(kernel: str) -> None:
     graph = graph_from_dense(ratings)
     exact = random_embeddings(9, 300)
     rounded = jax.tree.map(lambda e: e.astype(jnp.bfloat16).astype(jnp.float32), exact)
-    neighbour_sum = message_passing.KERNELS[kernel]
+    neighbour_sum = jax.jit(message_passing.KERNELS[kernel], static_argnums=2)
     result = neighbour_sum(graph.to_users, exact.item, "bfloat16")
     expected = neighbour_sum(graph.to_users, rounded.item, "float32")
     np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-7)
@@ -157,12 +161,12 @@ def embeddings_of(ratings: np.ndarray, dim: int = 3) -> Embeddings:
 
 def test_convolution_with_the_defaults_is_light_graph_convolution(ratings: np.ndarray) -> None:
     graph, embeddings = graph_from_dense(ratings), embeddings_of(ratings)
-    expected = propagate(graph, embeddings, 3, "csr")
+    expected = jax.jit(propagate, static_argnums=(2, 3))(graph, embeddings, 3, "csr")
     plain = Convolution(num_layers=3, kernel="csr")
     # The same sum, written out by the road that the other settings take.
     written_out = dataclasses.replace(plain, layer_zero=0.25)
     for convolution in (plain, written_out):
-        found = convolution(graph, embeddings)
+        found = convolve(convolution, graph, embeddings)
         np.testing.assert_allclose(found.user, expected.user, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(found.item, expected.item, rtol=1e-4, atol=1e-5)
 
@@ -188,7 +192,7 @@ def test_lightgcn_pp_equals_its_formula(ratings: np.ndarray) -> None:
         )
         sums[0] += user
         sums[1] += item
-    found = LIGHTGCN_PP(graph, embeddings)
+    found = convolve(LIGHTGCN_PP, graph, embeddings)
     for part, zero, rest in zip((found.user, found.item), first, sums, strict=True):
         np.testing.assert_allclose(part, 0.3 * zero + 0.35 * rest, rtol=2e-4, atol=2e-5)
 
@@ -197,7 +201,7 @@ def test_lightgcn_pp_gradient_matches_finite_differences() -> None:
     ratings = (np.random.default_rng(0).random((6, 7)) < 0.5) * 1.0
     graph = graph_from_dense(ratings)
     check_grads(
-        lambda embeddings: LIGHTGCN_PP(graph, embeddings),
+        jax.jit(lambda embeddings: LIGHTGCN_PP(graph, embeddings)),
         (embeddings_of(ratings),),
         order=1,
         modes=["rev"],

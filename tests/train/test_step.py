@@ -1,7 +1,6 @@
 """A step is a pure function; several in one dispatch equal as many single ones."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +42,11 @@ SOFTMAX = dataclasses.replace(
     max_edges=LISTENERS.max_edges,
 )
 
+# Jitted, since operations that are called one by one are also compiled one by one.
 loss_of = jax.jit(batch_loss, static_argnames="settings")
+slope_of = jax.jit(jax.value_and_grad(batch_loss), static_argnames="settings")
+one_step = jax.jit(train_step, static_argnames=("settings", "optimizer"))
+convolve = jax.jit(lambda params, layers: layers(GRAPH, params), static_argnums=1)
 
 
 def fresh() -> TrainState:
@@ -68,10 +71,11 @@ def listener_batches() -> jax.Array:
 def test_scanned_steps_equal_single_steps_bit_for_bit(
     settings: StepSettings, order: jax.Array
 ) -> None:
-    one = jax.jit(functools.partial(train_step, settings=settings, optimizer=OPTIMIZER))
     state, losses = fresh(), []
     for batch in order:
-        state, loss = one(state, GRAPH, batch, KEY, None)
+        state, loss = one_step(
+            state, GRAPH, batch, KEY, None, settings=settings, optimizer=OPTIMIZER
+        )
         losses.append(loss)
     scanned, scanned_losses = train_steps(
         fresh(), GRAPH, order, KEY, None, settings=settings, optimizer=OPTIMIZER
@@ -88,7 +92,7 @@ def test_a_step_follows_the_gradient_of_its_loss(settings: StepSettings, batch: 
     """With plain gradient descent the update is the gradient, which finite differences confirm."""
     optimizer = optax.sgd(1.0)
     state = create_state(jax.random.key(0), GRAPH, optimizer, dim=4, stddev=0.5)
-    after, loss = train_step(state, GRAPH, batch, KEY, None, settings=settings, optimizer=optimizer)
+    after, loss = one_step(state, GRAPH, batch, KEY, None, settings=settings, optimizer=optimizer)
     step_key = jax.random.fold_in(KEY, state.step)
     objective = jax.jit(lambda p: batch_loss(p, GRAPH, batch, step_key, None, settings))
     assert float(loss) == pytest.approx(float(objective(state.params)), rel=1e-6)
@@ -112,7 +116,7 @@ def test_padding_changes_nothing() -> None:
     losses = [loss_of(fresh().params, GRAPH, each, key, None, settings) for each in (padded, other)]
     assert float(losses[0]) == float(losses[1])
     alone = jnp.full_like(padded, -1)
-    loss, gradient = jax.value_and_grad(loss_of)(fresh().params, GRAPH, alone, key, None, settings)
+    loss, gradient = slope_of(fresh().params, GRAPH, alone, key, None, settings)
     assert float(loss) == 0.0
     assert not any(np.any(part) for part in jax.tree.leaves(gradient))
 
@@ -153,10 +157,10 @@ def test_softmax_equals_the_sum_written_out() -> None:
     """Each listen against the draws that its listener has not listened to, cosine by cosine."""
     users = listener_batches()[0]
     params = fresh().params
-    loss = batch_loss(
+    loss = loss_of(
         params, GRAPH, users, KEY, None, dataclasses.replace(SOFTMAX, l2=0.0, negative_weight=1.0)
     )
-    final = jax.tree.map(np.asarray, SOFTMAX.convolution(GRAPH, params))
+    final = jax.tree.map(np.asarray, convolve(params, SOFTMAX.convolution))
     drawn = np.asarray(negatives.shared_negatives(KEY, num_items=GRAPH.num_items, num_negatives=64))
 
     def cosine(user: int, item: int) -> float:
@@ -178,7 +182,7 @@ def test_softmax_skips_listeners_that_are_padding() -> None:
     losses = [loss_of(fresh().params, GRAPH, each, KEY, None, SOFTMAX) for each in (some, alone)]
     assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-6)
     nobody = jnp.full_like(users, -1)
-    loss, gradient = jax.value_and_grad(loss_of)(fresh().params, GRAPH, nobody, KEY, None, SOFTMAX)
+    loss, gradient = slope_of(fresh().params, GRAPH, nobody, KEY, None, SOFTMAX)
     assert float(loss) == 0.0
     assert not any(np.any(part) for part in jax.tree.leaves(gradient))
 
@@ -191,6 +195,6 @@ def test_softmax_learns_to_tell_listens_from_the_rest() -> None:
         state, _ = train_steps(
             state, GRAPH, order, KEY, None, settings=settings, optimizer=OPTIMIZER
         )
-    final = settings.convolution(GRAPH, state.params)
+    final = convolve(state.params, settings.convolution)
     cosines = np.asarray(model.unit(final.user) @ model.unit(final.item).T)
     assert cosines[RATINGS > 0].mean() > cosines[RATINGS == 0].mean() + 0.5
