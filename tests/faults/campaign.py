@@ -7,6 +7,7 @@ an hour or more. Exit status 1 if a fault was not survived.
 
 import argparse
 import collections
+import contextlib
 import platform
 import re
 import subprocess
@@ -40,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2, help="runs at a time")
     options = parser.parse_args(arguments)
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        runs = Runs(Path(folder))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(Runs(Path(folder))) as runs,
+    ):
         reference, seconds = reference_run(runs)
         trials = plan(options.random, options.named, options.seed)
         results = run_trials(

@@ -1,5 +1,7 @@
 """What the tests with injected faults share: compiled programs and a reference."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,10 @@ from tests.faults.runs import Outcome, Runs
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """Tiny runs in folders of their own."""
-    return Runs(tmp_path_factory.mktemp("faults"))
+    with contextlib.closing(Runs(tmp_path_factory.mktemp("faults"))) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from jaxrec.train.arrays import state_digest
 from jaxrec.train.checkpoint import Checkpoints
 from jaxrec.train.run_folder import RunFolder, load_run
 from jaxrec.train.setup import build
+from tests.faults.nursery import Forked, Nursery
 
 ROOT = Path(__file__).parents[2]
 GROUPS, USERS_PER_GROUP, ITEMS_PER_GROUP = 4, 12, 10
@@ -59,7 +60,7 @@ class Outcome:
 
 
 class Runs:
-    """Starts runs of one configuration, each in a folder of its own.
+    """Starts runs of one configuration, each in a folder of its own; to be closed.
 
     Args:
       folder: for the listens, the compiled programs and the runs.
@@ -76,6 +77,10 @@ class Runs:
                     if item != user % ITEMS_PER_GROUP:
                         lines.append(f"u{group}-{user},s{group}-{item},{1 + item}")
         self.listens.write_text("\n".join(lines) + "\n")
+        self._nursery = Nursery(folder, self.environment())
+
+    def close(self) -> None:
+        self._nursery.close()
 
     def environment(self, **changes: str) -> dict[str, str]:
         """That of a run: on the CPU, with compiled programs shared by all runs, small ones too."""
@@ -102,26 +107,33 @@ class Runs:
         *,
         variables: dict[str, str] | None = None,
         **flags: object,
-    ) -> subprocess.Popen[str]:
-        """Starts a run, through `child.py` if it is to have a fault."""
-        program = ["-m", "jaxrec.main"]
-        if fault is not None:
-            program = ["-m", "tests.faults.child", json.dumps(fault)]
-        given = FLAGS | {"data.path": self.listens} | flags
-        return subprocess.Popen(
-            [
-                sys.executable,
-                *program,
-                "train",
-                f"--config={ROOT / 'configs' / 'default.py'}",
-                f"--workdir={workdir}",
-                *(f"--config.{name}={value}" for name, value in given.items()),
-            ],
-            env=self.environment(**(variables or {})),
+    ) -> Forked:
+        """Starts a run, with a fault if one is given."""
+        environment = self.environment(**(variables or {}))
+        return self._nursery.start(self._arguments(workdir, flags), fault or {}, environment)
+
+    def run_as_users_do(self, workdir: Path) -> Ended:
+        """Runs the command itself, not a fork of what has imported it, and waits for its end."""
+        begin = time.monotonic()
+        ended = subprocess.run(
+            [sys.executable, "-m", "jaxrec.main", *self._arguments(workdir, {})],
+            env=self.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            timeout=TIMEOUT,
+            check=False,
         )
+        return Ended(ended.returncode, ended.stderr, time.monotonic() - begin)
+
+    def _arguments(self, workdir: Path, flags: dict[str, object]) -> list[str]:
+        given = FLAGS | {"data.path": self.listens} | flags
+        return [
+            "train",
+            f"--config={ROOT / 'configs' / 'default.py'}",
+            f"--workdir={workdir}",
+            *(f"--config.{name}={value}" for name, value in given.items()),
+        ]
 
     def run(
         self,
@@ -134,7 +146,7 @@ class Runs:
         return wait(self.start(workdir, fault, **options), begin)
 
 
-def wait(process: subprocess.Popen[str], begin: float) -> Ended:
+def wait(process: Forked, begin: float) -> Ended:
     """Waits for a process to end and tells how it did."""
     try:
         _, stderr = process.communicate(timeout=TIMEOUT)
@@ -142,6 +154,7 @@ def wait(process: subprocess.Popen[str], begin: float) -> Ended:
         process.kill()
         process.communicate()
         raise
+    assert process.returncode is not None
     return Ended(process.returncode, stderr, time.monotonic() - begin)
 
 

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -10,14 +9,13 @@ import pytest
 
 from jaxrec.report.metric_files import read_metrics
 from tests.faults.kills import wait_for
+from tests.faults.nursery import Forked
 from tests.faults.runs import Ended, Outcome, Runs, is_one_line, outcome, wait
 
 SLOW = {"slow": 0.2}  # seconds a dispatch; an epoch has two, a run twelve
 
 
-def start_and_wait_for_epoch(
-    runs: Runs, workdir: Path, epochs: int = 1, **flags: object
-) -> subprocess.Popen[str]:
+def start_and_wait_for_epoch(runs: Runs, workdir: Path, epochs: int = 1, **flags: object) -> Forked:
     """A slow run that has done an epoch or more."""
     process = runs.start(workdir, SLOW, **flags)
     wait_for(workdir / "metrics.jsonl", process.poll)
