@@ -306,7 +306,7 @@ class Variant:
 
     def _on_listeners(self, params: Params, users: jax.Array, key: jax.Array) -> jax.Array:
         recipe = self.recipe
-        items, row, is_edge = listens_of(self.graph.to_users, users, max_edges=self.max_edges)
+        items, row, _, is_edge = listens_of(self.graph.to_users, users, max_edges=self.max_edges)
         count = recipe.num_negatives
         if recipe.in_batch:
             edges = negatives.uniform_below(key, jnp.maximum(is_edge.sum(), 1), (count,))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -113,19 +113,29 @@ def _listener_order(key: jax.Array, strata: jax.Array) -> jax.Array:
     return jax.vmap(jax.random.permutation)(jax.random.split(key, len(strata)), strata).T
 
 
-def listens_of(
-    adjacency: Adjacency, users: jax.Array, *, max_edges: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """All edges of some users, one user's after another's.
+class BatchListens(NamedTuple):
+    """All edges of a batch of users, one user's after another's, then padding.
+
+    Attributes:
+      item: [max_edges] int32, each edge's song.
+      row: [max_edges] int32, its user's place in the batch; never falls.
+      weight: [max_edges] float32, its normalised weight; 0 for padding.
+      is_edge: [max_edges] bool, False for padding.
+    """
+
+    item: jax.Array
+    row: jax.Array
+    weight: jax.Array
+    is_edge: jax.Array
+
+
+def listens_of(adjacency: Adjacency, users: jax.Array, *, max_edges: int) -> BatchListens:
+    """All edges of some users.
 
     Args:
       adjacency: the users' rows (`graph.to_users`).
       users: [n] int32, -1 for padding.
       max_edges: static; at least as many as the users have.
-
-    Returns:
-      Of each edge its song [max_edges] int32, its user's place in `users` [max_edges] int32, and
-      whether it is one [max_edges] bool; the rest is padding.
     """
     known = jnp.maximum(users, 0)
     start = adjacency.offsets[known]
@@ -136,4 +146,5 @@ def listens_of(
     row = jnp.minimum(row, len(users) - 1)
     is_edge = place < ends[-1]
     edge = jnp.where(is_edge, start[row] + place - (ends - degree)[row], 0)
-    return adjacency.senders[edge], row, is_edge
+    weight = jnp.where(is_edge, adjacency.weights[edge], 0.0)
+    return BatchListens(adjacency.senders[edge], row, weight, is_edge)

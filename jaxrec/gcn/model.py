@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxrec.gcn.batches import BatchListens
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.message_passing import KERNELS
 
@@ -125,11 +126,66 @@ class Convolution:
 
     def __call__(self, graph: BipartiteGraph, embeddings: Embeddings) -> Embeddings:
         """The final embeddings: those of layer 0 and of the layers above it, combined."""
-        symmetric = self.receiver_exponent == self.sender_exponent == 0.5
-        if symmetric and not self.unit_layers and self.layer_zero is None:
+        if self._is_light():
             return propagate(graph, embeddings, self.num_layers, self.kernel, self.dtype)
         if self.num_layers == 0:
             return embeddings
+        below, sent, share = self._before_last_sums(graph, embeddings)
+        sums = neighbour_sums(graph, sent, self.kernel, self.dtype)
+        return jax.tree.map(lambda rest, part, total: rest + part * total, below, share, sums)
+
+    def of_listeners(
+        self,
+        graph: BipartiteGraph,
+        embeddings: Embeddings,
+        users: jax.Array,
+        listens: BatchListens,
+    ) -> Embeddings:
+        """The final embeddings of some users and of all songs, as `__call__` has them.
+
+        In the last layer the users gather along their own edges alone, and the gradient comes back
+        along them: of the 4 L sums over all edges that a step takes, two less.
+
+        Args:
+          graph: the normalised graph.
+          embeddings: layer 0.
+          users: [n] int32.
+          listens: all edges of these users, from `listens_of`.
+
+        Returns:
+          The users' rows [n, dim] and the songs' [num_items, dim].
+        """
+        if self.num_layers == 0:
+            return Embeddings(user=embeddings.user[users], item=embeddings.item)
+        below, sent, share = self._before_last_sums(graph, embeddings)
+        gathered = sent.item.astype(self.dtype)[listens.item].astype(jnp.float32)
+        own = jax.ops.segment_sum(
+            listens.weight[:, None] * gathered,
+            listens.row,
+            num_segments=len(users),
+            indices_are_sorted=True,
+        )
+        songs = song_sums(graph, sent.user, self.kernel, self.dtype)
+        return Embeddings(
+            user=below.user[users] + share.user[users] * own, item=below.item + share.item * songs
+        )
+
+    def _is_light(self) -> bool:
+        symmetric = self.receiver_exponent == self.sender_exponent == 0.5
+        return symmetric and not self.unit_layers and self.layer_zero is None
+
+    def _before_last_sums(
+        self, graph: BipartiteGraph, embeddings: Embeddings
+    ) -> tuple[Embeddings, Embeddings, Embeddings]:
+        """`below`, `sent` and `share`, of which the result is below + share (A sent), L >= 1."""
+        if self._is_light():
+            layers = self.num_layers
+            mean = propagate(graph, embeddings, layers - 1, self.kernel, self.dtype)
+            return (
+                jax.tree.map(lambda first: first / (layers + 1), embeddings),
+                jax.tree.map(lambda part: part * layers, mean),  # Horner's h
+                jax.tree.map(lambda table: jnp.full((len(table), 1), 1 / (layers + 1)), embeddings),
+            )
         # The graph's weights hold d^-1/2 on both sides already.
         receiving, sending = (
             Embeddings(
@@ -137,20 +193,19 @@ class Convolution:
             )
             for exponent in (self.receiver_exponent, self.sender_exponent)
         )
-        layer, total = embeddings, jax.tree.map(jnp.zeros_like, embeddings)
-        for _ in range(self.num_layers):
+        zero = 1 / (self.num_layers + 1) if self.layer_zero is None else self.layer_zero
+        each = (1 - zero) / self.num_layers
+        below = jax.tree.map(lambda first: zero * first, embeddings)
+        layer = embeddings
+        for number in range(1, self.num_layers + 1):
             if self.unit_layers:
                 layer = jax.tree.map(unit, layer)
             sent = jax.tree.map(jnp.multiply, layer, sending)
-            received = neighbour_sums(graph, sent, self.kernel, self.dtype)
-            layer = jax.tree.map(jnp.multiply, received, receiving)
-            total = jax.tree.map(jnp.add, total, layer)
-        zero = 1 / (self.num_layers + 1) if self.layer_zero is None else self.layer_zero
-        return jax.tree.map(
-            lambda first, rest: zero * first + (1 - zero) / self.num_layers * rest,
-            embeddings,
-            total,
-        )
+            if number < self.num_layers:
+                sums = neighbour_sums(graph, sent, self.kernel, self.dtype)
+                layer = jax.tree.map(jnp.multiply, sums, receiving)
+                below = jax.tree.map(lambda rest, part: rest + each * part, below, layer)
+        return below, sent, jax.tree.map(lambda degrees: each * degrees, receiving)
 
 
 def _power(degrees: jax.Array, exponent: float) -> jax.Array:
@@ -190,6 +245,37 @@ def _sums_backward(
 
 
 neighbour_sums.defvjp(_sums_forward, _sums_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def song_sums(graph: BipartiteGraph, users: jax.Array, kernel: str, dtype: str) -> jax.Array:
+    """The songs' half of `neighbour_sums`; its VJP is the users' half.
+
+    Args:
+      graph: the normalised graph; a constant, without a gradient.
+      users: [num_users, dim] float32.
+      kernel: a name in `message_passing.KERNELS`.
+      dtype: in what neighbours are gathered, a name in `message_passing.DTYPES`.
+
+    Returns:
+      [num_items, dim] float32.
+    """
+    return KERNELS[kernel](graph.to_items, users, dtype)
+
+
+def _song_sums_forward(
+    graph: BipartiteGraph, users: jax.Array, kernel: str, dtype: str
+) -> tuple[jax.Array, BipartiteGraph]:
+    return song_sums(graph, users, kernel, dtype), graph
+
+
+def _song_sums_backward(
+    kernel: str, dtype: str, graph: BipartiteGraph, cotangent: jax.Array
+) -> tuple[None, jax.Array]:
+    return None, KERNELS[kernel](graph.to_users, cotangent, dtype)
+
+
+song_sums.defvjp(_song_sums_forward, _song_sums_backward)
 
 
 def scores(user_embeddings: jax.Array, item_embeddings: jax.Array) -> jax.Array:

@@ -156,7 +156,9 @@ def _softmax_loss(
 
     A song that a listener has listened to is left out of their negatives.
     """
-    items, row, is_edge = listens_of(graph.to_users, users, max_edges=settings.max_edges)
+    listens = listens_of(graph.to_users, users, max_edges=settings.max_edges)
+    items, row, is_edge = listens.item, listens.row, listens.is_edge
+    known_users = jnp.maximum(users, 0)
     others = negatives.shared_negatives(
         key, num_items=graph.num_items, num_negatives=settings.num_negatives, mass=mass
     )
@@ -165,8 +167,8 @@ def _softmax_loss(
     known = jnp.zeros((len(users), len(others)), bool).at[row, listened].set(True, mode="drop")
     log_count = jnp.where(count > 0, jnp.log(jnp.maximum(count, 1) / len(others)), -jnp.inf)
 
-    final = settings.convolution(graph, params)
-    user_rows = model.unit(final.user[jnp.maximum(users, 0)])
+    final = settings.convolution.of_listeners(graph, params, known_users, listens)
+    user_rows = model.unit(final.user)
     ranking = losses.softmax(
         model.scores(user_rows[row], model.unit(final.item[items])),
         user_rows @ model.unit(final.item[others]).T,
@@ -179,7 +181,7 @@ def _softmax_loss(
     if settings.l2 == 0:  # gathers of layer 0 are not free
         return ranking
     size = losses.l2(
-        params.user[jnp.maximum(users, 0)][row],
+        params.user[known_users][row],
         params.item[items],
         row_weights=is_edge.astype(jnp.float32),
     )

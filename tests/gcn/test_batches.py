@@ -14,6 +14,10 @@ GRAPH = graph_from_dense(RATINGS)
 USERS, ITEMS = np.nonzero(RATINGS)
 
 
+def edge_number(user: np.ndarray, item: np.ndarray) -> np.ndarray:
+    return np.searchsorted(USERS * 30 + ITEMS, user * 30 + item)
+
+
 @pytest.mark.parametrize(("num_edges", "size"), [(1, 1), (10, 3), (12, 4), (5, 100)])
 def test_every_edge_comes_once_per_epoch(num_edges: int, size: int) -> None:
     batches = EdgeBatches(num_edges, size)
@@ -31,9 +35,13 @@ def test_every_listener_comes_once_per_epoch_with_all_their_listens(batch_size: 
     order = batches.order(jax.random.key(0))
     found = []
     for users, edges in zip(order, batches.edges_in(order), strict=True):
-        items, row, is_edge = map(
-            np.asarray, listens_of(GRAPH.to_users, users, max_edges=batches.max_edges)
-        )
+        listens = listens_of(GRAPH.to_users, users, max_edges=batches.max_edges)
+        items, row, weight, is_edge = map(np.asarray, listens)
+        assert (weight[~is_edge] == 0).all()
+        expected = np.asarray(GRAPH.to_users.weights)[
+            np.asarray(edge_number(np.asarray(users)[row[is_edge]], items[is_edge]))
+        ]
+        np.testing.assert_array_equal(weight[is_edge], expected)
         assert is_edge.sum() == edges
         found.append(np.stack([np.asarray(users)[row], items])[:, is_edge])
     pairs = np.concatenate(found, axis=1)
@@ -66,5 +74,5 @@ def test_another_epoch_has_another_order(batches: Batches) -> None:
 
 
 def test_listens_of_nobody_are_none() -> None:
-    _, _, is_edge = listens_of(GRAPH.to_users, jnp.array([-1, 7, -1]), max_edges=5)
+    is_edge = listens_of(GRAPH.to_users, jnp.array([-1, 7, -1]), max_edges=5).is_edge
     assert not is_edge.any()

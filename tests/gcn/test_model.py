@@ -9,6 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxrec.gcn import message_passing
+from jaxrec.gcn.batches import listens_of
 from jaxrec.gcn.model import Convolution, Embeddings, init_params, propagate, scores
 from tests.graphs import dense_normalised, graph_from_dense
 
@@ -214,3 +215,46 @@ def test_without_layers_the_convolution_is_the_identity() -> None:
     embeddings = embeddings_of(ratings)
     none = dataclasses.replace(LIGHTGCN_PP, num_layers=0)
     assert none(graph_from_dense(ratings), embeddings) is embeddings
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "convolution",
+    [
+        Convolution(num_layers=0, kernel="csr"),
+        Convolution(num_layers=1, kernel="csr"),
+        Convolution(num_layers=3, kernel="segment_sum"),
+        LIGHTGCN_PP,
+        dataclasses.replace(LIGHTGCN_PP, num_layers=1),
+    ],
+)
+def test_some_listeners_alone_have_the_rows_and_the_gradient_they_have_among_all(
+    convolution: Convolution, weighted: bool, dtype: str
+) -> None:
+    rng = np.random.default_rng(6)
+    ratings = (rng.random((9, 12)) < 0.4) * (rng.uniform(0.5, 2.0, (9, 12)) if weighted else 1.0)
+    ratings[4] = 0  # has listened to nothing
+    graph, embeddings = graph_from_dense(ratings), embeddings_of(ratings)
+    convolution = dataclasses.replace(convolution, dtype=dtype)
+    users = jnp.array([7, 4, 0, 2])
+    listens = listens_of(graph.to_users, users, max_edges=40)
+    probe = Embeddings(*(jnp.asarray(rng.normal(size=(n, 3)), jnp.float32) for n in (4, 12)))
+
+    def alone(e: Embeddings) -> Embeddings:
+        return convolution.of_listeners(graph, e, users, listens)
+
+    def among_all(e: Embeddings) -> Embeddings:
+        final = convolution(graph, e)
+        return Embeddings(user=final.user[users], item=final.item)
+
+    # bfloat16 rounds what comes back through the sums over all edges, too.
+    tolerance = {"rtol": 2e-5, "atol": 2e-6} if dtype == "float32" else {"rtol": 0.02, "atol": 0.02}
+    for found, expected in zip(
+        *(
+            jax.tree.leaves(jax.jit(lambda e, f=f: (f(e), jax.vjp(f, e)[1](probe)))(embeddings))
+            for f in (alone, among_all)
+        ),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found, expected, **tolerance)
