@@ -9,7 +9,15 @@ from configs import default
 from jaxrec.config import RunConfig, describe_field, read_config, to_json
 from jaxrec.errors import UserError
 
-CONFIGS = ("default", "lastfm", "lastfm_lightgcn", "gowalla", "gowalla_paper", "listens")
+CONFIGS = (
+    "default",
+    "lastfm",
+    "lastfm_lightgcn",
+    "gowalla",
+    "gowalla_bsl",
+    "gowalla_paper",
+    "listens",
+)
 
 
 def values(**changes: Any) -> dict[str, Any]:
