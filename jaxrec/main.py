@@ -27,12 +27,13 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from jaxrec.config import RunConfig, describe_field, read_config
 from jaxrec.errors import RunError, UserError, printable
@@ -133,18 +134,36 @@ def _parse_flags() -> list[str]:
                 raise UserError(f"--{name} needs a config; expected --config=FILE before it")
             describe_field(name)
     try:
-        return list(FLAGS(sys.argv))
+        positional = list(FLAGS(sys.argv))
     except flags.IllegalFlagValueError as error:
         wrong = re.match(r"flag --(config\.[\w.]+)=(.*?): ", str(error), re.DOTALL)
         if wrong is None:
-            raise UserError(_one_line(error)) from error
+            what = _mistake_in_config(error, given[-1]) if "--config=" in str(error) else None
+            raise UserError(what or _one_line(error)) from error
         name, value = wrong.groups()
         raise UserError(f"{name} is {value!r}; expected {describe_field(name)}") from error
     except flags.Error as error:
         raise UserError(_one_line(error)) from error
     except Exception as error:  # whatever the user's config script does wrong
-        what = f"{type(error).__name__}: {_one_line(error)}"
-        raise UserError(f"{' '.join(given[-1:])}: {what}; expected a config file") from error
+        raise UserError(_mistake_in_config(error, given[-1])) from error
+    if given and not isinstance(FLAGS.config, ConfigDict):
+        raise UserError(
+            f"{given[-1]}: get_config() returns {FLAGS.config!r}; expected a ConfigDict"
+        )
+    return positional
+
+
+def _mistake_in_config(error: BaseException, given: str) -> str:
+    """What a config script does wrong, and in which of its lines; `given` is `--config=FILE`."""
+    while error.__context__ is not None:  # config_flags wraps what the script has raised
+        error = error.__context__
+    file = given.partition("=")[2]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [
+        frame.lineno for frame in frames if Path(frame.filename).resolve() == Path(file).resolve()
+    ]
+    place = f"{given}:{lines[-1]}" if lines else given
+    return f"{place}: {type(error).__name__}: {_one_line(error)}; expected a config file"
 
 
 def _name(argument: str) -> str:

@@ -34,6 +34,12 @@ def jaxrec(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ([CONFIG, "--config.data.source=x"], "config.data.source is 'x'; expected"),
         (["--config=nope.py"], "--config=nope.py: no such file"),
         (["--config=broken.py"], "--config=broken.py: SyntaxError"),
+        (["--config=typo.py"], "--config=typo.py:2: TypeError: can only concatenate str"),
+        (
+            ["--config=none.py"],
+            "--config=none.py: get_config() returns None; expected a ConfigDict",
+        ),
+        (["--config=empty.py"], "--config=empty.py: AttributeError: "),
         (["--config.lr=1"], "--config.lr needs a config; expected --config=FILE"),
         ([], "--config is missing; expected a file such as configs/default.py"),
         (["fly"], "command is 'fly'; expected one of train, evaluate, recommend, similar"),
@@ -59,6 +65,9 @@ def test_a_mistake_is_one_line_and_status_2(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.py").write_text("def get_config(:\n")
+    (tmp_path / "typo.py").write_text("def get_config():\n    return 'a' + 1\n")
+    (tmp_path / "none.py").write_text("def get_config():\n    pass\n")
+    (tmp_path / "empty.py").write_text("")
     (tmp_path / "bad.csv").write_text("user,item\na,x\n,y\n")
     result = jaxrec(*arguments, cwd=tmp_path)
     assert result.returncode == 2
@@ -67,6 +76,9 @@ def test_a_mistake_is_one_line_and_status_2(
     assert result.stderr.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} <= {
         "broken.py",
+        "typo.py",
+        "none.py",
+        "empty.py",
         "bad.csv",
         "__pycache__",
         ".cache",
