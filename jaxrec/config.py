@@ -15,10 +15,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from jaxrec.data.interactions import Weight
-from jaxrec.data.listens import OnBadRows
-from jaxrec.data.rows import Format
-from jaxrec.data.splits import Kind, ValidationRule
+from jaxrec.data.options import Format, OnBadRows, SplitKind, ValidationRule, Weight
 from jaxrec.errors import UserError
 from jaxrec.train.cadence import parse_every
 
@@ -64,7 +61,7 @@ class DataConfig:
     weight: Weight
     min_plays: float = _number(minimum=0)
     core: int = _number(minimum=0)
-    split: Kind
+    split: SplitKind
     test_fraction: float = _number(above=0, below=1)
     last_n: int = _number(minimum=1)
     moment: str | None

@@ -7,7 +7,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from scipy import sparse
 
-from jaxrec.data.interactions import Interactions, Weight, edge_weight
+from jaxrec.data.interactions import Interactions, edge_weight
+from jaxrec.data.options import Weight
 from jaxrec.rank.top_k import Scorer
 
 Step = TypeVar("Step")

@@ -5,7 +5,8 @@ from typing import Any
 
 from jaxrec.baselines import ease, gfcf, ials, itemknn, most_popular, rp3beta
 from jaxrec.baselines.matrix import Track, interaction_matrix, untracked
-from jaxrec.data.interactions import Interactions, Weight
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.options import Weight
 from jaxrec.rank.top_k import Scorer
 
 METHODS: dict[str, Callable[..., Scorer]] = {

@@ -8,12 +8,12 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
+from jaxrec.data.options import Weight
+
 WEIGHTS = ("binary", "log", "raw")
-Weight = Literal["binary", "log", "raw"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -7,16 +7,14 @@ import contextlib
 import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from jaxrec.data.delimited import read_delimited, read_edges
 from jaxrec.data.interactions import Listens
 from jaxrec.data.listen_table import ListenTable, ReadReport
+from jaxrec.data.options import Format, OnBadRows
 from jaxrec.data.parquet import read_parquet
-from jaxrec.data.rows import Format, Rows, file_format, find_files
+from jaxrec.data.rows import Rows, file_format, find_files
 from jaxrec.errors import UserError
-
-OnBadRows = Literal["error", "skip"]
 
 
 @dataclasses.dataclass(frozen=True)

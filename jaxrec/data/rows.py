@@ -11,14 +11,13 @@ import glob
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
+from jaxrec.data.options import Format
 from jaxrec.errors import UserError
 
-Format = Literal["auto", "csv", "tsv", "parquet", "edges"]
 FORMATS = ("auto", "csv", "tsv", "parquet", "edges")
 ENDINGS = {".csv": "csv", ".tsv": "tsv", ".dat": "tsv", ".parquet": "parquet", ".txt": "edges"}
 LONGEST_FIELD = csv.field_size_limit()  # characters; Python's csv keeps to it too

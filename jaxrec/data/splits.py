@@ -7,17 +7,16 @@ Validation is always cut from train, by the same rule or a given one, so test ha
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from jaxrec.data.cuts import alike_rows, last_rows, moment_leaving, random_rows
 from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate, compact, k_core
+from jaxrec.data.options import SplitKind, ValidationRule
 from jaxrec.errors import UserError
 
 KINDS = ("none", "random", "last_n", "time", "given")
-Kind = Literal["none", "random", "last_n", "time", "given"]
-ValidationRule = Literal["random", "alike"]
 _ROWS: dict[str, Callable[[Interactions, float, int], np.ndarray]] = {
     "random": random_rows,
     "alike": alike_rows,
@@ -72,7 +71,7 @@ class Split:
 def split(
     listens: Listens,
     *,
-    kind: Kind,
+    kind: SplitKind,
     seed: int,
     test_fraction: float = 0.2,
     last_n: int = 1,

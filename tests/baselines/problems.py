@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from jaxrec import baselines
-from jaxrec.data.interactions import IdMap, Interactions, Weight
+from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.options import Weight
 
 
 def random_plays(seed: int, *, users: int, items: int, share: float = 0.3) -> np.ndarray:

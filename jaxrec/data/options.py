@@ -1,0 +1,12 @@
+"""The words that a dataset's settings may say.
+
+Apart from what they choose among, so that a configuration is checked before any reader is loaded.
+"""
+
+from typing import Literal
+
+Format = Literal["auto", "csv", "tsv", "parquet", "edges"]
+OnBadRows = Literal["error", "skip"]
+Weight = Literal["binary", "log", "raw"]
+SplitKind = Literal["none", "random", "last_n", "time", "given"]
+ValidationRule = Literal["random", "alike"]
