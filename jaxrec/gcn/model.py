@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from jaxrec.gcn.batches import BatchListens
-from jaxrec.gcn.graph import BipartiteGraph
+from jaxrec.gcn.graph import Adjacency, BipartiteGraph
 from jaxrec.gcn.message_passing import KERNELS
 
 
@@ -165,7 +165,7 @@ class Convolution:
             num_segments=len(users),
             indices_are_sorted=True,
         )
-        songs = song_sums(graph, sent.user, self.kernel, self.dtype)
+        songs = half_sums(graph.to_items, graph.to_users, sent.user, self.kernel, self.dtype)
         return Embeddings(
             user=below.user[users] + share.user[users] * own, item=below.item + share.item * songs
         )
@@ -213,11 +213,10 @@ def _power(degrees: jax.Array, exponent: float) -> jax.Array:
     return jnp.where(degrees > 0, degrees, 1.0)[:, None] ** exponent
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def neighbour_sums(
     graph: BipartiteGraph, embeddings: Embeddings, kernel: str, dtype: str
 ) -> Embeddings:
-    """A x: every user's sum over songs, every song's over users. A is symmetric: so is its VJP.
+    """A x: every user's sum over songs, every song's over users.
 
     Args:
       graph: the normalised graph; a constant, without a gradient.
@@ -225,57 +224,44 @@ def neighbour_sums(
       kernel: a name in `message_passing.KERNELS`.
       dtype: in what neighbours are gathered, a name in `message_passing.DTYPES`.
     """
-    neighbour_sum = KERNELS[kernel]
     return Embeddings(
-        user=neighbour_sum(graph.to_users, embeddings.item, dtype),
-        item=neighbour_sum(graph.to_items, embeddings.user, dtype),
+        user=half_sums(graph.to_users, graph.to_items, embeddings.item, kernel, dtype),
+        item=half_sums(graph.to_items, graph.to_users, embeddings.user, kernel, dtype),
     )
 
 
-def _sums_forward(
-    graph: BipartiteGraph, embeddings: Embeddings, kernel: str, dtype: str
-) -> tuple[Embeddings, BipartiteGraph]:
-    return neighbour_sums(graph, embeddings, kernel, dtype), graph
-
-
-def _sums_backward(
-    kernel: str, dtype: str, graph: BipartiteGraph, cotangent: Embeddings
-) -> tuple[None, Embeddings]:
-    return None, neighbour_sums(graph, cotangent, kernel, dtype)
-
-
-neighbour_sums.defvjp(_sums_forward, _sums_backward)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def song_sums(graph: BipartiteGraph, users: jax.Array, kernel: str, dtype: str) -> jax.Array:
-    """The songs' half of `neighbour_sums`; its VJP is the users' half.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def half_sums(
+    there: Adjacency, back: Adjacency, senders: jax.Array, kernel: str, dtype: str
+) -> jax.Array:
+    """One side's sums over the other. A is symmetric, so the VJP is the sums the way back.
 
     Args:
-      graph: the normalised graph; a constant, without a gradient.
-      users: [num_users, dim] float32.
+      there: the orientation to gather along; a constant, without a gradient.
+      back: the other orientation of the same edges.
+      senders: [num_senders, dim] float32.
       kernel: a name in `message_passing.KERNELS`.
       dtype: in what neighbours are gathered, a name in `message_passing.DTYPES`.
 
     Returns:
-      [num_items, dim] float32.
+      [num_rows, dim] float32.
     """
-    return KERNELS[kernel](graph.to_items, users, dtype)
+    return KERNELS[kernel](there, senders, dtype)
 
 
-def _song_sums_forward(
-    graph: BipartiteGraph, users: jax.Array, kernel: str, dtype: str
-) -> tuple[jax.Array, BipartiteGraph]:
-    return song_sums(graph, users, kernel, dtype), graph
+def _half_forward(
+    there: Adjacency, back: Adjacency, senders: jax.Array, kernel: str, dtype: str
+) -> tuple[jax.Array, Adjacency]:
+    return half_sums(there, back, senders, kernel, dtype), back
 
 
-def _song_sums_backward(
-    kernel: str, dtype: str, graph: BipartiteGraph, cotangent: jax.Array
-) -> tuple[None, jax.Array]:
-    return None, KERNELS[kernel](graph.to_users, cotangent, dtype)
+def _half_backward(
+    kernel: str, dtype: str, back: Adjacency, cotangent: jax.Array
+) -> tuple[None, None, jax.Array]:
+    return None, None, KERNELS[kernel](back, cotangent, dtype)
 
 
-song_sums.defvjp(_song_sums_forward, _song_sums_backward)
+half_sums.defvjp(_half_forward, _half_backward)
 
 
 def scores(user_embeddings: jax.Array, item_embeddings: jax.Array) -> jax.Array:
