@@ -157,11 +157,9 @@ def _mistake_in_config(error: BaseException, given: str) -> str:
     """What a config script does wrong, and in which of its lines; `given` is `--config=FILE`."""
     while error.__context__ is not None:  # config_flags wraps what the script has raised
         error = error.__context__
-    file = given.partition("=")[2]
+    file = Path(given.partition("=")[2]).resolve()
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [
-        frame.lineno for frame in frames if Path(frame.filename).resolve() == Path(file).resolve()
-    ]
+    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == file]
     place = f"{given}:{lines[-1]}" if lines else given
     return f"{place}: {type(error).__name__}: {_one_line(error)}; expected a config file"
 

@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+from scipy import sparse
 
 from jaxrec.data.interactions import IdMap, Interactions
 
@@ -27,8 +28,6 @@ def alike_rows(interactions: Interactions, fraction: float, seed: int) -> np.nda
     What a listener came to within a short time is alike, so this does without times what a cut by
     time does: the nearest neighbours of what is held out are held out with it.
     """
-    from scipy import sparse  # takes a while to load; the configuration needn't wait for it
-
     num_rows, offsets = len(interactions), interactions.user_offsets()
     user, item = interactions.user, interactions.item
     listened = sparse.csr_array(

@@ -8,12 +8,13 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 
 from jaxrec.data.options import Weight
 
-WEIGHTS = ("binary", "log", "raw")
+WEIGHTS = get_args(Weight)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

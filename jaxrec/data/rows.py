@@ -11,6 +11,7 @@ import glob
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ import pyarrow as pa
 from jaxrec.data.options import Format
 from jaxrec.errors import UserError
 
-FORMATS = ("auto", "csv", "tsv", "parquet", "edges")
+FORMATS = get_args(Format)
 ENDINGS = {".csv": "csv", ".tsv": "tsv", ".dat": "tsv", ".parquet": "parquet", ".txt": "edges"}
 LONGEST_FIELD = csv.field_size_limit()  # characters; Python's csv keeps to it too
 TOO_LONG = f"a field of over {LONGEST_FIELD} characters, expected a shorter one"

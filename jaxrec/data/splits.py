@@ -7,7 +7,7 @@ Validation is always cut from train, by the same rule or a given one, so test ha
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate, co
 from jaxrec.data.options import SplitKind, ValidationRule
 from jaxrec.errors import UserError
 
-KINDS = ("none", "random", "last_n", "time", "given")
+KINDS = get_args(SplitKind)
 _ROWS: dict[str, Callable[[Interactions, float, int], np.ndarray]] = {
     "random": random_rows,
     "alike": alike_rows,
