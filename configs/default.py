@@ -66,6 +66,10 @@ def get_config() -> ml_collections.ConfigDict:
     model.sender_exponent = 0.5
     model.unit_layers = False
     model.layer_zero = placeholder(float)
+    # Walks listener-song-listener-song over the graph, added to the scores when ranking. Nothing is
+    # learnt by them: they know each listen, where embeddings keep what many listeners share.
+    model.walks = 0.0  # how much they count; 0 leaves them out
+    model.walks_exponent = 0.5  # of the degree of the song at the end; less: more popular songs
     model.kernel = "auto"  # how neighbourhoods are summed: auto, segment_sum, csr
     model.dtype = "float32"  # what neighbours are gathered in: float32, or bfloat16 (sums float32)
 

@@ -81,6 +81,8 @@ class ModelConfig:
     sender_exponent: float
     unit_layers: bool
     layer_zero: float | None = _number(minimum=0)
+    walks: float = _number(minimum=0)
+    walks_exponent: float
     kernel: Literal["auto", "segment_sum", "csr"]
     dtype: Literal["float32", "bfloat16"]
 

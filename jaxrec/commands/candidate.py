@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from jaxrec.commands.fit import fit_baseline
 from jaxrec.commands.measure import Measure
+from jaxrec.commands.ranker import ranker
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.report.console import Console
@@ -70,7 +71,7 @@ def fit_candidate(
             done = epoch + 1
             if done < config.epochs and done % config.eval.every_epochs:
                 continue
-            scores.append(measure.score("validation", setup.final_embeddings(state.params)))
+            scores.append(measure.score("validation", ranker(setup, state.params)))
             if scores[-1] > best.score or not any_epoch:
                 best = Candidate(scores[-1], done)
             if done < config.epochs and give_up(done, scores[-1]):

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from jaxrec.commands.measure import Measure
+from jaxrec.commands.ranker import ranker
 from jaxrec.config import RunConfig
 from jaxrec.report.console import Console
 from jaxrec.report.metric_files import MetricLog
@@ -89,7 +90,7 @@ def run_epochs(
         row: dict[str, Any] = {"epoch": epoch + 1, "loss": loss}
         last = epoch + 1 == config.epochs
         if last or (epoch + 1) % config.eval.every_epochs == 0:
-            row |= measure.at_epoch(setup.final_embeddings(state.params))
+            row |= measure.at_epoch(ranker(setup, state.params))
         evaluated = time.perf_counter()
         console.epoch_row(row | {"seconds": evaluated - start})
         score = row.get(measure.watched)

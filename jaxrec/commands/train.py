@@ -9,6 +9,7 @@ from jaxrec.commands.baseline import train_baseline
 from jaxrec.commands.epochs import run_epochs
 from jaxrec.commands.measure import Measure, final_results, show_results
 from jaxrec.commands.prepare import prepare_split
+from jaxrec.commands.ranker import ranker
 from jaxrec.commands.results import write_results
 from jaxrec.commands.sample import show_sample
 from jaxrec.config import RunConfig
@@ -100,8 +101,8 @@ def train_on(
         remove_leftovers(workdir)
         state, history = _train_in(folder, config, setup, measure, stop, console)
 
-        embeddings = setup.final_embeddings(state.params)
-        results, per_user = final_results(measure, embeddings, step=int(state.step))
+        model = ranker(setup, state.params)
+        results, per_user = final_results(measure, model, step=int(state.step))
         write_results(workdir, results, per_user)
         from jaxrec.report.curves import draw_curves  # matplotlib is slow to load
 
@@ -112,7 +113,7 @@ def train_on(
             most_popular=measure.most_popular_at_epoch(),
         )
     show_results(results, console)
-    show_sample(split, embeddings, config, console)
+    show_sample(split, model, config, console)
     console.files(
         {
             folder.checkpoints: "checkpoints, a folder per step",

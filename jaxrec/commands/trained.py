@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxrec.commands.fit import fit_baseline
+from jaxrec.commands.ranker import ranker
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
@@ -24,7 +25,8 @@ class Trained:
     Attributes:
       config: the run's configuration.
       split: its interactions.
-      model: the final embeddings of a checkpoint, or a baseline's scorer.
+      model: the final embeddings of a checkpoint, or a scorer: theirs with walks, or a
+        baseline's.
       step: the checkpoint's step; None for a baseline.
     """
 
@@ -42,7 +44,7 @@ def open_trained(workdir: Path, step: int | None, *, need_embeddings: bool = Fal
     Args:
       workdir: the run's folder.
       step: a checkpoint's step, 0 for the untrained model, None for the default.
-      need_embeddings: whether a baseline's scorer won't do.
+      need_embeddings: whether a scorer won't do.
 
     Raises:
       UserError: no run or no such checkpoint there, a damaged one, or a baseline that won't do.
@@ -84,7 +86,8 @@ def open_trained(workdir: Path, step: int | None, *, need_embeddings: bool = Fal
                 there = ", ".join(map(str, [0, *steps]))
                 raise UserError(f"--step={step}: no such checkpoint; expected one of {there}")
             params = checkpoints.restore(step, setup.abstract_state()).params
-    return Trained(run.config, run.split, setup.final_embeddings(params), step)
+    model = setup.final_embeddings(params) if need_embeddings else ranker(setup, params)
+    return Trained(run.config, run.split, model, step)
 
 
 def known_items(split: Split) -> np.ndarray:

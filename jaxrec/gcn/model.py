@@ -189,7 +189,7 @@ class Convolution:
         # The graph's weights hold d^-1/2 on both sides already.
         receiving, sending = (
             Embeddings(
-                *(_power(half.degrees, 0.5 - exponent) for half in (graph.to_users, graph.to_items))
+                *(power(half.degrees, 0.5 - exponent) for half in (graph.to_users, graph.to_items))
             )
             for exponent in (self.receiver_exponent, self.sender_exponent)
         )
@@ -208,7 +208,7 @@ class Convolution:
         return below, sent, jax.tree.map(lambda degrees: each * degrees, receiving)
 
 
-def _power(degrees: jax.Array, exponent: float) -> jax.Array:
+def power(degrees: jax.Array, exponent: float) -> jax.Array:
     """degrees^exponent as a column, 1 for isolated nodes: [n, 1] float32."""
     return jnp.where(degrees > 0, degrees, 1.0)[:, None] ** exponent
 

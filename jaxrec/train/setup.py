@@ -17,6 +17,7 @@ from jaxrec.gcn.graph import BipartiteGraph, build_graph
 from jaxrec.gcn.message_passing import choose_kernel
 from jaxrec.gcn.model import Convolution, Embeddings
 from jaxrec.gcn.negatives import ItemMass, popularity_mass
+from jaxrec.gcn.walks import Walks
 from jaxrec.train.loop import INIT, train_epoch
 from jaxrec.train.step import StepSettings, TrainState, create_state, learning_rate
 
@@ -33,6 +34,7 @@ class Setup:
       batches: how an epoch is cut into batches.
       settings: the step's static settings.
       optimizer: Adam with the configured learning rate.
+      walks: what is added to the embeddings' scores when ranking.
       dim: length of an embedding.
       init_stddev: standard deviation of the initial embeddings.
       seed: the run's seed.
@@ -43,6 +45,7 @@ class Setup:
     batches: Batches
     settings: StepSettings
     optimizer: optax.GradientTransformation
+    walks: Walks
     dim: int
     init_stddev: float
     seed: int
@@ -74,7 +77,7 @@ class Setup:
         )
 
     def final_embeddings(self, params: Embeddings) -> Embeddings:
-        """The embeddings to rank with: layer 0 propagated over the training graph."""
+        """Layer 0 propagated over the training graph."""
         return _propagate(self.settings.convolution, self.graph, params)
 
 
@@ -135,6 +138,7 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         batches=batches,
         settings=settings,
         optimizer=optax.adam(schedule),
+        walks=Walks(config.model.walks, config.model.walks_exponent, settings.convolution.kernel),
         dim=config.model.dim,
         init_stddev=config.model.init_stddev,
         seed=config.seed,

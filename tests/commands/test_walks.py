@@ -1,0 +1,64 @@
+"""Walks count wherever songs are ranked, and nowhere in training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from jaxrec import commands
+from jaxrec.commands.trained import open_trained
+from jaxrec.config import RunConfig
+from tests.commands.conftest import GROUPS, ITEMS_PER_GROUP, USERS_PER_GROUP
+
+
+@pytest.fixture
+def run(checkerboard_config: Callable[..., RunConfig], tmp_path: Path) -> Path:
+    """A run whose embeddings know next to nothing, and whose walks count for all the more."""
+    config = checkerboard_config(epochs=1, lr=1e-6, model__init_stddev=1e-3, model__walks=100.0)
+    commands.train(config, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def recommended(run: Path) -> dict[str, str]:
+    commands.recommend(
+        run,
+        k=1,
+        output=None,
+        users=None,
+        users_file=None,
+        include_listened=False,
+        step=None,
+    )
+    table = pq.read_table(run / "recommendations.parquet")
+    return dict(zip(table["user"].to_pylist(), table["item"].to_pylist(), strict=True))
+
+
+def test_walks_alone_find_the_withheld_song(run: Path) -> None:
+    lists = recommended(run)
+    assert len(lists) == GROUPS * USERS_PER_GROUP
+    for group in range(GROUPS):
+        for user in range(USERS_PER_GROUP):
+            assert lists[f"u{group}-{user}"] == f"s{group}-{user % ITEMS_PER_GROUP}"
+
+
+def test_training_is_the_same_with_walks_and_without(
+    run: Path, checkerboard_config: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    config = checkerboard_config(epochs=1, lr=1e-6, model__init_stddev=1e-3)
+    commands.train(config, tmp_path / "plain")
+    embeddings = [
+        open_trained(folder, None, need_embeddings=True).model
+        for folder in (run, tmp_path / "plain")
+    ]
+    for side in ("user", "item"):
+        np.testing.assert_array_equal(*(np.asarray(getattr(each, side)) for each in embeddings))
+
+
+def test_similar_songs_are_those_of_the_embeddings(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    commands.similar(run, item="s0-3", k=2, step=None)
+    assert "Songs like Song 3" in capsys.readouterr().out
