@@ -10,6 +10,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from flax import struct
 
 from jaxrec.gcn.batches import listens_of
 from jaxrec.gcn.graph import BipartiteGraph
@@ -31,59 +32,94 @@ class Walks:
     exponent: float
     kernel: str
 
-    def __call__(self, graph: BipartiteGraph, users: jax.Array, *, max_degree: int) -> jax.Array:
-        """The walks of some users to all songs:
 
-            p(u, j) = d_u^-1/2 sum_i sum_v R_ui d_i^-1/2 R_vi d_v^-1 R_vj d_j^-c.
+@struct.dataclass
+class WalkModel:
+    """What scores with walks are made of, a function of graph and embeddings: see `walk_model`.
 
-        With c = 1/2 it is the linear filter of GF-CF (Shen et al. 2021,
-        https://arxiv.org/abs/2108.07567, eq. 13), by which the listeners' rows are of length 1
-        where all weights are. It is two neighbourhood sums over the normalised graph, with a
-        column for each user instead of one for each dimension.
+    Attributes:
+      graph: the normalised graph.
+      user: [num_users, dim] float32, of length 1.
+      item: [num_items, dim] float32, of length 1 in the mean.
+      ends: [num_items, 1] float32, what a walk's end there is multiplied by.
+      kernel: static; a name in `message_passing.KERNELS`.
+      max_degree: static; at least as many listens as any user has.
+    """
 
-        Args:
-          graph: the normalised graph.
-          users: [n] int32; a user's walks are the same beside whichever others.
-          max_degree: static; at least as many listens as any user has.
-
-        Returns:
-          [n, num_items] float32.
-        """
-        listens = listens_of(graph.to_users, users, max_edges=len(users) * max_degree)
-        own = listens.weight * jnp.sqrt(graph.to_items.degrees[listens.item])  # R_ui d_u^-1/2
-        start = jnp.zeros((graph.num_items, len(users))).at[listens.item, listens.row].add(own)
-        neighbour_sum = KERNELS[self.kernel]
-        listeners = neighbour_sum(graph.to_users, start, "float32")
-        songs = neighbour_sum(graph.to_items, listeners, "float32")
-        return (songs * power(graph.to_items.degrees, 0.5 - self.exponent)).T
+    graph: BipartiteGraph
+    user: jax.Array
+    item: jax.Array
+    ends: jax.Array
+    kernel: str = struct.field(pytree_node=False)
+    max_degree: int = struct.field(pytree_node=False)
 
 
 @functools.partial(jax.jit, static_argnames=("walks", "max_degree"))
-def scores_with_walks(
-    graph: BipartiteGraph,
-    embeddings: Embeddings,
-    users: jax.Array,
-    *,
-    walks: Walks,
-    max_degree: int,
-) -> jax.Array:
-    """All songs' scores for some users: <e_u, e_i> / |e_u| + w p(u, i).
+def walk_model(
+    graph: BipartiteGraph, embeddings: Embeddings, *, walks: Walks, max_degree: int
+) -> WalkModel:
+    """Prepares the scores of a user u and a song j, w the weight of walks and c their exponent:
 
-    A user's own length changes no order of the embeddings' scores; without it, the two parts are
-    of the same proportion for all users.
+        <e_u, e_j> / (|e_u| |e|) + w <a_u, b_j> / (|a_u| |b|),
+        a_u = D^-1/2 R D_i^-1/2 r_u,  b_j = D^-1/2 R_j d_j^-c,
+
+    where r_u is the user's row of R and R_j the song's column, D and D_i the users' and the songs'
+    degrees, and |e| and |b| the root mean squares of the lengths of all songs' e_j and b_j. So both
+    parts are of the same size whatever the loss, the data and c, and for every user. With c = 1/2
+    the inner products <a_u, b_j> are those of GF-CF's linear filter (Shen et al. 2021,
+    https://arxiv.org/abs/2108.07567, eq. 13).
 
     Args:
       graph: the normalised graph.
-      embeddings: the final ones.
-      users: [n] int32.
-      walks: p and w.
-      max_degree: static; at least as many listens as any user has.
+      embeddings: the final ones, e.
+      walks: w, c and the kernel.
+      max_degree: at least as many listens as any user has.
+    """
+    songs = graph.to_items
+    listened = songs.degrees > 0
+    # An edge's weight is R_uj (d_u d_j)^-1/2; a song's sum of their squares, |b_j|^2 d_j^(2c-1).
+    squares = KERNELS[walks.kernel](
+        dataclasses.replace(songs, weights=jnp.square(songs.weights)),
+        jnp.ones((graph.num_users, 1), jnp.float32),
+        "float32",
+    )
+    ends = power(songs.degrees, 0.5 - walks.exponent)
+    length = _root_mean_square(jnp.sqrt(squares[:, 0]) * ends[:, 0], listened)
+    return WalkModel(
+        graph=graph,
+        user=unit(embeddings.user),
+        item=embeddings.item
+        / _root_mean_square(jnp.linalg.norm(embeddings.item, axis=1), listened),
+        ends=walks.weight * ends / length,
+        kernel=walks.kernel,
+        max_degree=max_degree,
+    )
+
+
+def _root_mean_square(lengths: jax.Array, where: jax.Array) -> jax.Array:
+    return jnp.sqrt(jnp.mean(jnp.square(lengths), where=where))
+
+
+@jax.jit
+def scores_with_walks(model: WalkModel, users: jax.Array) -> jax.Array:
+    """All songs' scores for some users, as `walk_model` says.
+
+    Walks are two neighbourhood sums over the graph, with a column for each of these users instead
+    of one for each dimension.
+
+    Args:
+      model: from `walk_model`.
+      users: [n] int32; a user's scores are the same beside whichever others.
 
     Returns:
       [n, num_items] float32.
     """
+    graph, neighbour_sum = model.graph, KERNELS[model.kernel]
+    listens = listens_of(graph.to_users, users, max_edges=len(users) * model.max_degree)
+    own = listens.weight * jnp.sqrt(graph.to_items.degrees[listens.item])  # r_u, up to its length
+    start = jnp.zeros((graph.num_items, len(users))).at[listens.item, listens.row].add(own)
+    listeners = neighbour_sum(graph.to_users, start, "float32")  # a_u, up to its length
+    songs = neighbour_sum(graph.to_items, unit(listeners.T).T, "float32") * model.ends
     # Full float32 on accelerators too, as for embeddings alone.
-    learnt = jnp.matmul(
-        unit(embeddings.user[users]), embeddings.item.T, precision=jax.lax.Precision.HIGHEST
-    )
-    return learnt + walks.weight * walks(graph, users, max_degree=max_degree)
+    learnt = jnp.matmul(model.user[users], model.item.T, precision=jax.lax.Precision.HIGHEST)
+    return learnt + songs.T

@@ -16,7 +16,7 @@ from tests.commands.conftest import GROUPS, ITEMS_PER_GROUP, USERS_PER_GROUP
 @pytest.fixture
 def run(checkerboard_config: Callable[..., RunConfig], tmp_path: Path) -> Path:
     """A run whose embeddings know next to nothing, and whose walks count for all the more."""
-    config = checkerboard_config(epochs=1, lr=1e-6, model__init_stddev=1e-3, model__walks=100.0)
+    config = checkerboard_config(epochs=1, lr=1e-6, model__init_stddev=1e-3, model__walks=3.0)
     commands.train(config, tmp_path / "run")
     return tmp_path / "run"
 
