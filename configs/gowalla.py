@@ -16,10 +16,10 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.validation_fraction = 0.0  # as published; settings were chosen with 0.1, alike
     config.batch_size = 13_700
     config.lr = 0.001
-    config.epochs = 30
+    config.epochs = 40
     config.model.layers = 1
     config.model.init_stddev = 0.0082
-    config.model.walks = 8.0
+    config.model.walks = 4.0
     config.model.walks_exponent = 0.3
     config.loss.name = "softmax"
     config.loss.sampler = "popularity"
@@ -30,7 +30,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.l2 = 0.0
     config.eval.ks = (20,)
     config.eval.metric = "recall@20"
-    config.eval.every_epochs = 10
+    config.eval.every_epochs = 20
     config.checkpoint.every = "10 epochs"
-    config.tune.space = ("model.walks in 4 8 16", "model.walks_exponent in 0.2 0.3 0.4")
+    config.tune.space = ("model.walks in 2 4 8", "model.walks_exponent in 0.25 0.3 0.35")
     return config
