@@ -1,11 +1,15 @@
 """Fixtures every test may use, and the strictness every test runs under."""
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.nursery import Nursery
 
 # The same examples in every run; none are remembered from the last.
 hypothesis.settings.register_profile("same", derandomize=True, database=None)
@@ -31,6 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _COMPILED in config.stash:
         config.stash[_COMPILED].cleanup()
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Starts the command in milliseconds."""
+    with contextlib.closing(Nursery(tmp_path_factory.mktemp("nursery"))) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

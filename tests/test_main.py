@@ -4,15 +4,34 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.nursery import ROOT, Nursery
+
 CONFIG = f"--config={ROOT / 'configs' / 'default.py'}"
 
 
-def jaxrec(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+class Said(NamedTuple):
+    """How a command ended, and what it said."""
+
+    status: int | None
+    stdout: str
+    stderr: str
+
+
+def jaxrec(nursery: Nursery, *arguments: str, cwd: Path) -> Said:
+    """The command in a fork of a process that has imported it."""
+    environment = nursery.environment(XDG_CACHE_HOME=str(cwd / ".cache"))
+    process = nursery.start(arguments, {}, environment, cwd, hasty=True)
+    stdout, stderr = process.communicate(timeout=120)
+    return Said(process.returncode, stdout, stderr)
+
+
+def as_users_do(*arguments: str, cwd: Path) -> Said:
+    """The command itself."""
+    ended = subprocess.run(
         [sys.executable, "-m", "jaxrec.main", *arguments],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd / ".cache")},
@@ -21,6 +40,7 @@ def jaxrec(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=120,
     )
+    return Said(ended.returncode, ended.stdout, ended.stderr)
 
 
 @pytest.mark.parametrize(
@@ -62,15 +82,15 @@ def jaxrec(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
-    arguments: list[str], message: str, tmp_path: Path
+    nursery: Nursery, arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.py").write_text("def get_config(:\n")
     (tmp_path / "typo.py").write_text("def get_config():\n    return 'a' + 1\n")
     (tmp_path / "none.py").write_text("def get_config():\n    pass\n")
     (tmp_path / "empty.py").write_text("")
     (tmp_path / "bad.csv").write_text("user,item\na,x\n,y\n")
-    result = jaxrec(*arguments, cwd=tmp_path)
-    assert result.returncode == 2
+    result = jaxrec(nursery, *arguments, cwd=tmp_path)
+    assert result.status == 2
     assert message in result.stderr
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
@@ -85,16 +105,25 @@ def test_a_mistake_is_one_line_and_status_2(
     }
 
 
+def test_nothing_else_is_said_as_the_process_ends(tmp_path: Path) -> None:
+    early = as_users_do(CONFIG, "--config.epochs=0", cwd=tmp_path)
+    late = as_users_do("recommend", "--workdir=empty", cwd=tmp_path)
+    for result in (early, late):
+        assert result.status == 2
+        assert result.stderr.startswith("error: ")
+        assert result.stderr.count("\n") == 1
+
+
 def test_help_shows_each_command_with_an_example(tmp_path: Path) -> None:
-    result = jaxrec("--help", cwd=tmp_path)
-    assert result.returncode == 0
+    result = as_users_do("--help", cwd=tmp_path)
+    assert result.status == 0
     for command in ("train", "evaluate", "recommend", "similar", "tune", "compare"):
         assert f"python -m jaxrec.main {command} --" in result.stdout
 
 
 def test_the_last_config_counts_and_overrides_apply_to_it(tmp_path: Path) -> None:
     other = f"--config={ROOT / 'configs' / 'gowalla.py'}"
-    result = jaxrec(CONFIG, other, "--config.data.path=nowhere", cwd=tmp_path)
-    assert result.returncode == 2
+    result = as_users_do(CONFIG, other, "--config.data.path=nowhere", cwd=tmp_path)
+    assert result.status == 2
     assert "nowhere" in result.stderr
     assert "train.txt" in result.stderr

@@ -22,7 +22,8 @@ import jax
 
 from tests.faults.disks import NoMount, check_full_disk
 from tests.faults.kills import RANDOM, Result, plan, reference_run, run_trials
-from tests.faults.runs import ROOT, Outcome, Runs
+from tests.faults.runs import Outcome, Runs
+from tests.nursery import ROOT, Nursery
 
 REPORT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- campaign: begin -->", "<!-- campaign: end -->"
@@ -43,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begin = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
-        contextlib.closing(Runs(Path(folder))) as runs,
+        contextlib.closing(Nursery(Path(folder) / "nursery")) as nursery,
     ):
+        runs = Runs(Path(folder), nursery)
         reference, seconds = reference_run(runs)
         trials = plan(options.random, options.named, options.seed)
         results = run_trials(

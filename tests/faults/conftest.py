@@ -1,20 +1,18 @@
 """What the tests with injected faults share: compiled programs and a reference."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.kills import reference_run
 from tests.faults.runs import Outcome, Runs
+from tests.nursery import Nursery
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+def runs(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Runs:
     """Tiny runs in folders of their own."""
-    with contextlib.closing(Runs(tmp_path_factory.mktemp("faults"))) as made:
-        yield made
+    return Runs(tmp_path_factory.mktemp("faults"), nursery)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -15,9 +14,8 @@ from jaxrec.train.arrays import state_digest
 from jaxrec.train.checkpoint import Checkpoints
 from jaxrec.train.run_folder import RunFolder, load_run
 from jaxrec.train.setup import build
-from tests.faults.nursery import Forked, Nursery
+from tests.nursery import ROOT, Forked, Nursery
 
-ROOT = Path(__file__).parents[2]
 GROUPS, USERS_PER_GROUP, ITEMS_PER_GROUP = 4, 12, 10
 TIMEOUT = 120.0
 
@@ -60,14 +58,16 @@ class Outcome:
 
 
 class Runs:
-    """Starts runs of one configuration, each in a folder of its own; to be closed.
+    """Starts runs of one configuration, each in a folder of its own.
 
     Args:
-      folder: for the listens, the compiled programs and the runs.
+      folder: for the listens and the runs.
+      nursery: what starts them.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nursery: Nursery) -> None:
         self.folder = folder
+        self._nursery = nursery
         folder.mkdir(parents=True, exist_ok=True)
         self.listens = folder / "listens.csv"
         lines = ["user,item,plays"]
@@ -77,28 +77,6 @@ class Runs:
                     if item != user % ITEMS_PER_GROUP:
                         lines.append(f"u{group}-{user},s{group}-{item},{1 + item}")
         self.listens.write_text("\n".join(lines) + "\n")
-        self._nursery = Nursery(folder, self.environment())
-
-    def close(self) -> None:
-        self._nursery.close()
-
-    def environment(self, **changes: str) -> dict[str, str]:
-        """That of a run: on the CPU, with compiled programs shared by all runs, small ones too."""
-        return (
-            {
-                "JAX_COMPILATION_CACHE_DIR": str(self.folder / "cache" / "compiled"),
-                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-            }
-            | os.environ
-            | {
-                "PYTHONPATH": str(ROOT),
-                "JAX_PLATFORMS": "cpu",
-                "XDG_CACHE_HOME": str(self.folder / "cache"),
-                "MPLCONFIGDIR": str(self.folder / "cache" / "matplotlib"),
-            }
-            | changes
-        )
 
     def start(
         self,
@@ -109,7 +87,7 @@ class Runs:
         **flags: object,
     ) -> Forked:
         """Starts a run, with a fault if one is given."""
-        environment = self.environment(**(variables or {}))
+        environment = self._nursery.environment(**(variables or {}))
         return self._nursery.start(self._arguments(workdir, flags), fault or {}, environment)
 
     def run_as_users_do(self, workdir: Path) -> Ended:
@@ -117,7 +95,7 @@ class Runs:
         begin = time.monotonic()
         ended = subprocess.run(
             [sys.executable, "-m", "jaxrec.main", *self._arguments(workdir, {})],
-            env=self.environment(),
+            env=self._nursery.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

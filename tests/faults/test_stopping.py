@@ -9,8 +9,8 @@ import pytest
 
 from jaxrec.report.metric_files import read_metrics
 from tests.faults.kills import wait_for
-from tests.faults.nursery import Forked
 from tests.faults.runs import Ended, Outcome, Runs, is_one_line, outcome, wait
+from tests.nursery import Forked
 
 SLOW = {"slow": 0.2}  # seconds a dispatch; an epoch has two, a run twelve
 

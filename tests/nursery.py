@@ -1,9 +1,10 @@
 """Starts runs by forking a process that has imported everything: milliseconds instead of seconds.
 
 The server reads requests from its standard input, a line of JSON each, and answers each in a line:
-`python -m tests.faults.nursery`. It must not have used JAX, whose threads a fork would lose.
+`python -m tests.nursery`. It must not have used JAX, whose threads a fork would lose.
 """
 
+import atexit
 import importlib
 import json
 import os
@@ -19,17 +20,17 @@ from typing import Any
 
 from tests.faults import child
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 class Forked:
     """A run of the nursery; as much of `subprocess.Popen` as is used."""
 
-    def __init__(self, nursery: "Nursery", pid: int, stderr: Path) -> None:
+    def __init__(self, nursery: "Nursery", pid: int, outputs: tuple[Path, Path]) -> None:
         self.pid = pid
         self.returncode: int | None = None
         self._nursery = nursery
-        self._stderr = stderr
+        self._outputs = outputs
 
     def poll(self) -> int | None:
         if self.returncode is None:
@@ -43,8 +44,8 @@ class Forked:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
-    def communicate(self, timeout: float | None = None) -> tuple[None, str]:
-        """Waits for the end; returns what was written to standard error.
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Waits for the end; returns what was written to standard output and standard error.
 
         Raises:
           subprocess.TimeoutExpired: it didn't end in so many seconds.
@@ -54,46 +55,79 @@ class Forked:
             if timeout is not None and time.monotonic() - begin > timeout:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout)
             time.sleep(0.005)
-        return None, self._stderr.read_text(encoding="utf-8")
+        stdout, stderr = (path.read_text(encoding="utf-8") for path in self._outputs)
+        return stdout, stderr
 
 
 class Nursery:
     """The server and the way to it; safe to use from threads.
 
     Args:
-      folder: for what the runs write to standard error.
-      environment: the server's; JAX reads its settings from there.
+      folder: for what the runs write to standard output and standard error, and for caches.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._started = 0
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.nursery"],
+            [sys.executable, "-m", "tests.nursery"],
             cwd=ROOT,
-            env=environment,
+            env=self.environment(),  # JAX reads its settings from there
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
+    def environment(self, **changes: str) -> dict[str, str]:
+        """That of a run: on the CPU, with compiled programs shared by all runs, small ones too."""
+        return (
+            {
+                "JAX_COMPILATION_CACHE_DIR": str(self.folder / "cache" / "compiled"),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            }
+            | os.environ
+            | {
+                "PYTHONPATH": str(ROOT),
+                "JAX_PLATFORMS": "cpu",
+                "XDG_CACHE_HOME": str(self.folder / "cache"),
+                "MPLCONFIGDIR": str(self.folder / "cache" / "matplotlib"),
+            }
+            | changes
+        )
+
     def start(
-        self, arguments: Sequence[str], fault: dict[str, Any], environment: Mapping[str, str]
+        self,
+        arguments: Sequence[str],
+        fault: dict[str, Any],
+        environment: Mapping[str, str],
+        cwd: Path = ROOT,
+        *,
+        hasty: bool = False,
     ) -> Forked:
-        """Starts `jaxrec.main` with these arguments and with a fault, {} for none."""
+        """Starts `jaxrec.main` with these arguments and with a fault, {} for none.
+
+        Half a second is what Python takes to tear all its modules down. A run that has succeeded
+        is spared that, since the reference, run as users do, shows that nothing is said then; a
+        hasty one is spared it whatever its status.
+        """
         with self._lock:
             self._started += 1
-            stderr = self._folder / f"stderr-{self._started}"
+            number = self._started
+        outputs = self.folder / f"stdout-{number}", self.folder / f"stderr-{number}"
         pid = self.ask(
             {
                 "arguments": list(arguments),
                 "fault": fault,
                 "environment": dict(environment),
-                "stderr": str(stderr),
+                "outputs": list(map(str, outputs)),
+                "cwd": str(cwd),
+                "hasty": hasty,
             }
         )
-        return Forked(self, pid, stderr)
+        return Forked(self, pid, outputs)
 
     def ask(self, request: dict[str, Any]) -> Any:
         """The server's answer."""
@@ -108,8 +142,9 @@ class Nursery:
 
 def serve() -> int:
     """Forks a run or tells how one has ended, for each line of standard input."""
-    importlib.import_module("jaxrec.main")
-    importlib.import_module("jaxrec.commands")
+    # The last is what a run loads at its end, with all of Matplotlib.
+    for module in ("jaxrec.main", "jaxrec.commands", "jaxrec.report.curves"):
+        importlib.import_module(module)
     for line in sys.stdin:
         request = json.loads(line)
         if "status_of" in request:
@@ -127,14 +162,22 @@ def serve() -> int:
 
 def _become(request: dict[str, Any]) -> int:
     """Does in a fresh fork what `python -m tests.faults.child` does."""
-    nothing = os.open(os.devnull, os.O_RDWR)
-    stderr = os.open(request["stderr"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for old, new in enumerate((nothing, nothing, stderr)):
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    outputs = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in request["outputs"]]
+    for old, new in enumerate((nothing, *outputs)):
         os.dup2(new, old)
+    os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = ["jaxrec.main", json.dumps(request["fault"]), *request["arguments"]]
-    return child.main()
+    status = child.main()
+    if status == 0 or request["hasty"]:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 if __name__ == "__main__":
