@@ -13,6 +13,11 @@ from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.step import StepSettings, TrainState, train_steps
 
 TOLERANCE = 0.25
+# Memory is allotted before there is code; how good that is costs time and changes no byte.
+CODE_AS_IT_COMES = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
 
 
 def compiled_bytes(
@@ -59,7 +64,7 @@ def compiled_bytes(
             settings=settings,
             optimizer=optimizer,
         )
-        .compile()
+        .compile(CODE_AS_IT_COMES)
         .memory_analysis()
     )
     if account is None:
