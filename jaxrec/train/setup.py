@@ -1,6 +1,7 @@
 """From a configuration and the training interactions to the pure parts of a run."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -109,11 +110,11 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         batches = ListenerBatches.of(graph.to_users, batch_size=config.batch_size)
         max_edges = batches.max_edges
     steps = batches.num_steps
-    schedule = learning_rate(
-        peak=config.lr,
-        schedule=config.lr_schedule,
-        warmup_steps=math.ceil(config.warmup_epochs * steps),
-        total_steps=config.epochs * steps,
+    optimizer = _adam(
+        config.lr,
+        config.lr_schedule,
+        math.ceil(config.warmup_epochs * steps),
+        config.epochs * steps,
     )
     settings = StepSettings(
         convolution=Convolution(
@@ -137,11 +138,23 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         mass=mass,
         batches=batches,
         settings=settings,
-        optimizer=optax.adam(schedule),
+        optimizer=optimizer,
         walks=Walks(config.model.walks, config.model.walks_exponent, settings.convolution.kernel),
         dim=config.model.dim,
         init_stddev=config.model.init_stddev,
         seed=config.seed,
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _adam(
+    peak: float, schedule: str, warmup_steps: int, total_steps: int
+) -> optax.GradientTransformation:
+    """Adam; the same object for the same settings, so that the step is traced once for all runs."""
+    return optax.adam(
+        learning_rate(
+            peak=peak, schedule=schedule, warmup_steps=warmup_steps, total_steps=total_steps
+        )
     )
 
 
