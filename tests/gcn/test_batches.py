@@ -5,13 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrec.gcn.batches import Batches, EdgeBatches, ListenerBatches, listens_of
+from jaxrec.gcn import batches as module
+from jaxrec.gcn.batches import Batches, EdgeBatches, ListenerBatches
 from tests.graphs import graph_from_dense
 
 RATINGS = (np.random.default_rng(0).random((50, 30)) < np.linspace(0.02, 0.9, 50)[:, None]) * 1.0
 RATINGS[7] = 0  # has listened to nothing
 GRAPH = graph_from_dense(RATINGS)
 USERS, ITEMS = np.nonzero(RATINGS)
+
+# Jitted, since operations that are called one by one are also compiled one by one.
+listens_of = jax.jit(module.listens_of, static_argnames="max_edges")
 
 
 def edge_number(user: np.ndarray, item: np.ndarray) -> np.ndarray:
@@ -32,18 +36,18 @@ def test_every_edge_comes_once_per_epoch(num_edges: int, size: int) -> None:
 @pytest.mark.parametrize("batch_size", [1, 40, 100, 10_000])
 def test_every_listener_comes_once_per_epoch_with_all_their_listens(batch_size: int) -> None:
     batches = ListenerBatches.of(GRAPH.to_users, batch_size=batch_size)
-    order = batches.order(jax.random.key(0))
+    order = np.asarray(batches.order(jax.random.key(0)))
     found = []
     for users, edges in zip(order, batches.edges_in(order), strict=True):
         listens = listens_of(GRAPH.to_users, users, max_edges=batches.max_edges)
         items, row, weight, is_edge = map(np.asarray, listens)
         assert (weight[~is_edge] == 0).all()
         expected = np.asarray(GRAPH.to_users.weights)[
-            np.asarray(edge_number(np.asarray(users)[row[is_edge]], items[is_edge]))
+            edge_number(users[row[is_edge]], items[is_edge])
         ]
         np.testing.assert_array_equal(weight[is_edge], expected)
         assert is_edge.sum() == edges
-        found.append(np.stack([np.asarray(users)[row], items])[:, is_edge])
+        found.append(np.stack([users[row], items])[:, is_edge])
     pairs = np.concatenate(found, axis=1)
     pairs = pairs[:, np.lexsort(pairs[::-1])]
     np.testing.assert_array_equal(pairs, [USERS, ITEMS])

@@ -12,6 +12,16 @@ from tests.graphs import graph_from_dense
 NUM_ITEMS = 40
 DRAWS = 40_000
 
+# Jitted, since operations that are called one by one are also compiled one by one.
+sample_negatives = jax.jit(
+    negatives.sample_negatives, static_argnames=("num_items", "num_negatives")
+)
+shared_negatives = jax.jit(
+    negatives.shared_negatives, static_argnames=("num_items", "num_negatives")
+)
+uniform_below = jax.jit(negatives.uniform_below, static_argnums=2)
+count_once = jax.jit(negatives.count_once, static_argnames="num_items")
+
 
 @pytest.fixture(scope="module")
 def listened() -> np.ndarray:
@@ -27,7 +37,7 @@ def listened() -> np.ndarray:
 
 def draw(listened: np.ndarray, mass: negatives.ItemMass | None) -> tuple[np.ndarray, np.ndarray]:
     graph = graph_from_dense(listened * 1.0)
-    items, possible = negatives.sample_negatives(
+    items, possible = sample_negatives(
         jax.random.key(1),
         graph.to_users,
         jnp.arange(len(listened)),
@@ -76,7 +86,7 @@ def test_the_same_key_gives_the_same_negatives_and_another_key_others(listened: 
 
     def sample(seed: int) -> np.ndarray:
         users = jnp.zeros(100, jnp.int32)
-        items, _ = negatives.sample_negatives(
+        items, _ = sample_negatives(
             jax.random.key(seed), graph.to_users, users, num_items=NUM_ITEMS, num_negatives=1
         )
         return np.asarray(items)
@@ -87,7 +97,7 @@ def test_the_same_key_gives_the_same_negatives_and_another_key_others(listened: 
 
 def test_uniform_below_is_unbiased_where_randint_is_not() -> None:
     bound = 3 * 2**28  # a bound near the top of int32, not a power of two
-    drawn = np.asarray(negatives.uniform_below(jax.random.key(0), jnp.int32(bound), (60_000,)))
+    drawn = np.asarray(uniform_below(jax.random.key(0), jnp.int32(bound), (60_000,)))
     assert drawn.min() >= 0
     assert drawn.max() < bound
     counts = np.bincount(drawn // (bound // 12), minlength=12)
@@ -96,7 +106,7 @@ def test_uniform_below_is_unbiased_where_randint_is_not() -> None:
 
 @pytest.mark.parametrize("bound", [1, 2, 3, 7])
 def test_uniform_below_small_bounds(bound: int) -> None:
-    drawn = np.asarray(negatives.uniform_below(jax.random.key(0), jnp.int32(bound), (10_000,)))
+    drawn = np.asarray(uniform_below(jax.random.key(0), jnp.int32(bound), (10_000,)))
     counts = np.bincount(drawn)
     assert len(counts) == bound
     assert bound == 1 or stats.chisquare(counts).pvalue > 1e-4
@@ -111,15 +121,13 @@ def test_shared_negatives_are_as_likely_as_their_masses(alpha: float | None) -> 
         graph = graph_from_dense(ratings)
         mass = negatives.popularity_mass(graph.to_users, num_items=5, alpha=alpha)
         expected = ratings.sum(axis=0) ** alpha
-    items = negatives.shared_negatives(
-        jax.random.key(0), num_items=5, num_negatives=20_000, mass=mass
-    )
+    items = shared_negatives(jax.random.key(0), num_items=5, num_negatives=20_000, mass=mass)
     counts = np.bincount(items, minlength=5)
     assert stats.chisquare(counts, 20_000 * expected / expected.sum()).pvalue > 1e-4
 
 
 def test_each_drawn_song_is_counted_at_one_place() -> None:
-    place, count = negatives.count_once(jnp.array([3, 1, 3, 3, 0]), num_items=5)
+    place, count = map(np.asarray, count_once(jnp.array([3, 1, 3, 3, 0]), num_items=5))
     assert [int(p) >= 0 for p in place] == [True, True, False, True, False]
     assert [int(count[place[item]]) for item in (0, 1, 3)] == [1, 1, 3]
     assert int(count.sum()) == 5 and int((count > 0).sum()) == 3
