@@ -1,6 +1,13 @@
 """Gowalla check-ins in the LightGCN paper's split: the graph recommenders' common benchmark.
 
 Command: python -m jaxrec.main --config=configs/gowalla.py --workdir=models-gowalla
+Run time: about 2 minutes on 2 CPU cores.
+Score: Recall@20 .1921, NDCG@20 .1593 on all 29,858 users, mean of five seeds; most popular .0416.
+
+Without a network, put train.txt and test.txt in a folder and add --config.data.path=FOLDER.
+One layer, temperature, weight of the negatives, learning rate and start are those that BSL's
+authors published (Wu et al. 2023, https://arxiv.org/abs/2312.12882); walks, epochs and what was
+held against these settings were chosen on validation data: docs/results.md says how.
 """
 
 import ml_collections
@@ -14,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.source = "gowalla"
     config.data.split = "given"
     config.data.validation_fraction = 0.0  # as published; settings were chosen with 0.1, alike
-    config.batch_size = 13_700
+    config.batch_size = 13_700  # of whole listeners; theirs: 2,048 edges
     config.lr = 0.001
     config.epochs = 40
     config.model.layers = 1
@@ -22,12 +29,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.walks = 4.0
     config.model.walks_exponent = 0.3
     config.loss.name = "softmax"
-    config.loss.sampler = "popularity"
+    config.loss.sampler = "popularity"  # as often as in a batch of theirs
     config.loss.popularity_alpha = 1.0
     config.loss.negatives = 4096
     config.loss.temperature = 0.12
     config.loss.negative_weight = 0.84
-    config.loss.l2 = 0.0
+    config.loss.l2 = 0.0  # theirs, 1e-5, adds less than a ten-thousandth to the loss
     config.eval.ks = (20,)
     config.eval.metric = "recall@20"
     config.eval.every_epochs = 20

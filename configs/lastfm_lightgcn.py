@@ -43,5 +43,7 @@ def get_config() -> ml_collections.ConfigDict:
         "model.sender_exponent float -0.1 0.5",
         "model.unit_layers in True False",
         "model.layer_zero float 0.2 0.8",
+        "model.walks log 0.1 8",
+        "model.walks_exponent float 0 0.8",
     )
     return config

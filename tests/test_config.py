@@ -14,7 +14,6 @@ CONFIGS = (
     "lastfm",
     "lastfm_lightgcn",
     "gowalla",
-    "gowalla_bsl",
     "gowalla_paper",
     "listens",
 )

@@ -40,20 +40,33 @@ def test_no_other_weights_with_a_zero_diagonal_do_better_than_ease() -> None:
     np.testing.assert_allclose(gradient, 0, atol=1e-4)
 
 
-def test_ease_makes_one_matrix_of_its_size() -> None:
-    """LAPACK works in place: a copy would need twice the memory on a real catalogue."""
-    table = np.eye(5, dtype=np.float32) * 4
-    ease._factorise(table.T, 1.0)
-    np.testing.assert_array_equal(np.diag(table), 2)
-    ease._invert(table.T, 1.0)
-    np.testing.assert_array_equal(np.diag(table), 0.25)
+@pytest.mark.parametrize("rows_per_block", [1, 3, 4, 12, 100])
+def test_the_inverse_grows_block_by_block_in_place(
+    rows_per_block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ease, "ROWS_PER_BLOCK", rows_per_block)
+    rng = np.random.default_rng(2)
+    root = rng.normal(size=(12, 12))
+    whole = root @ root.T + np.eye(12)
+    table = whole.astype(np.float32)
+    for block in ease._blocks(12):
+        ease._extend_inverse(table, block, 1.0)
+        known = slice(0, block.stop)
+        expected = np.linalg.inv(whole[known, known])
+        np.testing.assert_allclose(table[known, known], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_ease_says_where_l2_is_too_small_for_float32() -> None:
+    table = np.array([[1, 2], [2, 1]], np.float32)  # not positive definite
+    with pytest.raises(UserError, match=r"config\.baseline\.ease\.l2 is 0\.1; expected a larger"):
+        ease._extend_inverse(table, slice(0, 2), 0.1)
 
 
 def test_ease_that_does_not_fit_is_refused_with_what_it_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(host_memory, "free_bytes", lambda: 3000)
-    needed = 4 * 30 * (30 + 2 * ease.ROWS_PER_BLOCK)
+    needed = 4 * 30 * (30 + 4 * 30)
     wanted = rf"30 x 30 items needs {needed:,} bytes with 3,000 free; expected at most 27 items"
     with pytest.raises(UserError, match=wanted):
         fit("ease", random_plays(0, users=8, items=30), l2=1.0)
