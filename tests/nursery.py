@@ -109,9 +109,8 @@ class Nursery:
     ) -> Forked:
         """Starts `jaxrec.main` with these arguments and with a fault, {} for none.
 
-        Half a second is what Python takes to tear all its modules down. A run that has succeeded
-        is spared that, since the reference, run as users do, shows that nothing is said then; a
-        hasty one is spared it whatever its status.
+        Half a second is what Python takes to tear all its modules down. A hasty run is spared
+        that, so what would be said then is not seen.
         """
         with self._lock:
             self._started += 1
@@ -171,7 +170,7 @@ def _become(request: dict[str, Any]) -> int:
     os.environ.update(request["environment"])
     sys.argv = ["jaxrec.main", json.dumps(request["fault"]), *request["arguments"]]
     status = child.main()
-    if status == 0 or request["hasty"]:
+    if request["hasty"]:
         threading._shutdown()
         atexit._run_exitfuncs()
         sys.stdout.flush()
