@@ -1,7 +1,7 @@
 """Last.fm 2K: what 1,892 listeners played, with play counts and artist names (HetRec 2011).
 
 Command: python -m jaxrec.main --config=configs/lastfm.py --workdir=models-lastfm
-Run time: about 14 seconds on 2 CPU cores.
+Run time: about 10 seconds on 2 CPU cores.
 Score: held-out Recall@10 .2571 [.2485, .2648] on all 1,859 listeners; most popular .0821.
 Without a network, put user_artists.dat and artists.dat in a folder and add
 --config.data.path=FOLDER.
