@@ -1,4 +1,4 @@
-"""Last.fm 2K in the split that LightGCN-PyTorch ships: the network tuned for it.
+"""Last.fm 2K in the split that LightGCN-PyTorch ships: network and walks tuned for it.
 
 Command: python -m jaxrec.main --config=configs/lastfm_lightgcn.py --workdir=models-lastfm-lightgcn
 Run time: about 10 seconds on 2 CPU cores.

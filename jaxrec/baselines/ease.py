@@ -57,8 +57,8 @@ def _blocks(num_items: int) -> list[slice]:
 def _extend_inverse(table: np.ndarray, block: slice, l2: float) -> None:
     """Makes the inverse of the matrix up to a block of rows the inverse up to its end, in place.
 
-    By the Schur complement of what comes before. LAPACK's own inverse would be as fast, but
-    OpenBLAS ends the process by a segmentation fault for 41,000 rows.
+    By the Schur complement of what comes before, since OpenBLAS's Cholesky factorisation of the
+    whole ends the process by a segmentation fault for 41,000 rows.
 
     Raises:
       UserError: in float32 the matrix isn't positive definite.
