@@ -1,5 +1,7 @@
 """What lists are ranked by: the embeddings, with walks over the training graph where they count."""
 
+import functools
+
 import numpy as np
 
 from jaxrec.gcn.model import Embeddings
@@ -19,4 +21,4 @@ def ranker(setup: Setup, params: Embeddings) -> Embeddings | Scorer:
         walks=setup.walks,
         max_degree=int(np.diff(setup.graph.to_users.offsets).max()),
     )
-    return lambda users: np.asarray(scores_with_walks(model, users))
+    return functools.partial(scores_with_walks, model)

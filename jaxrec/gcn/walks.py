@@ -119,7 +119,8 @@ def scores_with_walks(model: WalkModel, users: jax.Array) -> jax.Array:
     own = listens.weight * jnp.sqrt(graph.to_items.degrees[listens.item])  # r_u, up to its length
     start = jnp.zeros((graph.num_items, len(users))).at[listens.item, listens.row].add(own)
     listeners = neighbour_sum(graph.to_users, start, "float32")  # a_u, up to its length
-    songs = neighbour_sum(graph.to_items, unit(listeners.T).T, "float32") * model.ends
+    songs = neighbour_sum(graph.to_items, listeners, "float32")
+    length = jnp.sqrt(jnp.sum(jnp.square(listeners), axis=0))
     # Full float32 on accelerators too, as for embeddings alone.
     learnt = jnp.matmul(model.user[users], model.item.T, precision=jax.lax.Precision.HIGHEST)
-    return learnt + songs.T
+    return learnt + (model.ends * songs / jnp.where(length > 0, length, 1.0)).T

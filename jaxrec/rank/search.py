@@ -15,40 +15,46 @@ ITEMS_PER_BLOCK = 64
 HIDDEN_PER_STEP = 512
 
 
-@partial(jax.jit, static_argnames=("k", "num_items"))
+@partial(jax.jit, static_argnames=("k",))
 def best_columns(
     user_blocks: jax.Array,
     table: jax.Array | None,
+    listed: jax.Array,
     hidden: tuple[jax.Array, jax.Array] | None,
     k: int,
-    num_items: int,
 ) -> tuple[jax.Array, jax.Array]:
     """Columns and scores [blocks, USERS_PER_BLOCK, k] of the best k columns of each user.
 
     Args:
       user_blocks: [blocks, USERS_PER_BLOCK, dim] embeddings or, without a table, the scores
-        themselves: [blocks, USERS_PER_BLOCK, columns].
+        themselves: [blocks, USERS_PER_BLOCK, num_items], where num_items <= columns.
       table: [columns, dim] embeddings of the items, or None.
+      listed: [columns] bool, False for padding and, without a table, for items that are not to be
+        found; a table holds those that are.
       hidden: `positions` and `offsets` of what is to be left out, as `top_k` makes them.
       k: how many columns.
-      num_items: how many columns are real; those behind are padding.
     """
     if hidden is None:
-        return lax.map(lambda rows: _best(_scores(rows, table, num_items), k), user_blocks)
+        return lax.map(lambda rows: _best(_scores(rows, table, listed), k), user_blocks)
     positions, offsets = hidden
 
     def rank_block(block: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         rows, start, stop = block
-        scores = _scores(rows, table, num_items)
+        scores = _scores(rows, table, listed)
         return _best(_hide(scores, positions, start, stop), k)
 
     return lax.map(rank_block, (user_blocks, offsets[:-1], offsets[1:]))
 
 
-def _scores(rows: jax.Array, table: jax.Array | None, num_items: int) -> jax.Array:
+def _scores(rows: jax.Array, table: jax.Array | None, listed: jax.Array) -> jax.Array:
+    if table is None:
+        scores = jnp.pad(rows, ((0, 0), (0, len(listed) - rows.shape[1])))
+        return jnp.where(listed, scores, -jnp.inf)
     # Full float32 on accelerators too: play counts must stay exact.
-    scores = rows if table is None else jnp.matmul(rows, table.T, precision=lax.Precision.HIGHEST)
-    return scores.at[:, num_items:].set(-jnp.inf)
+    scores = jnp.matmul(rows, table.T, precision=lax.Precision.HIGHEST)
+    # A pass over all scores would take a quarter of the time: only the last block has padding.
+    last = jnp.where(listed[-ITEMS_PER_BLOCK:], scores[:, -ITEMS_PER_BLOCK:], -jnp.inf)
+    return scores.at[:, -ITEMS_PER_BLOCK:].set(last)
 
 
 def _hide(scores: jax.Array, positions: jax.Array, start: jax.Array, stop: jax.Array) -> jax.Array:

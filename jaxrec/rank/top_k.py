@@ -10,17 +10,19 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.data.interactions import Interactions
 from jaxrec.rank.search import HIDDEN_PER_STEP, ITEMS_PER_BLOCK, USERS_PER_BLOCK, best_columns
 
 MOST_BLOCKS_PER_CHUNK = 32  # more users per dispatch measured no faster
+USERS_PER_SCORING = 64  # more fall out of the cache, fewer repeat what a scorer reads for all
 MEMORY_BUDGET_MB = 256
 
 # users [n] int32 -> scores [n, num_items] float32, for whatever isn't an inner product. A user's
 # scores depend on the user alone.
-Scorer: TypeAlias = Callable[[np.ndarray], np.ndarray]
+Scorer: TypeAlias = Callable[[np.ndarray], np.ndarray | jax.Array]
 # (user embeddings [num_users, dim] float32, item embeddings [num_items, dim] float32), or a scorer.
 Model: TypeAlias = tuple[np.ndarray | jax.Array, np.ndarray | jax.Array] | Scorer
 
@@ -59,14 +61,15 @@ def top_k(
 
     Args:
       model: embeddings of users and items, whose inner products are the scores; or a scorer,
-        which is always asked for USERS_PER_BLOCK users at once.
+        which is always asked for USERS_PER_SCORING users at once.
       users: [n] integers in [0, num_users), in any order, repeats allowed.
       k: length of a list, at least 1; may be more than there are items.
       seen: items to leave out per user; None leaves out nothing.
       candidates: [num_items] bool, the items that may be listed; None allows all, which only
         embeddings know.
       memory_budget_mb: MiB of working memory beside the model. The result doesn't depend on
-        it. The scores of one block of users (32 * num_items * 4 bytes) are needed at least.
+        it. The scores of one block of users (32 * num_items * 4 bytes) are needed at least; a
+        scorer always takes those of twice 64 users.
 
     Returns:
       items [n, k] int32 and scores [n, k] float32; where fewer than k items are left, the rest is
@@ -82,25 +85,35 @@ def top_k(
         if candidates is None:
             candidates = np.ones(len(model[1]), bool)
     candidates = _check(model, users, k, seen, candidates)
-    listable = np.flatnonzero(candidates).astype(np.int32)
+    # A scorer has no table that could leave items out: its columns are all items.
+    listable = np.flatnonzero(candidates | callable(model)).astype(np.int32)
     items = np.full((len(users), k), -1, np.int32)
     scores = np.full((len(users), k), -np.inf, np.float32)
-    if len(users) == 0 or len(listable) == 0:
+    if len(users) == 0 or not candidates.any():
         return items, scores
 
     columns = -(-len(listable) // ITEMS_PER_BLOCK) * ITEMS_PER_BLOCK
     column_of_item = np.full(len(candidates), -1, np.int32)
     column_of_item[listable] = np.arange(len(listable), dtype=np.int32)
+    listed = np.zeros(columns, bool)
+    listed[: len(listable)] = candidates[listable]
     longest = min(k, columns)
     counts = np.zeros(len(users), np.int64) if seen is None else np.diff(seen.offsets)[users]
-    width = columns if callable(model) else model[0].shape[1]
-    chunk = _users_per_chunk(len(users), columns, width, longest, counts, memory_budget_mb)
+    if callable(model):
+        table, chunk = None, USERS_PER_SCORING
+    else:
+        table, dim = _column_table(model[1], listable, columns), model[1].shape[1]
+        chunk = _users_per_chunk(len(users), columns, dim, longest, counts, memory_budget_mb)
     # One length for every chunk, and seldom another one in the next call: fewer compilations.
     most_hidden = int(np.add.reduceat(counts, np.arange(0, len(users), chunk)).max())
     hidden_size = 0 if seen is None else (1 << most_hidden.bit_length()) + HIDDEN_PER_STEP
-    table = None if callable(model) else _column_table(model[1], listable, columns)
 
-    def collect(start: int, device_columns: jax.Array, device_scores: jax.Array) -> None:
+    def collect(
+        start: int, finite: jax.Array, device_columns: jax.Array, device_scores: jax.Array
+    ) -> None:
+        if not finite:
+            what = "the scores" if callable(model) else "user_embeddings"
+            raise ValueError(f"{what} hold a NaN or an infinity; expected finite numbers")
         rows = slice(start, min(start + chunk, len(users)))
         size = rows.stop - rows.start
         found = np.asarray(device_scores).reshape(chunk, longest)[:size]
@@ -109,22 +122,17 @@ def top_k(
         scores[rows, :longest] = found
         items[rows, :longest] = np.where(left, listable[np.where(left, position, 0)], -1)
 
-    pending: deque[tuple[int, jax.Array, jax.Array]] = deque()
+    pending: deque[tuple[int, jax.Array, jax.Array, jax.Array]] = deque()
     for start in range(0, len(users), chunk):
         chosen = users[start : start + chunk]
-        rows = np.zeros((chunk, width), np.float32)
-        if callable(model):
-            _fill_with_scores(rows, model, chosen, candidates, listable)
-        else:
-            rows[: len(chosen)] = model[0][chosen]
-        if not np.isfinite(rows).all():
-            what = "the scores" if callable(model) else "user_embeddings"
-            raise ValueError(f"{what} hold a NaN or an infinity; expected finite numbers")
+        # Filled up, so that the last product is of the same shape as all others.
+        asked = np.resize(chosen, chunk).astype(np.int32)
+        rows = _scores_of(model, asked, len(candidates)) if callable(model) else model[0][asked]
+        blocks, finite = _blocks(rows)
         hidden = None
         if seen is not None:
             hidden = _hidden(seen, chosen, column_of_item, columns, chunk, hidden_size)
-        blocks = rows.reshape(-1, USERS_PER_BLOCK, width)
-        pending.append((start, *best_columns(blocks, table, hidden, longest, len(listable))))
+        pending.append((start, finite, *best_columns(blocks, table, listed, hidden, longest)))
         # The device ranks this chunk while the host fetches the last one and prepares the next.
         if len(pending) > 1:
             collect(*pending.popleft())
@@ -139,25 +147,20 @@ def _column_table(item_table: np.ndarray, listable: np.ndarray, columns: int) ->
     return jax.device_put(table)
 
 
-def _fill_with_scores(
-    rows: np.ndarray,
-    scorer: Scorer,
-    users: np.ndarray,
-    candidates: np.ndarray,
-    listable: np.ndarray,
-) -> None:
-    """Writes the users' scores of the listable items to the rows' first columns."""
-    for start in range(0, len(users), USERS_PER_BLOCK):
-        block = users[start : start + USERS_PER_BLOCK]
-        # The last block is filled up, so that its products are of the same shape as all others.
-        asked = np.resize(block, USERS_PER_BLOCK).astype(np.int32)
-        scores = scorer(asked)
-        if scores.shape != (USERS_PER_BLOCK, len(candidates)):
-            raise ValueError(
-                f"the scores have the shape {scores.shape}; expected "
-                f"{(USERS_PER_BLOCK, len(candidates))}"
-            )
-        rows[start : start + len(block), : len(listable)] = scores[: len(block), listable]
+def _scores_of(scorer: Scorer, users: np.ndarray, num_items: int) -> np.ndarray | jax.Array:
+    scores = scorer(users)
+    if scores.shape != (len(users), num_items):
+        raise ValueError(
+            f"the scores have the shape {scores.shape}; expected {(len(users), num_items)}"
+        )
+    return scores
+
+
+@jax.jit
+def _blocks(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The rows as float32 [blocks, USERS_PER_BLOCK, width], and whether all are finite."""
+    rows = rows.astype(jnp.float32)
+    return rows.reshape(-1, USERS_PER_BLOCK, rows.shape[1]), jnp.isfinite(rows).all()
 
 
 def _check(

@@ -1,6 +1,7 @@
 """The best k items: exact, with ties by index, and the same bits whatever the memory."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -128,37 +129,31 @@ def test_the_memory_budget_does_not_change_a_bit(dim, items, monkeypatch):
         np.testing.assert_array_equal(scores.view(np.int32), results[0][1].view(np.int32))
 
 
-def test_a_scorer_is_asked_for_blocks_of_one_size_whatever_the_budget(monkeypatch):
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
+def test_a_scorer_is_asked_for_one_number_of_users_whoever_is_ranked(array):
     """So that no product in a scorer can round differently in a larger block."""
     random = np.random.default_rng(9)
-    user_table = random.standard_normal((150, 24)).astype(np.float32)
-    item_table = random.standard_normal((2500, 24)).astype(np.float32)
+    of_all = random.standard_normal((150, 2500)).astype(np.float32)
     seen, _ = random_seen(random, 150, 2500, 0.1)
-    sizes, chunks = set(), set()
+    sizes = []
 
     def scorer(users):
         assert users.dtype == np.int32
-        sizes.add(len(users))
-        return user_table[users] @ item_table.T
+        sizes.append(len(users))
+        return array(of_all[users])
 
-    def best_columns(user_blocks, *rest):
-        chunks.add(user_blocks.shape[0])
-        return searched(user_blocks, *rest)
-
-    searched = module.best_columns
-    monkeypatch.setattr(module, "best_columns", best_columns)
-    everything = np.ones(2500, bool)
-    results = [
-        top_k(
-            scorer, np.arange(150), k=9, seen=seen, candidates=everything, memory_budget_mb=budget
+    def lists(users, budget):
+        return top_k(
+            scorer, users, k=9, seen=seen, candidates=np.ones(2500, bool), memory_budget_mb=budget
         )
-        for budget in (0, 3, 1000)
-    ]
-    assert sizes == {32}
-    assert len(chunks) == 3, "the budgets should lead to chunks of different sizes"
-    for found, scores in results[1:]:
-        np.testing.assert_array_equal(found, results[0][0])
-        np.testing.assert_array_equal(scores.view(np.int32), results[0][1].view(np.int32))
+
+    found, scores = lists(np.arange(150), 1000)
+    assert sizes == [64] * 3
+    for users in (np.arange(150), np.array([140]), np.arange(149, -1, -2)):
+        again, again_scores = lists(users, 0)
+        np.testing.assert_array_equal(again, found[users])
+        np.testing.assert_array_equal(again_scores.view(np.int32), scores[users].view(np.int32))
+    assert set(sizes) == {64}
 
 
 def test_a_user_alone_gets_the_list_it_gets_in_a_crowd():
@@ -260,7 +255,7 @@ def test_seen_from_interactions_are_each_users_items():
         ({"model": scorer_of(np.ones((3, 2)))}, "candidates are None"),
         (
             {"model": scorer_of(np.ones((3, 2))), "candidates": np.ones(4, bool)},
-            r"shape \(32, 2\); expected \(32, 4\)",
+            r"shape \(64, 2\); expected \(64, 4\)",
         ),
         (
             {"model": scorer_of(np.full((3, 2), np.nan)), "candidates": np.ones(2, bool)},
