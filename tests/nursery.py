@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.faults import child
+from tests import child
 
 ROOT = Path(__file__).parents[1]
 
@@ -160,7 +160,7 @@ def serve() -> int:
 
 
 def _become(request: dict[str, Any]) -> int:
-    """Does in a fresh fork what `python -m tests.faults.child` does."""
+    """Does in a fresh fork what `python -m tests.child` does."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     outputs = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in request["outputs"]]
     for old, new in enumerate((nothing, *outputs)):

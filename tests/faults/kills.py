@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.faults.child import POINTS
+from tests.child import POINTS
 from tests.faults.runs import Ended, Outcome, Runs, outcome, wait
 
 RANDOM = "a random moment"

@@ -1,4 +1,4 @@
-"""A run with one fault planted in it: `python -m tests.faults.child FAULT train --config=...`.
+"""A run with one fault planted in it: `python -m tests.child FAULT train --config=...`.
 
 The fault is JSON such as {"point": "arrays written", "visit": 3}: the process is killed when it
 comes to that point for the third time. The faults are planted from outside, by replacing
