@@ -2,7 +2,7 @@
 
 Command: python -m jaxrec.main --config=configs/gowalla_paper.py --workdir=models-paper
 Run time: 25 seconds an epoch on 2 CPU cores, 7 hours in all; it goes on where it was stopped.
-Score: Recall@20 .1181 [.1161, .1200] after 10 epochs; the paper's authors got .1824 after 1,000.
+Score: Recall@20 .1626 [.1604, .1647] after 100 epochs; the paper's authors got .1824 after 1,000.
 Without a network, put train.txt and test.txt in a folder and add --config.data.path=FOLDER.
 """
 
