@@ -7,7 +7,7 @@ Score: Recall@20 .1921, NDCG@20 .1593 on all 29,858 users, mean of five seeds; m
 Without a network, put train.txt and test.txt in a folder and add --config.data.path=FOLDER.
 One layer, temperature, weight of the negatives, learning rate and start are those that BSL's
 authors published (Wu et al. 2023, https://arxiv.org/abs/2312.12882); walks and epochs were chosen
-on validation data, where no other values of theirs that were tried did better: docs/results.md.
+on validation data: docs/results.md says how, and which other settings did as well or better there.
 """
 
 import ml_collections
