@@ -66,12 +66,18 @@ def get_config() -> ml_collections.ConfigDict:
     model.sender_exponent = 0.5
     model.unit_layers = False
     model.layer_zero = placeholder(float)
-    # Walks listener-song-listener-song over the graph, added to the scores when ranking. Nothing is
-    # learnt by them: they know each listen, where embeddings keep what many listeners share.
-    model.walks = 0.0  # how much they count; 0 leaves them out
-    model.walks_exponent = 0.5  # of the degree of the song at the end; less: more popular songs
     model.kernel = "auto"  # how neighbourhoods are summed: auto, segment_sum, csr
     model.dtype = "float32"  # what neighbours are gathered in: float32, or bfloat16 (sums float32)
+
+    # Walks listener-song-listener-song over the graph, added to the network's scores when ranking.
+    # Nothing is learnt by them: they know each listen, where embeddings keep what many listeners
+    # share. A walk counts less, the more listens the nodes on its way have: by their number to the
+    # power of an exponent.
+    walks = config.walks = ml_collections.ConfigDict()
+    walks.weight = 0.0  # how much walks count beside the network; 0 leaves them out
+    walks.start_exponent = 0.5  # of the listener's own song; more: rare songs say more of a taste
+    walks.listener_exponent = 1.0  # of the other listener; less: those of many songs say more
+    walks.end_exponent = 0.5  # of the song at the end; less: more popular songs
 
     loss = config.loss = ml_collections.ConfigDict()
     # bpr: each listened song above sampled ones; softmax: above all samples together, by cosine.

@@ -26,8 +26,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.sender_exponent = -0.0304
     config.model.unit_layers = True
     config.model.layer_zero = 0.32
-    config.model.walks = 1.65
-    config.model.walks_exponent = 0.411
+    config.walks.weight = 1.65
+    config.walks.end_exponent = 0.411
     config.loss.name = "softmax"
     config.loss.sampler = "popularity"
     config.loss.popularity_alpha = 0.526
@@ -46,7 +46,7 @@ def get_config() -> ml_collections.ConfigDict:
         "model.sender_exponent float -0.1 0.5",
         "model.unit_layers in True False",
         "model.layer_zero float 0.2 0.8",
-        "model.walks log 0.1 8",
-        "model.walks_exponent float 0 0.8",
+        "walks.weight log 0.1 8",
+        "walks.end_exponent float 0 0.8",
     )
     return config

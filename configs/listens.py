@@ -25,6 +25,6 @@ def get_config() -> ml_collections.ConfigDict:
     # config.data.columns.item_name = "title"
     # config.data.columns.artist = "artist"
     config.data.min_ms_played = 0  # 30_000 with a ms_played column drops what was skipped
-    config.model.walks = 2.0  # better lists on every dataset that we have; 0 is the network alone
+    config.walks.weight = 2.0  # better lists on every dataset that we have; 0 is the network alone
     config.data.split = "random"  # with timestamps, "time" is the honest choice
     return config

@@ -81,10 +81,18 @@ class ModelConfig:
     sender_exponent: float
     unit_layers: bool
     layer_zero: float | None = _number(minimum=0)
-    walks: float = _number(minimum=0)
-    walks_exponent: float
     kernel: Literal["auto", "segment_sum", "csr"]
     dtype: Literal["float32", "bfloat16"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WalksConfig:
+    """What is added to the network's scores when ranking."""
+
+    weight: float = _number(minimum=0)
+    start_exponent: float
+    listener_exponent: float
+    end_exponent: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -202,6 +210,7 @@ class RunConfig:
     profile: bool
     data: DataConfig
     model: ModelConfig
+    walks: WalksConfig
     loss: LossConfig
     baseline: BaselineConfig
     eval: EvalConfig

@@ -139,7 +139,7 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         batches=batches,
         settings=settings,
         optimizer=optimizer,
-        walks=Walks(config.model.walks, config.model.walks_exponent, settings.convolution.kernel),
+        walks=Walks(**dataclasses.asdict(config.walks), kernel=settings.convolution.kernel),
         dim=config.model.dim,
         init_stddev=config.model.init_stddev,
         seed=config.seed,

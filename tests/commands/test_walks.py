@@ -1,5 +1,6 @@
 """Walks count wherever songs are ranked, and nowhere in training."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +17,13 @@ from tests.commands.conftest import GROUPS, ITEMS_PER_GROUP, USERS_PER_GROUP
 @pytest.fixture
 def run(checkerboard_config: Callable[..., RunConfig], tmp_path: Path) -> Path:
     """A run whose embeddings know next to nothing, and whose walks count for all the more."""
-    config = checkerboard_config(epochs=1, lr=1e-6, model__init_stddev=1e-3, model__walks=3.0)
+    config = checkerboard_config(epochs=1, lr=1e-6, model__init_stddev=1e-3, walks__weight=3.0)
     commands.train(config, tmp_path / "run")
     return tmp_path / "run"
+
+
+def recall(run: Path) -> float:
+    return float(json.loads((run / "results.json").read_text())["metrics"]["model"]["recall@10"]["mean"])
 
 
 def recommended(run: Path) -> dict[str, str]:
@@ -61,3 +66,13 @@ def test_training_and_similar_songs_are_the_same_with_walks_and_without(
         np.testing.assert_array_equal(*(np.asarray(getattr(each, side)) for each in embeddings))
     assert "Songs like Song 3" in said[0]
     assert said[0] == said[1]
+
+
+def test_a_trained_run_takes_other_walks_without_training_again(
+    run: Path, checkerboard_config: Callable[..., RunConfig]
+) -> None:
+    config = checkerboard_config(epochs=1, lr=1e-6, model__init_stddev=1e-3)
+    with_walks, trained = recall(run), (run / "metrics.jsonl").read_text()
+    commands.train(config, run)
+    assert recall(run) < with_walks
+    assert (run / "metrics.jsonl").read_text() == trained

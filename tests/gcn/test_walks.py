@@ -12,6 +12,7 @@ from jaxrec.gcn.walks import Walks, scores_with_walks, walk_model
 from tests.graphs import graph_from_dense
 
 KERNELS = sorted(message_passing.KERNELS)
+WALKS = {"weight": 2.5, "start_exponent": 0.7, "listener_exponent": 0.4, "end_exponent": 0.3}
 
 
 def embeddings_for(ratings: np.ndarray) -> Embeddings:
@@ -22,7 +23,7 @@ def embeddings_for(ratings: np.ndarray) -> Embeddings:
 def walked(
     ratings: np.ndarray, users: np.ndarray, *, longer: int = 0, scale: float = 1.0, **changes: Any
 ) -> np.ndarray:
-    walks = Walks(**({"weight": 2.5, "exponent": 0.3, "kernel": "segment_sum"} | changes))
+    walks = Walks(**({"kernel": "segment_sum"} | WALKS | changes))
     embeddings = embeddings_for(ratings)
     model = walk_model(
         graph_from_dense(ratings),
@@ -40,26 +41,41 @@ def parted(users: np.ndarray, songs: np.ndarray, known: np.ndarray) -> np.ndarra
     return np.divide(users, length, where=length > 0, out=np.zeros_like(users)) @ songs.T / mean
 
 
-def dense(ratings: np.ndarray, weight: float, exponent: float) -> np.ndarray:
+def dense(
+    ratings: np.ndarray,
+    weight: float,
+    start_exponent: float,
+    listener_exponent: float,
+    end_exponent: float,
+) -> np.ndarray:
     """The formula of `walk_model` in dense float64 matrices: [users, items]."""
     known = ratings.any(axis=0)
     by_user, by_item = ratings.sum(axis=1), ratings.sum(axis=0)
     by_user, by_item = (np.where(total > 0, total, 1) for total in (by_user, by_item))
-    listeners = ratings / np.sqrt(by_item) @ (ratings / np.sqrt(by_user)[:, None]).T
-    songs = (ratings / np.sqrt(by_user)[:, None] * by_item**-exponent).T
+    by_listener = ratings * by_user[:, None] ** (-listener_exponent / 2)
+    listeners = ratings * by_item**-start_exponent @ by_listener.T
+    songs = (by_listener * by_item**-end_exponent).T
     learnt = embeddings_for(ratings)
     user, item = (np.asarray(part, np.float64) for part in (learnt.user, learnt.item))
     return parted(user, item, known) + weight * parted(listeners, songs, known)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("exponent", [0.5, 0.3])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"start_exponent": 0.5, "listener_exponent": 1.0, "end_exponent": 0.5},  # GF-CF's filter
+        {"start_exponent": -0.5, "listener_exponent": 2.0, "end_exponent": 0.0},
+    ],
+)
 def test_scores_equal_the_dense_matrix_products(
-    ratings: np.ndarray, kernel: str, exponent: float
+    ratings: np.ndarray, kernel: str, changes: dict[str, float]
 ) -> None:
     users = np.arange(len(ratings), dtype=np.int32)
-    result = walked(ratings, users, kernel=kernel, exponent=exponent)
-    np.testing.assert_allclose(result, dense(ratings, 2.5, exponent), rtol=2e-5, atol=2e-5)
+    result = walked(ratings, users, kernel=kernel, **changes)
+    expected = dense(ratings, **(WALKS | changes))
+    np.testing.assert_allclose(result, expected, rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
