@@ -71,13 +71,11 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Walks listener-song-listener-song over the graph, added to the network's scores when ranking.
     # Nothing is learnt by them: they know each listen, where embeddings keep what many listeners
-    # share. A walk counts less, the more listens the nodes on its way have: by their number to the
-    # power of an exponent.
+    # share.
     walks = config.walks = ml_collections.ConfigDict()
-    walks.weight = 0.0  # how much walks count beside the network; 0 leaves them out
-    walks.start_exponent = 0.5  # of the listener's own song; more: rare songs say more of a taste
-    walks.listener_exponent = 1.0  # of the other listener; less: those of many songs say more
-    walks.end_exponent = 0.5  # of the song at the end; less: more popular songs
+    walks.weight = 0.0  # how much they count; 0 leaves them out
+    walks.exponent = 0.5  # of the degree of the song at the end; less: more popular songs
+    walks.longer = 0.0  # how much walks two steps longer, which reach what all like, are taken off
 
     loss = config.loss = ml_collections.ConfigDict()
     # bpr: each listened song above sampled ones; softmax: above all samples together, by cosine.

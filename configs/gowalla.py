@@ -26,10 +26,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.epochs = 40
     config.model.layers = 1
     config.model.init_stddev = 0.0082
-    config.walks.weight = 4.9
-    config.walks.start_exponent = 0.86
-    config.walks.listener_exponent = 0.39
-    config.walks.end_exponent = 0.31
+    config.walks.weight = 4.0
+    config.walks.exponent = 0.2
+    config.walks.longer = 0.5
     config.loss.name = "softmax"
     config.loss.sampler = "popularity"  # as often as in a batch of theirs
     config.loss.popularity_alpha = 1.0
@@ -42,9 +41,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.eval.every_epochs = 20
     config.checkpoint.every = "10 epochs"
     config.tune.space = (
-        "walks.weight log 2 16",
-        "walks.start_exponent float 0.5 1.1",
-        "walks.listener_exponent float 0.2 1",
-        "walks.end_exponent float 0.2 0.5",
+        "walks.weight in 4 6",
+        "walks.exponent in 0.2 0.3",
+        "walks.longer in 0 0.5 1",
     )
     return config

@@ -27,7 +27,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.unit_layers = True
     config.model.layer_zero = 0.32
     config.walks.weight = 1.65
-    config.walks.end_exponent = 0.411
+    config.walks.exponent = 0.411
     config.loss.name = "softmax"
     config.loss.sampler = "popularity"
     config.loss.popularity_alpha = 0.526
@@ -47,6 +47,6 @@ def get_config() -> ml_collections.ConfigDict:
         "model.unit_layers in True False",
         "model.layer_zero float 0.2 0.8",
         "walks.weight log 0.1 8",
-        "walks.end_exponent float 0 0.8",
+        "walks.exponent float 0 0.8",
     )
     return config

@@ -90,9 +90,8 @@ class WalksConfig:
     """What is added to the network's scores when ranking."""
 
     weight: float = _number(minimum=0)
-    start_exponent: float
-    listener_exponent: float
-    end_exponent: float
+    exponent: float
+    longer: float = _number(minimum=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

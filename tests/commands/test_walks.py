@@ -23,7 +23,8 @@ def run(checkerboard_config: Callable[..., RunConfig], tmp_path: Path) -> Path:
 
 
 def recall(run: Path) -> float:
-    return float(json.loads((run / "results.json").read_text())["metrics"]["model"]["recall@10"]["mean"])
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    return float(results["metrics"]["model"]["recall@10"]["mean"])
 
 
 def recommended(run: Path) -> dict[str, str]:
