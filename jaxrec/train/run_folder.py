@@ -90,10 +90,18 @@ class Run:
 
 
 def identity(config: RunConfig, split: Split) -> dict[str, Any]:
+    """What a run's lists depend on, by field, but for how long it trains: training and walks."""
+    fields = training_identity(config, split)
+    if config.method == "gcn":
+        fields |= _fields_of("walks", to_json(config))
+    return fields
+
+
+def training_identity(config: RunConfig, split: Split) -> dict[str, Any]:
     """What must agree for a run to go on in a folder, by field.
 
     The data count by content, not by where they lie. Left out is what may change between two
-    starts: how long to train, what to measure, when to save.
+    starts: how long to train, what walks add, what to measure, when to save.
     """
     whole = to_json(config)
     if config.method != "gcn":
@@ -106,8 +114,12 @@ def identity(config: RunConfig, split: Split) -> dict[str, Any]:
         schedule.append("epochs")  # the schedule ends at the last epoch
     fields = {"method": config.method} | {name: whole[name] for name in schedule}
     for group in ("model", "loss"):
-        fields |= {f"{group}.{name}": value for name, value in whole[group].items()}
+        fields |= _fields_of(group, whole)
     return fields | _data_identity(config, split)
+
+
+def _fields_of(group: str, whole: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{group}.{name}": value for name, value in whole[group].items()}
 
 
 def _data_identity(config: RunConfig, split: Split) -> dict[str, Any]:
@@ -125,7 +137,7 @@ def open_run(folder: RunFolder, config: RunConfig, split: Split) -> None:
     Raises:
       UserError: the folder holds a run that differs; the message names the first field that does.
     """
-    wanted = identity(config, split)
+    wanted = training_identity(config, split)
     if folder.config.exists():
         known = _read_json(folder.config)["identity"]
         if difference := first_difference(known, wanted):

@@ -186,6 +186,7 @@ def test_what_is_measured_is_shown_and_not_measured_again(
     [
         ({"lr": 0.1}, "holds the choice lr = 0.05, this one has 0.1"),
         ({"epochs": 3}, "holds the choice epochs = 2, this one has 3"),
+        ({"walks__weight": 2.0}, "holds the choice walks.weight = 0.0, this one has 2.0"),
         ({"seed": 1}, "holds the choice data (test interactions, SHA-256) = "),
         ({"eval__ks": (5,)}, "holds the choice eval.ks = [3], this one has [5]"),
         ({"method": "itemknn"}, "holds the choice "),

@@ -196,6 +196,17 @@ def test_another_search_is_refused(
     assert outcome(tmp_path / "search") == before
 
 
+def test_a_search_with_other_walks_is_refused(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = SEARCHED | {"epochs": 1, "tune__space": ("lr in 0.01 0.05",), "tune__trials": 1}
+    tune(checkerboard_config(**config), tmp_path / "search")
+    before = outcome(tmp_path / "search")
+    with pytest.raises(UserError, match=r"with walks\.weight = 0\.0, this one has 2\.0"):
+        tune(checkerboard_config(**config, walks__weight=2.0), tmp_path / "search")
+    assert outcome(tmp_path / "search") == before
+
+
 def test_a_damaged_journal_is_named(checkerboard_config: MakeConfig, tmp_path: Path) -> None:
     config = checkerboard_config(**ITEMKNN | {"tune__trials": 1})
     tune(config, tmp_path / "search")
