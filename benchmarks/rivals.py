@@ -11,23 +11,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+_WEIGHT = "data.weight in binary log"  # of data without plays both are the same
 # What is searched of each baseline; of the network, what its configuration declares.
 SPACES = {
     "gcn": (),
     "most_popular": (),
     "itemknn": (
+        _WEIGHT,
         "baseline.itemknn.neighbours in 20 50 100 200 400",
         "baseline.itemknn.shrink float 0 50",
         "baseline.itemknn.normalize in True False",
         "baseline.itemknn.centre in True False",
     ),
     "rp3beta": (
+        _WEIGHT,
         "baseline.rp3beta.neighbours in 50 100 200 400",
         "baseline.rp3beta.alpha float 0.2 1.6",
         "baseline.rp3beta.beta float 0 1",
     ),
-    "ease": ("baseline.ease.l2 log 10 10000",),
+    "ease": (_WEIGHT, "baseline.ease.l2 log 10 10000"),
     "ials": (
+        _WEIGHT,
         "baseline.ials.dim in 32 64 128",
         "baseline.ials.iterations in 8 16",
         "baseline.ials.unobserved_weight log 0.003 1",
@@ -35,6 +39,7 @@ SPACES = {
         "baseline.ials.l2_exponent float 0 1",
     ),
     "gfcf": (
+        _WEIGHT,
         "baseline.gfcf.singular_vectors int 16 256",
         "baseline.gfcf.low_pass_weight float 0 1",
     ),

@@ -38,6 +38,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.eval.metric = "recall@20"
     config.eval.every_epochs = 2
     config.tune.space = (
+        "data.weight in binary log",
         "lr log 0.0005 0.01",
         "loss.temperature log 0.1 0.4",
         "loss.popularity_alpha float 0.3 1.2",
@@ -48,5 +49,6 @@ def get_config() -> ml_collections.ConfigDict:
         "model.layer_zero float 0.2 0.8",
         "walks.weight log 0.1 8",
         "walks.exponent float 0 0.8",
+        "walks.longer float 0 0.9",
     )
     return config
