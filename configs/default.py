@@ -52,7 +52,7 @@ def get_config() -> ml_collections.ConfigDict:
     data.test_fraction = 0.2  # share of listens that random and time hold out as test
     data.last_n = 1  # interactions per user that last_n holds out as test
     data.moment = placeholder(str)  # ISO 8601, where time splits; without it, by test_fraction
-    data.validation_fraction = 0.1  # share of train cut off as validation, not with none; 0 is off
+    data.validation_fraction = 0.1  # share of train as validation (random, time, given); 0 is off
     data.validation_rule = "random"  # which of a user's: random, or alike (that go together)
     data.validation_last_n = 0  # with last_n: interactions per user cut off as validation
 

@@ -28,7 +28,20 @@ def replacing(path: Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files that a killed process has left in a folder."""
     for path in folder.glob(f"*.[0-9]*{_ENDING}"):
-        path.unlink(missing_ok=True)
+        writer = path.name.removesuffix(_ENDING).rpartition(".")[2]
+        if not _is_another(writer):
+            path.unlink(missing_ok=True)
+
+
+def _is_another(process: str) -> bool:
+    """Whether that is the number of a process running here, and not our own."""
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return int(process) != os.getpid()
 
 
 def sync(path: Path) -> None:

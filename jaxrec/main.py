@@ -60,7 +60,15 @@ flags.DEFINE_bool("final", False, "evaluate: train the frozen choice and measure
 flags.DEFINE_integer("seeds", 5, "evaluate --final: how many runs.", lower_bound=1)
 flags.DEFINE_list("runs", [], "compare: folders of runs by commas, the reference first.")
 
-COMMANDS = ("train", "evaluate", "recommend", "similar", "tune", "compare")
+_FLAGS_OF = {
+    "train": ("config", "workdir"),
+    "evaluate": ("config", "workdir", "step", "final", "seeds"),
+    "recommend": ("workdir", "k", "output", "users", "users_file", "include_listened", "step"),
+    "similar": ("workdir", "item", "k", "step"),
+    "tune": ("config", "workdir"),
+    "compare": ("runs", "output"),
+}
+COMMANDS = tuple(_FLAGS_OF)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -70,6 +78,7 @@ def run(arguments: Sequence[str]) -> None:
         raise UserError(
             f"command is {' '.join(arguments[1:])!r}; expected one of {', '.join(COMMANDS)}"
         )
+    _check_flags(command)
     config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())
     name, found = _call(command, config)
     # Imported here, so that --help and mistakes in flags and fields answer at once.
@@ -83,6 +92,27 @@ def run(arguments: Sequence[str]) -> None:
         tune(**found)
     else:
         getattr(commands, name)(**found)
+
+
+def _check_flags(command: str) -> None:
+    """Refuses flags that the command would not heed, and so not do what they ask for."""
+    own = _FLAGS_OF[command]
+    for flag in sorted({flag for flags_of in _FLAGS_OF.values() for flag in flags_of}):
+        if FLAGS[flag].present and flag not in own:
+            takers = [name for name, flags_of in _FLAGS_OF.items() if flag in flags_of]
+            raise UserError(
+                f"--{flag} is for {', '.join(takers)}; expected flags of {command}: "
+                f"{', '.join(f'--{name}' for name in own)}"
+            )
+    if command == "evaluate" and not FLAGS.final:
+        if FLAGS["seeds"].present:
+            raise UserError(f"--seeds={FLAGS.seeds} without --final; expected both")
+        for field in config_flags.get_override_values(FLAGS["config"]):
+            if field != "quiet" and not field.startswith("eval."):
+                raise UserError(
+                    f"--config.{field} with evaluate: a trained run keeps it; expected fields of "
+                    "config.eval, or config.quiet"
+                )
 
 
 def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:

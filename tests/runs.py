@@ -1,5 +1,7 @@
 """Configurations for tests."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from configs import default
@@ -16,3 +18,9 @@ def config_with(**changes: Any) -> RunConfig:
             target = target[group]
         target[name] = value
     return read_config(values)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The whole rows of a `metrics.jsonl`, oldest first; a kill may cut the last one short."""
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]

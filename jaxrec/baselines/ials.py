@@ -46,7 +46,10 @@ def fit(
     seed: int,
     track: Track,
 ) -> Scorer:
-    """Scores by <w_u, h_i>, which minimise `objective` by turns.
+    """Scores by <w_u, h_i>, which by turns minimise
+
+        sum over entries of x_ui (<w_u, h_i> - 1)^2 + unobserved_weight * sum over all pairs of
+        <w_u, h_i>^2 + sum over u of l2_u |w_u|^2 + sum over i of l2_i |h_i|^2, with `row_l2`.
 
     Hu et al. 2008 (https://doi.org/10.1109/ICDM.2008.22) in the form of Rendle et al. 2021,
     "Revisiting the Performance of iALS" (https://arxiv.org/abs/2110.14037).
@@ -80,29 +83,6 @@ def fit(
         users.block_until_ready()
     user_table, item_table = np.asarray(users), np.asarray(items)
     return lambda chosen: user_table[chosen] @ item_table.T
-
-
-def objective(
-    matrix: sparse.csr_array,
-    users: np.ndarray,
-    items: np.ndarray,
-    *,
-    unobserved_weight: float,
-    l2: float,
-    l2_exponent: float,
-) -> float:
-    """What is minimised, by its definition, for small matrices.
-
-    sum over entries of x_ui (<w_u, h_i> - 1)^2 + unobserved_weight * sum over all pairs of
-    <w_u, h_i>^2 + sum over u of l2_u |w_u|^2 + sum over i of l2_i |h_i|^2, with `row_l2`.
-    """
-    scores = users.astype(np.float64) @ items.T.astype(np.float64)
-    loss = float((matrix.toarray() * (scores - 1) ** 2).sum())
-    loss += unobserved_weight * float((scores**2).sum())
-    for side, table in ((matrix, users), (matrix.T.tocsr(), items)):
-        weight = row_l2(side, l2=l2, exponent=l2_exponent, unobserved_weight=unobserved_weight)
-        loss += float(weight @ (table.astype(np.float64) ** 2).sum(axis=1))
-    return loss
 
 
 def row_l2(

@@ -23,7 +23,7 @@ def train_baseline(split: Split, config: RunConfig, workdir: Path, console: Cons
     """
     folder = RunFolder(workdir)
     with locked(workdir, console.warning):
-        open_run(folder, config, split)
+        open_run(folder, config, split, steps_per_epoch=None)
         remove_leftovers(workdir)
         scorer = fit_baseline(config, split.train, console)
         results, per_user = final_results(Measure(config, split), scorer, step=None)

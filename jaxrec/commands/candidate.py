@@ -7,6 +7,7 @@ from collections.abc import Callable
 from jaxrec.commands.fit import fit_baseline
 from jaxrec.commands.measure import Measure
 from jaxrec.commands.ranker import ranker
+from jaxrec.commands.train import check_memory
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.report.console import Console
@@ -49,13 +50,14 @@ def fit_candidate(
       give_up: told the score after each measured epoch; whether to go no further.
 
     Raises:
-      RunError: the loss became NaN or infinite.
-      UserError: the settings don't suit the data or each other.
+      RunError: the loss or the scores became NaN or infinite.
+      UserError: the settings don't suit the data, each other or the memory.
     """
     measure = Measure(config, split, peek=False)
     if config.method != "gcn":
         scorer = fit_baseline(config, split.train, console)
         return Candidate(measure.score("validation", scorer), None)
+    check_memory(config, split.train)
     setup = build(config, split.train)
     state = setup.fresh_state()
     any_epoch = config.lr_schedule == "constant"

@@ -1,4 +1,7 @@
-"""A frozen choice: the settings that validation has chosen, as `tune` hands them to `--final`."""
+"""A frozen choice: the settings that validation has chosen, as `tune` hands them to `--final`.
+
+`--final` keeps what it measures in choice.json, beside a run's folder seed-<number> for each seed.
+"""
 
 import dataclasses
 import json
@@ -9,7 +12,7 @@ from jaxrec.config import RunConfig, read_config, to_json
 from jaxrec.errors import UserError
 from jaxrec.files import write_json
 
-CHOICE_NAME = "best_config.json"
+CHOICE_NAME, FROZEN_NAME, SEED_PREFIX = "best_config.json", "choice.json", "seed-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +27,12 @@ class Choice:
 
     config: RunConfig
     validation: dict[str, Any] | None
+
+
+def is_run_of_final(workdir: Path) -> bool:
+    """Whether this is the folder of a seed, which only `--final` may train or measure."""
+    folder = workdir.resolve()
+    return folder.name.startswith(SEED_PREFIX) and (folder.parent / FROZEN_NAME).exists()
 
 
 def write_choice(workdir: Path, choice: Choice) -> None:

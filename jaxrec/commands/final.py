@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from jaxrec import baselines
-from jaxrec.commands.choice import Choice, read_choice
+from jaxrec.commands.choice import FROZEN_NAME, SEED_PREFIX, Choice, read_choice
 from jaxrec.commands.measure import show_results
 from jaxrec.commands.prepare import prepare_split
 from jaxrec.commands.results import read_results, write_results
@@ -61,7 +61,7 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
             wanted = max(seeds, len(measured)) if _is_random(whole) else 1
             runs: list[tuple[dict[str, Any], pa.Table]] = []
             for seed in range(whole.seed, whole.seed + wanted):
-                run = folder / f"seed-{seed}"
+                run = folder / f"{SEED_PREFIX}{seed}"
                 # Also where a stop came between a seed's figures and those of all.
                 if not RunFolder(run).results.exists():
                     console.note(f"\nseed {seed} ({len(runs) + 1} of {wanted})")
@@ -114,7 +114,7 @@ def _freeze(folder: Path, config: RunConfig, split: Split, choice: Choice) -> No
 
     Else one could look at test, change a setting and look again.
     """
-    path = folder / "choice.json"
+    path = folder / FROZEN_NAME
     frozen = {
         **identity(config, split),
         "epochs": config.epochs if config.method == "gcn" else None,

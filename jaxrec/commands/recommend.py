@@ -41,6 +41,8 @@ def recommend(
     """
     if users is not None and users_file is not None:
         raise UserError("--users and --users_file are both set; expected one of them")
+    if users is not None and not all(each.strip() for each in users or [""]):
+        raise UserError(f"--users={','.join(users)}: an empty id; expected ids by commas")
     path = workdir / "recommendations.parquet" if output is None else output
     check_ending(path)
     trained = open_trained(workdir, step)

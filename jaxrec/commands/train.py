@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from jaxrec.commands.baseline import train_baseline
+from jaxrec.commands.choice import is_run_of_final
 from jaxrec.commands.epochs import run_epochs
 from jaxrec.commands.measure import Measure, final_results, show_results
 from jaxrec.commands.prepare import prepare_split
@@ -37,11 +38,16 @@ def train(config: RunConfig, workdir: Path) -> None:
     Any other method than the network is fitted at once, and leaves no checkpoints.
 
     Raises:
-      UserError: the data or the configuration can't be used, or the folder holds another run, is
-        in use by one, or has damaged checkpoints only.
+      UserError: the data or the configuration can't be used, or the folder holds another run or
+        one of `evaluate --final`, is in use by one, or has damaged checkpoints only.
       RunError: the loss became NaN or infinite, or a checkpoint couldn't be saved.
       Stopped: by SIGTERM or Ctrl-C; what there was to save is saved.
     """
+    if is_run_of_final(workdir):
+        raise UserError(
+            f"--workdir={workdir} holds a run of `evaluate --final`; expected that command, or a "
+            "--workdir of its own"
+        )
     console = Console(quiet=config.quiet)
     with StopRequest(config.checkpoint.grace_seconds) as stop:
         say_device(console)
@@ -87,7 +93,7 @@ def train_on(
         console.warning(
             f"{full:,} users have listened to every song; nothing can be learnt from them"
         )
-    _check_memory(config, split.train, jax.devices()[0], console)
+    console.note(check_memory(config, split.train))
     setup = build(config, split.train)
     console.note(
         f"model: {config.model.layers} layers, {config.model.dim} dimensions, "
@@ -97,7 +103,7 @@ def train_on(
     measure = Measure(config, split, peek=peek)
     folder = RunFolder(workdir)
     with locked(workdir, console.warning):
-        open_run(folder, config, split)
+        open_run(folder, config, split, steps_per_epoch=setup.batches.num_steps)
         remove_leftovers(workdir)
         state, history = _train_in(folder, config, setup, measure, stop, console)
 
@@ -174,9 +180,16 @@ def _train_in(
     return state, history
 
 
-def _check_memory(
-    config: RunConfig, train: Interactions, device: jax.Device, console: Console
-) -> None:
+def check_memory(config: RunConfig, train: Interactions) -> str:
+    """Refuses what can't fit the device.
+
+    Returns:
+      A line about how much is needed and free.
+
+    Raises:
+      UserError: the memory doesn't suffice.
+    """
+    device = jax.devices()[0]
     needed = estimate_bytes(
         num_users=train.num_users,
         num_items=train.num_items,
@@ -190,6 +203,6 @@ def _check_memory(
         unit_layers=config.model.unit_layers,
     )
     available = available_bytes(device)
-    free = "" if available is None else f" of {available / 2**30:,.1f} GiB free"
-    console.note(f"memory: training needs about {needed / 2**20:,.0f} MiB{free}")
     check_fits(needed, available, dim=config.model.dim, batch_size=config.batch_size)
+    free = "" if available is None else f" of {available / 2**30:,.1f} GiB free"
+    return f"memory: training needs about {needed / 2**20:,.0f} MiB{free}"

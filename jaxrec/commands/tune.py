@@ -98,7 +98,7 @@ def _identity(config: RunConfig, split: Split) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Outcome:
-    """How a trial ended: `error` where it diverged, `pruned` where it was given up."""
+    """How a trial ended: `error` where it failed, `pruned` where it was given up."""
 
     score: float | None
     epochs: int | None
@@ -129,7 +129,7 @@ def _run_trial(
             description=f"trial {number}/{config.tune.trials}",
             give_up=give_up,
         )
-    except RunError as error:
+    except (RunError, UserError) as error:  # of these settings; others may do
         why = str(error).partition(". ")[0]  # the rest is advice about a run with checkpoints
         console.warning(f"trial {number}: {why}")
         return _Outcome(None, None, pruned=True, error=why)
@@ -195,7 +195,7 @@ def _cutoff(config: RunConfig) -> int:
 
 def _row(trial: FrozenTrial, number: int) -> dict[str, Value]:
     outcome = _outcome_of(trial)
-    state = "diverged" if outcome.error else "given up" if outcome.pruned else "done"
+    state = "failed" if outcome.error else "given up" if outcome.pruned else "done"
     return {
         "trial": number,
         "state": state,

@@ -81,6 +81,7 @@ def evaluate(
 
     Raises:
       UserError: no user has a relevant item.
+      RunError: an embedding or a score isn't finite.
       ValueError: shapes that don't fit together, or a k below 1.
     """
     offsets = relevant.user_offsets()

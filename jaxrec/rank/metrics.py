@@ -53,25 +53,26 @@ def per_user_metrics(
     if len(relevant) and relevant.min() < 1:
         raise ValueError("num_relevant holds a 0; expected users with at least 1 relevant item")
     _check_ks(ks)
-    longest = max(ks)
-    hits = np.pad(hits[:, :longest], ((0, 0), (0, max(0, longest - hits.shape[1]))))
-    rank = np.arange(1, longest + 1)
+    length = max(1, min(max(ks), hits.shape[1]))  # nothing is found beyond
+    hits = np.pad(hits[:, :length], ((0, 0), (0, max(0, 1 - hits.shape[1]))))
+    rank = np.arange(1, length + 1)
     discount = 1 / np.log2(1 + rank)
-    ideal = np.cumsum(discount)
+    most = int(min(max(ks), relevant.max(initial=1)))
+    ideal = np.cumsum(1 / np.log2(1 + np.arange(1, most + 1)))
     found = np.cumsum(hits, axis=1, dtype=np.float64)
     gain = np.cumsum(hits * discount, axis=1)
     precision_sum = np.cumsum(hits * found / rank, axis=1)
     first = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, np.inf)
     result = {}
     for k in ks:
-        reachable = np.minimum(relevant, k)
+        reachable, last = np.minimum(relevant, k), min(k, length) - 1
         columns = {
-            "recall": found[:, k - 1] / relevant,
-            "precision": found[:, k - 1] / k,
-            "ndcg": gain[:, k - 1] / ideal[reachable.astype(np.int64) - 1],
-            "hit_rate": (found[:, k - 1] > 0).astype(np.float64),
+            "recall": found[:, last] / relevant,
+            "precision": found[:, last] / k,
+            "ndcg": gain[:, last] / ideal[reachable.astype(np.int64) - 1],
+            "hit_rate": (found[:, last] > 0).astype(np.float64),
             "mrr": np.where(first <= k, 1 / first, 0.0),
-            "map": precision_sum[:, k - 1] / reachable,
+            "map": precision_sum[:, last] / reachable,
         }
         result.update({f"{name}@{k}": values for name, values in columns.items()})
     return result
@@ -127,16 +128,6 @@ def gini(counts: np.ndarray) -> float:
 def _check_ks(ks: Sequence[int]) -> None:
     if len(ks) == 0 or min(ks) < 1:
         raise ValueError(f"ks are {list(ks)}; expected list lengths of at least 1")
-
-
-def bootstrap_interval(
-    values: np.ndarray, *, seed: int, num_resamples: int = 1000, level: float = 0.95
-) -> tuple[float, float]:
-    """`bootstrap_intervals` of one metric."""
-    intervals = bootstrap_intervals(
-        {"": values}, seed=seed, num_resamples=num_resamples, level=level
-    )
-    return intervals[""]
 
 
 def bootstrap_intervals(

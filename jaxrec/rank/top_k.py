@@ -14,11 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.data.interactions import Interactions
+from jaxrec.errors import RunError
 from jaxrec.rank.search import HIDDEN_PER_STEP, ITEMS_PER_BLOCK, USERS_PER_BLOCK, best_columns
 
 MOST_BLOCKS_PER_CHUNK = 32  # more users per dispatch measured no faster
 USERS_PER_SCORING = 64  # more fall out of the cache, fewer repeat what a scorer reads for all
 MEMORY_BUDGET_MB = 256
+_ADVICE = "expected finite numbers; less extreme settings may help"
 
 # users [n] int32 -> scores [n, num_items] float32, for whatever isn't an inner product. A user's
 # scores depend on the user alone.
@@ -76,8 +78,8 @@ def top_k(
       item -1 with score -inf.
 
     Raises:
-      ValueError: k below 1, a user out of range, an embedding or a score that isn't finite,
-        shapes that don't fit together.
+      RunError: an embedding or a score isn't finite.
+      ValueError: k below 1, a user out of range, shapes that don't fit together.
     """
     users = np.asarray(users)
     if not callable(model):
@@ -112,8 +114,8 @@ def top_k(
         start: int, finite: jax.Array, device_columns: jax.Array, device_scores: jax.Array
     ) -> None:
         if not finite:
-            what = "the scores" if callable(model) else "user_embeddings"
-            raise ValueError(f"{what} hold a NaN or an infinity; expected finite numbers")
+            what = "the scores" if callable(model) else "the users' embeddings"
+            raise RunError(f"{what} hold a NaN or an infinity; {_ADVICE}")
         rows = slice(start, min(start + chunk, len(users)))
         size = rows.stop - rows.start
         found = np.asarray(device_scores).reshape(chunk, longest)[:size]
@@ -170,7 +172,7 @@ def _check(
     seen: Seen | None,
     candidates: np.ndarray | None,
 ) -> np.ndarray:
-    """Raises ValueError where the arguments don't fit together; returns the candidates."""
+    """Raises where the arguments don't fit together or aren't finite; returns the candidates."""
     if k < 1:
         raise ValueError(f"k is {k}; expected at least 1")
     if candidates is None:
@@ -193,7 +195,7 @@ def _check(
             raise ValueError(f"seen has {num_users} users; expected {len(user_table)}")
         num_users = len(user_table)
         if not np.isfinite(item_table).all():
-            raise ValueError("item_embeddings hold a NaN or an infinity; expected finite numbers")
+            raise RunError(f"the songs' embeddings hold a NaN or an infinity; {_ADVICE}")
     if candidates.shape != (num_items,) or candidates.dtype != bool:
         raise ValueError(
             f"candidates are {candidates.dtype} {candidates.shape}; expected bool ({num_items},)"

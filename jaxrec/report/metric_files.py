@@ -15,38 +15,10 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar
 
-from jaxrec.errors import UserError
 from jaxrec.files import replacing
 
 FILE_NAME = "metrics.jsonl"
 FOLDER_NAME = "tensorboard"
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Reads the rows of a `metrics.jsonl`, oldest first; none where there is no file.
-
-    A last line that was cut short, as when a run is killed while it writes, is left out.
-
-    Raises:
-      UserError: a line isn't a row; the message names file and line.
-    """
-    if not path.exists():
-        return []
-    *lines, cut_short = path.read_bytes().split(b"\n")
-    del cut_short  # empty where the last line is whole
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict) or not isinstance(row.get("epoch"), int):
-            raise UserError(
-                f'{path}:{number}: not a row of metrics; expected JSON such as {{"epoch": 1, '
-                '"loss": 0.5}'
-            )
-        rows.append(row)
-    return rows
 
 
 class MetricLog:

@@ -184,10 +184,7 @@ class Checkpoints:
         return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
 
     def _read_all(self) -> None:
-        if not self.directory.is_dir():
-            return
-        steps = [int(path.name) for path in self.directory.iterdir() if path.name.isdecimal()]
-        for step in sorted(steps):
+        for step in saved_steps(self.directory):
             path = self.directory / str(step)
             damage = find_damage(path)
             if damage is None:
@@ -226,6 +223,13 @@ class Checkpoints:
             if step not in kept:
                 _remove(self.directory / str(step))
                 del self._whole[step]
+
+
+def saved_steps(directory: Path) -> list[int]:
+    """The steps of the checkpoints in a folder, whole or damaged, oldest first."""
+    if not directory.is_dir():
+        return []
+    return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal())
 
 
 def _read_record(path: Path) -> _Record:

@@ -40,6 +40,7 @@ def estimate_bytes(
       loss: a name of `StepSettings.loss`.
       unit_layers: whether layers' inputs are scaled, and so kept for the backward pass.
     """
+    batch_size = min(batch_size, num_edges)
     table = FLOAT * dim * (num_users + num_items)
     row = FLOAT * dim * batch_size
     state = 3 * table

@@ -20,8 +20,10 @@ from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
+from jaxrec.train.checkpoint import saved_steps
 
 PARTS = ("train", "validation", "test")
+_FINGERPRINT = "data ({} interactions, SHA-256)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,32 +121,51 @@ def training_identity(config: RunConfig, split: Split) -> dict[str, Any]:
 
 
 def _fields_of(group: str, whole: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{group}.{name}": value for name, value in whole[group].items()}
+    return {f"{group}.{name}": value for name, value in whole.get(group, {}).items()}
 
 
 def _data_identity(config: RunConfig, split: Split) -> dict[str, Any]:
     fields: dict[str, Any] = {"data.weight": config.data.weight}
     for name, fingerprint in split.fingerprints.items():
-        fields[f"data ({name} interactions, SHA-256)"] = fingerprint
+        fields[_FINGERPRINT.format(name)] = fingerprint
     plays = split.train.plays.astype("<f8").tobytes()
     fields["data (train plays, SHA-256)"] = hashlib.sha256(plays).hexdigest()
     return fields
 
 
-def open_run(folder: RunFolder, config: RunConfig, split: Split) -> None:
+def open_run(
+    folder: RunFolder, config: RunConfig, split: Split, *, steps_per_epoch: int | None
+) -> None:
     """Makes the folder a home for this run, or checks that it already is.
 
+    Args:
+      folder: where.
+      config: the run's configuration, which replaces the one there.
+      split: its data.
+      steps_per_epoch: tells how far a run there has come; None for one without steps.
+
     Raises:
-      UserError: the folder holds a run that differs; the message names the first field that does.
+      UserError: the folder holds a run that differs, and the message names the first field that
+        does; or one that is already further than this one is to go.
     """
     wanted = training_identity(config, split)
     if folder.config.exists():
-        known = _read_json(folder.config)["identity"]
-        if difference := first_difference(known, wanted):
-            field, there, here = difference
+        saved = _read_saved(folder.config)
+        known, here = saved["identity"], wanted
+        if config.eval.patience:  # the best score is one of scores that can be compared
+            known, here = known | _scored_by(saved["config"]), here | _scored_by(to_json(config))
+        if difference := first_difference(known, here):
+            field, there, this = difference
             raise UserError(
-                f"{folder.root} holds a run with {field} = {there}, this one has {here}; expected "
+                f"{folder.root} holds a run with {field} = {there}, this one has {this}; expected "
                 "the same, or a --workdir of its own"
+            )
+        newest = max(saved_steps(folder.checkpoints), default=0)
+        if steps_per_epoch and newest > config.epochs * steps_per_epoch:
+            raise UserError(
+                f"{folder.root} holds a run that has come to step {newest}, "
+                f"{newest / steps_per_epoch:.3g} epochs, and config.epochs is {config.epochs}; "
+                "expected at least as many, or a --workdir of its own"
             )
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
@@ -166,6 +187,12 @@ def open_run(folder: RunFolder, config: RunConfig, split: Split) -> None:
         raise UserError(
             f"--workdir={folder.root}: {error.strerror}; expected a folder to write to"
         ) from error
+
+
+def _scored_by(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """What the scores that early stopping goes by depend on, beside what is trained."""
+    scores = {f"eval.{name}": whole.get("eval", {}).get(name) for name in ("metric", "users")}
+    return scores | _fields_of("walks", whole)
 
 
 def first_difference(
@@ -208,7 +235,11 @@ def load_run(folder: RunFolder) -> Run:
             f"--workdir={folder.root}: no run there (no config.json); "
             "expected a folder that `train` has written"
         )
-    saved = _read_json(folder.config)
+    saved = _read_saved(folder.config)
+    try:
+        config = read_config(saved["config"])
+    except UserError as error:
+        raise UserError(f"{folder.config}: {error}") from error
     users, items = _read_ids(folder.users), _read_ids(folder.items)
     table = _read_table(folder.interactions)
     part_of_row = table["part"].to_numpy()
@@ -224,12 +255,12 @@ def load_run(folder: RunFolder) -> Run:
             users=users,
             items=items,
         )
-        if name != "train" and saved["identity"][f"data ({name} interactions, SHA-256)"] is None:
+        if name != "train" and saved["identity"].get(_FINGERPRINT.format(name)) is None:
             parts[name] = None
     train = parts["train"]
     assert train is not None
     split = Split(train, parts["validation"], parts["test"], saved["protocol"])
-    return Run(config=read_config(saved["config"]), split=split)
+    return Run(config=config, split=split)
 
 
 def _short(value: object) -> str:
@@ -281,8 +312,13 @@ def _read_table(path: Path) -> pa.Table:
         raise UserError(f"{path}: unreadable ({error}); expected the file `train` wrote") from error
 
 
-def _read_json(path: Path) -> Any:
+def _read_saved(path: Path) -> dict[str, Any]:
+    """What `open_run` has written."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        saved = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: unreadable ({error}); expected the file `train` wrote") from error
+    for name in ("config", "identity", "protocol"):
+        if not isinstance(saved, dict) or not isinstance(saved.get(name), dict):
+            raise UserError(f"{path}: has no {name}; expected the file `train` wrote")
+    return dict(saved)

@@ -104,7 +104,7 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         mass = popularity_mass(
             graph.to_users, num_items=train.num_items, alpha=config.loss.popularity_alpha
         )
-    batches: Batches = EdgeBatches(graph.num_edges, config.batch_size)
+    batches: Batches = EdgeBatches(graph.num_edges, min(config.batch_size, graph.num_edges))
     max_edges = 0
     if config.loss.name == "softmax":
         batches = ListenerBatches.of(graph.to_users, batch_size=config.batch_size)

@@ -6,9 +6,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import sparse
 
 from jaxrec.baselines import ials
-from jaxrec.baselines.ials import batches, half_step, objective, row_l2
+from jaxrec.baselines.ials import batches, half_step, row_l2
 from jaxrec.baselines.matrix import interaction_matrix
 from tests.baselines.problems import as_interactions, fit, random_plays
 
@@ -51,6 +52,25 @@ def test_a_half_step_solves_each_users_least_squares(
         expected = np.linalg.lstsq(design, target, rcond=None)[0]
         np.testing.assert_allclose(found[user], expected, rtol=1e-4, atol=1e-5)
     assert np.all(found[3] == 0)
+
+
+def objective(
+    matrix: sparse.csr_array,
+    users: np.ndarray,
+    items: np.ndarray,
+    *,
+    unobserved_weight: float,
+    l2: float,
+    l2_exponent: float,
+) -> float:
+    """What is minimised, by its definition, for small matrices."""
+    scores = users.astype(np.float64) @ items.T.astype(np.float64)
+    loss = float((matrix.toarray() * (scores - 1) ** 2).sum())
+    loss += unobserved_weight * float((scores**2).sum())
+    for side, table in ((matrix, users), (matrix.T.tocsr(), items)):
+        weight = row_l2(side, l2=l2, exponent=l2_exponent, unobserved_weight=unobserved_weight)
+        loss += float(weight @ (table.astype(np.float64) ** 2).sum(axis=1))
+    return loss
 
 
 def test_the_objective_never_rises() -> None:

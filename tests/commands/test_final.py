@@ -21,10 +21,10 @@ from jaxrec.commands.results import read_results
 from jaxrec.commands.tune import tune
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
-from jaxrec.rank.metrics import bootstrap_interval
+from jaxrec.rank.metrics import bootstrap_intervals
 from jaxrec.report.console import Console
-from jaxrec.report.metric_files import read_metrics
 from jaxrec.train.run_folder import RunFolder, load_run
+from tests.runs import read_metrics
 
 MakeConfig = Callable[..., RunConfig]
 CHOSEN = {
@@ -78,6 +78,23 @@ def test_all_seeds_share_a_split_whose_train_has_the_validation_part(
         assert not any(name.startswith("test") for row in rows for name in row)
 
 
+def test_a_seed_is_trained_and_measured_by_final_alone(
+    checkerboard_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = checkerboard_config(**CHOSEN)
+    commands.final(tmp_path, config=config, seeds=1)
+    seed = tmp_path / "final" / "seed-0"
+    before = {path: path.read_bytes() for path in seed.iterdir() if path.is_file()}
+    other = checkerboard_config(**CHOSEN | {"eval__ks": (2,)}, walks__weight=4.0)
+    commands.evaluate(seed, config=other, step=None)
+    with pytest.raises(UserError, match=r"seed-0 holds a run of `evaluate --final`"):
+        commands.train(without_validation(other), seed)
+    monkeypatch.chdir(seed)
+    with pytest.raises(UserError, match=r"holds a run of `evaluate --final`"):
+        commands.train(without_validation(other), Path())
+    assert {path: path.read_bytes() for path in seed.iterdir() if path.is_file()} == before
+
+
 @pytest.mark.parametrize("kind", ["random", "last_n", "time", "given"])
 def test_every_split_leaves_validation_in_train_and_test_as_it_is(
     checkerboard_config: MakeConfig, tmp_path: Path, kind: str
@@ -126,7 +143,7 @@ def test_the_figures_over_seeds_are_those_of_the_seeds(
         users = np.mean([each[name].to_numpy() for _, each in runs], axis=0)
         np.testing.assert_array_equal(table[name].to_numpy(), users)
         interval = (figure["low"], figure["high"])
-        assert interval == pytest.approx(bootstrap_interval(users, seed=0), rel=1e-12)
+        assert interval == pytest.approx(bootstrap_intervals({"": users}, seed=0)[""], rel=1e-12)
     assert any(figure["deviation"] > 0 for figure in results["metrics"]["model"].values())
 
 

@@ -14,7 +14,8 @@ from jaxrec import commands
 from jaxrec.commands.trained import open_trained
 from jaxrec.config import RunConfig
 from jaxrec.errors import RunError, UserError
-from jaxrec.report.metric_files import read_metrics
+from jaxrec.train.lock import locked
+from tests.runs import read_metrics
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -125,6 +126,87 @@ def test_another_run_is_refused_and_the_folder_left_alone(
     before = contents(workdir)
     with pytest.raises(UserError, match=re.escape(field)):
         commands.train(checkerboard_config(epochs=2, **change), workdir)
+    assert contents(workdir) == before
+
+
+def test_fewer_epochs_than_are_done_are_refused(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    workdir = tmp_path / "run"
+    commands.train(checkerboard_config(epochs=3), workdir)
+    before = contents(workdir)
+    with pytest.raises(UserError, match=r"3 epochs, and config\.epochs is 2; expected at least"):
+        commands.train(checkerboard_config(epochs=2), workdir)
+    assert contents(workdir) == before
+    commands.train(checkerboard_config(epochs=3), workdir)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"eval__metric": "map@3"}, {"eval__users": 7}, {"walks__weight": 2.0}],
+)
+def test_early_stopping_goes_by_scores_of_one_kind(
+    checkerboard_config: MakeConfig, tmp_path: Path, change: dict[str, object]
+) -> None:
+    config = {
+        "data__split": "random",
+        "data__validation_fraction": 0.3,
+        "eval__metric": "recall@3",
+    }
+    workdir = tmp_path / "run"
+    commands.train(checkerboard_config(epochs=1, eval__patience=5, **config), workdir)
+    before = contents(workdir)
+    field = next(iter(change)).replace("__", ".")
+    with pytest.raises(UserError, match=re.escape(f"a run with {field} = ")):
+        commands.train(checkerboard_config(epochs=2, eval__patience=5, **config | change), workdir)
+    assert contents(workdir) == before
+    commands.train(checkerboard_config(epochs=2, **config | change), workdir)
+
+
+@pytest.mark.parametrize("saved", ['{"a": 1}', "[]", '{"config": {}, "identity": {}}'])
+def test_a_config_json_of_something_else_is_named(
+    checkerboard_config: MakeConfig, tmp_path: Path, saved: str
+) -> None:
+    path = tmp_path / "run" / "config.json"
+    path.parent.mkdir()
+    path.write_text(saved)
+    for act in (
+        lambda: commands.train(checkerboard_config(), tmp_path / "run"),
+        lambda: open_trained(tmp_path / "run", None),
+    ):
+        with pytest.raises(UserError, match=r"config\.json: has no \w+; expected the file `train`"):
+            act()
+    assert path.read_text() == saved
+
+
+def test_a_run_of_another_version_is_named(checkerboard_config: MakeConfig, tmp_path: Path) -> None:
+    commands.train(checkerboard_config(epochs=1), tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    saved = json.loads(path.read_text())
+    del saved["config"]["walks"]
+    path.write_text(json.dumps(saved))
+    with pytest.raises(UserError, match=r"config\.json: config\.walks is missing"):
+        open_trained(tmp_path / "run", None)
+
+
+def test_scores_that_are_not_finite_are_a_failure(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = checkerboard_config(walks__weight=1.0, walks__exponent=-60.0)
+    with pytest.raises(RunError, match="the scores hold a NaN or an infinity"):
+        commands.train(config, tmp_path / "run")
+
+
+def test_evaluate_waits_for_no_run_and_disturbs_none(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    workdir = tmp_path / "run"
+    commands.train(checkerboard_config(data__split="random"), workdir)
+    before = contents(workdir)
+    with locked(workdir, pytest.fail):
+        with pytest.raises(UserError, match="is running there"):
+            commands.evaluate(workdir, config=None, step=None)
+        commands.evaluate(workdir, config=None, step=0)  # writes nothing
     assert contents(workdir) == before
 
 

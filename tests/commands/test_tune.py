@@ -85,6 +85,31 @@ def test_a_search_that_was_cut_equals_one_in_one_go(
     assert len({row["baseline.itemknn.shrink"] for row in rows}) > 12
 
 
+@pytest.mark.parametrize(
+    ("space", "why"),
+    [
+        ("baseline.gfcf.singular_vectors in 500 4", "config.baseline.gfcf.singular_vectors is 500"),
+        ("model.dim in 1000000000 8", "training needs about"),
+        ("walks.exponent in -60 0.5", "the scores hold a NaN"),
+    ],
+)
+def test_settings_that_can_not_be_used_end_their_trial_and_not_the_search(
+    checkerboard_config: MakeConfig, tmp_path: Path, space: str, why: str
+) -> None:
+    config = checkerboard_config(
+        **SEARCHED,
+        method="gfcf" if "gfcf" in space else "gcn",
+        walks__weight=1.0,
+        epochs=1,
+        tune__space=(space,),
+    )
+    tune(config, tmp_path / "study")
+    assert [row["state"] for row in rows_of(tmp_path / "study")] == ["failed", "done"]
+    study = (tmp_path / "study" / "study.journal").read_text()
+    assert why in study
+    assert read_choice(tmp_path / "study").validation is not None
+
+
 def test_more_trials_go_on_from_those_there_are(
     checkerboard_config: MakeConfig, tmp_path: Path
 ) -> None:
@@ -224,7 +249,7 @@ def test_a_trial_that_diverges_counts_and_the_search_goes_on(
     )
     tune(config, tmp_path / "search")
     rows = rows_of(tmp_path / "search")
-    assert [row["state"] for row in rows] == ["diverged", "done"]
+    assert [row["state"] for row in rows] == ["failed", "done"]
     assert read_choice(tmp_path / "search").config.lr == 0.05
     assert "trial 1: step " in capsys.readouterr().err
     only_bad = dataclasses.replace(

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jaxrec.report.metric_files import read_metrics
 from jaxrec.train.arrays import state_digest
 from jaxrec.train.checkpoint import Checkpoints
 from jaxrec.train.run_folder import RunFolder, load_run
 from jaxrec.train.setup import build
 from tests.nursery import ROOT, Forked, Nursery
+from tests.runs import read_metrics
 
 GROUPS, USERS_PER_GROUP, ITEMS_PER_GROUP = 4, 12, 10
 TIMEOUT = 120.0

@@ -11,7 +11,6 @@ from jaxrec.rank.metrics import (
     BEYOND_ACCURACY_DEFINITIONS,
     METRIC_DEFINITIONS,
     beyond_accuracy,
-    bootstrap_interval,
     bootstrap_intervals,
     gini,
     per_user_metrics,
@@ -159,13 +158,25 @@ def test_empty_lists_cover_nothing():
     assert np.isnan(found["mean_popularity_rank@3"]) and np.isnan(found["gini@3"])
 
 
+def test_a_k_beyond_the_list_costs_nothing_and_finds_nothing():
+    hits = np.array([[True, False, True]])
+    found = per_user_metrics(hits, np.array([4]), [3, 10**12])
+    for name in ("recall", "hit_rate", "mrr", "map"):
+        assert found[f"{name}@{10**12}"] == pytest.approx(
+            found[f"{name}@3"] * (3 / 4 if name == "map" else 1)
+        )
+    assert found[f"precision@{10**12}"] == 2 / 10**12
+    ideal = (1 / np.log2(1 + np.arange(1, 5))).sum()
+    assert found[f"ndcg@{10**12}"] == pytest.approx((1 + 0.5) / ideal)
+
+
 def test_bootstrap_interval_is_that_of_the_normal_approximation_for_many_users():
     values = np.random.default_rng(2).random(4000)
-    low, high = bootstrap_interval(values, seed=0)
+    low, high = bootstrap_intervals({"a": values}, seed=0)["a"]
     half = 1.96 * values.std() / np.sqrt(len(values))
     assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
     assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
-    narrow_low, narrow_high = bootstrap_interval(values, seed=0, level=0.5)
+    narrow_low, narrow_high = bootstrap_intervals({"a": values}, seed=0, level=0.5)["a"]
     assert low < narrow_low < values.mean() < narrow_high < high
 
 
@@ -176,16 +187,17 @@ def test_bootstrap_is_chosen_by_the_seed_and_shares_its_draws():
     assert both == bootstrap_intervals(metrics, seed=1)
     assert both != bootstrap_intervals(metrics, seed=2)
     for name, values in metrics.items():
-        np.testing.assert_allclose(bootstrap_interval(values, seed=1), both[name], rtol=1e-12)
+        alone = bootstrap_intervals({name: values}, seed=1)
+        np.testing.assert_allclose(alone[name], both[name], rtol=1e-12)
 
 
 def test_bootstrap_of_equal_values_or_one_user_is_a_point():
-    assert bootstrap_interval(np.full(50, 0.25), seed=0) == (0.25, 0.25)
-    assert bootstrap_interval(np.array([0.3]), seed=0) == (0.3, 0.3)
+    assert bootstrap_intervals({"a": np.full(50, 0.25)}, seed=0) == {"a": (0.25, 0.25)}
+    assert bootstrap_intervals({"a": np.array([0.3])}, seed=0) == {"a": (0.3, 0.3)}
 
 
 def test_bootstrap_refuses_no_users_and_different_lengths():
     with pytest.raises(ValueError, match="at least 1"):
-        bootstrap_interval(np.zeros(0), seed=0)
+        bootstrap_intervals({"a": np.zeros(0)}, seed=0)
     with pytest.raises(ValueError, match="one length"):
         bootstrap_intervals({"a": np.zeros(2), "b": np.zeros(3)}, seed=0)

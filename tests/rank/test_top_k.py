@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.errors import RunError
 from jaxrec.rank import top_k as module
 from jaxrec.rank.top_k import Seen, top_k
 
@@ -250,16 +251,10 @@ def test_seen_from_interactions_are_each_users_items():
         ({"candidates": np.array([0, 1])}, "candidates"),
         ({"seen": Seen(np.array([0, 0]), np.zeros(0, np.int32))}, "seen has 1 users; expected 3"),
         ({"model": tables(num_users=3, items=(2, 3))}, "shapes"),
-        ({"model": tables(item=np.nan)}, "item_embeddings hold a NaN"),
-        ({"model": tables(user=np.inf)}, "user_embeddings hold a NaN"),
         ({"model": scorer_of(np.ones((3, 2)))}, "candidates are None"),
         (
             {"model": scorer_of(np.ones((3, 2))), "candidates": np.ones(4, bool)},
             r"shape \(64, 2\); expected \(64, 4\)",
-        ),
-        (
-            {"model": scorer_of(np.full((3, 2), np.nan)), "candidates": np.ones(2, bool)},
-            "the scores hold a NaN",
         ),
     ],
 )
@@ -271,3 +266,17 @@ def test_refuses_what_does_not_fit_together(change, message):
     } | change
     with pytest.raises(ValueError, match=message):
         top_k(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (tables(item=np.nan), "the songs' embeddings hold a NaN"),
+        (tables(user=np.inf), "the users' embeddings hold a NaN"),
+        (scorer_of(np.full((3, 2), np.nan)), "the scores hold a NaN"),
+    ],
+)
+def test_what_is_not_finite_is_a_failure(model, message):
+    candidates = np.ones(2, bool) if callable(model) else None
+    with pytest.raises(RunError, match=message):
+        top_k(model, np.array([0]), k=1, candidates=candidates)

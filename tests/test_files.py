@@ -1,0 +1,29 @@
+"""What a killed process has left is cleared up, what a living one is writing is not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from jaxrec.files import remove_leftovers, replacing
+
+
+def test_leftovers_of_the_dead_are_removed_and_files_of_the_living_are_not(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    parent = os.getppid()
+    names = ("of-the-dead", dead.pid), ("our-own-number", os.getpid()), ("of-nobody", 10**30)
+    for name, number in (*names, ("of-the-living", parent)):
+        (tmp_path / f"{name}.{number}.partial").touch()
+    (tmp_path / "results.json").touch()
+    remove_leftovers(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"results.json", f"of-the-living.{parent}.partial"}
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "lists.csv"
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+    assert [each.name for each in tmp_path.iterdir()] == ["lists.csv"]
