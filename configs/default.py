@@ -128,5 +128,6 @@ def get_config() -> ml_collections.ConfigDict:
     # numbers) or "FIELD in A B C", a field as it is written after config.
     tune.space = ("lr log 0.001 0.1", "loss.l2 log 1e-6 1e-2", "model.layers int 1 4")
     tune.trials = 30  # settings to try, those counted that were tried before a stop
+    tune.cuts = 1  # validation parts, each cut by a seed of its own, that a score is the mean over
     tune.prune_from = 0.5  # share of the epochs, from where trials below the median end; 1 is never
     return config

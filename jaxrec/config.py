@@ -191,6 +191,7 @@ class TuneConfig:
 
     space: tuple[str, ...]
     trials: int = _number(minimum=1)
+    cuts: int = _number(minimum=1)
     prune_from: float = _number(minimum=0)
 
 

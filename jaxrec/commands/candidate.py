@@ -1,15 +1,18 @@
-"""One trial of a search: fitted in memory to train, measured on validation."""
+"""One trial of a search: fitted in memory to train, measured on validation, on every cut."""
 
 import dataclasses
 import math
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 
 from jaxrec.commands.fit import fit_baseline
 from jaxrec.commands.measure import Measure
 from jaxrec.commands.ranker import ranker
 from jaxrec.commands.train import check_memory
-from jaxrec.config import RunConfig
+from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
+from jaxrec.gcn.model import Embeddings
+from jaxrec.rank.top_k import Scorer
 from jaxrec.report.console import Console
 from jaxrec.train.setup import build
 
@@ -19,7 +22,7 @@ class Candidate:
     """How good some settings are.
 
     Attributes:
-      score: `eval.metric` on all users of the validation part.
+      score: `eval.metric` on all users of the validation part, the mean over the cuts.
       epochs: after how many epochs; None where the method has none.
       pruned: whether it was given up before its end.
     """
@@ -31,7 +34,7 @@ class Candidate:
 
 def fit_candidate(
     config: RunConfig,
-    split: Split,
+    splits: Sequence[Split],
     console: Console,
     *,
     description: str,
@@ -44,7 +47,8 @@ def fit_candidate(
 
     Args:
       config: the settings.
-      split: its train and validation parts are used, no other.
+      splits: their train and validation parts are used, no other; the k-th, from 0, is learnt from
+        with the seed `config.seed` + k.
       console: shows how far it is.
       description: of the work, for the console.
       give_up: told the score after each measured epoch; whether to go no further.
@@ -53,31 +57,43 @@ def fit_candidate(
       RunError: the loss or the scores became NaN or infinite.
       UserError: the settings don't suit the data, each other or the memory.
     """
-    measure = Measure(config, split, peek=False)
+    configs = [with_fields(config, {"seed": config.seed + k}) for k in range(len(splits))]
+    pairs = list(zip(configs, splits, strict=True))
+    measures = [Measure(own, split, peek=False) for own, split in pairs]
     if config.method != "gcn":
-        scorer = fit_baseline(config, split.train, console)
-        return Candidate(measure.score("validation", scorer), None)
-    check_memory(config, split.train)
-    setup = build(config, split.train)
-    state = setup.fresh_state()
+        scorers = (fit_baseline(own, split.train, console) for own, split in pairs)
+        return Candidate(_mean_score(measures, scorers), None)
+    check_memory(config, splits[0].train)
+    setups = [build(own, split.train) for own, split in pairs]
+    states = [setup.fresh_state() for setup in setups]
     any_epoch = config.lr_schedule == "constant"
     best = Candidate(-math.inf, 0)
     scores: list[float] = []
-    with console.progress(config.epochs * setup.graph.num_edges, description) as bar:
+    edges_per_epoch = sum(setup.graph.num_edges for setup in setups)
+    with console.progress(config.epochs * edges_per_epoch, description) as bar:
         for epoch in range(config.epochs):
-            state, _ = setup.train_epoch(
-                state,
-                epoch,
-                on_steps=lambda edges, loss: bar.update(edges, loss=loss),
-            )
+            for k, setup in enumerate(setups):
+                states[k], _ = setup.train_epoch(
+                    states[k],
+                    epoch,
+                    on_steps=lambda edges, loss: bar.update(edges, loss=loss),
+                )
             done = epoch + 1
             if done < config.epochs and done % config.eval.every_epochs:
                 continue
-            scores.append(measure.score("validation", ranker(setup, state.params)))
+            rankers = (
+                ranker(setup, state.params) for setup, state in zip(setups, states, strict=True)
+            )
+            scores.append(_mean_score(measures, rankers))
             if scores[-1] > best.score or not any_epoch:
                 best = Candidate(scores[-1], done)
             if done < config.epochs and give_up(done, scores[-1]):
                 return dataclasses.replace(best, pruned=True)
-            if any_epoch and measure.out_of_patience(scores):
+            if any_epoch and measures[0].out_of_patience(scores):
                 break
     return best
+
+
+def _mean_score(measures: Sequence[Measure], models: Iterable[Embeddings | Scorer]) -> float:
+    pairs = zip(measures, models, strict=True)
+    return statistics.fmean(measure.score("validation", model) for measure, model in pairs)

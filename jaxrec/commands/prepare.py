@@ -18,13 +18,49 @@ from jaxrec.report.console import Console
 
 def prepare_split(config: RunConfig, console: Console) -> Split:
     """Reads the listening history, filters and splits it, and says what came of it."""
+    result = _split(config, *_history(config, console))
+    _say_counts(result, console)
+    return result
+
+
+def prepare_cuts(config: RunConfig, console: Console) -> list[Split]:
+    """As `prepare_split`, but for `config.tune.cuts` validation parts of one train part.
+
+    Test is the same in all. The first is that of `prepare_split`; the k-th, from 0, is cut with
+    the seed `config.seed` + k.
+
+    Raises:
+      UserError: as `prepare_split`, or there are to be several cuts where the seed has no say.
+    """
+    if config.tune.cuts > 1 and config.data.split not in ("random", "given"):
+        raise UserError(
+            f"config.tune.cuts is {config.tune.cuts} and config.data.split is "
+            f"{config.data.split!r}, whose validation part no seed decides; expected 1 cut, or "
+            "random or given"
+        )
+    history = _history(config, console)
+    first = _split(config, *history)
+    _say_counts(first, console)
+    seeds = range(config.seed + 1, config.seed + config.tune.cuts)
+    return [first, *(_split(config, *history, validation_seed=seed) for seed in seeds)]
+
+
+def _history(config: RunConfig, console: Console) -> tuple[Listens, Listens | None]:
+    """All listens, and those of a given test part."""
+    if config.data.source == "synthetic":
+        return synthetic.generate(config.seed), None
+    return _read(config, console)
+
+
+def _split(
+    config: RunConfig,
+    listens: Listens,
+    given_test: Listens | None,
+    *,
+    validation_seed: int | None = None,
+) -> Split:
     data = config.data
-    given_test: Listens | None = None
-    if data.source == "synthetic":
-        listens = synthetic.generate(config.seed)
-    else:
-        listens, given_test = _read(config, console)
-    result = split(
+    return split(
         listens,
         kind=data.split,
         seed=config.seed,
@@ -34,12 +70,11 @@ def prepare_split(config: RunConfig, console: Console) -> Split:
         validation_fraction=data.validation_fraction,
         validation_rule=data.validation_rule,
         validation_last_n=data.validation_last_n,
+        validation_seed=validation_seed,
         given_test=given_test,
         min_plays=data.min_plays,
         core=data.core,
     )
-    _say_counts(result, console)
-    return result
 
 
 def _read(config: RunConfig, console: Console) -> tuple[Listens, Listens | None]:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from jaxrec.commands.candidate import fit_candidate
 from jaxrec.commands.choice import CHOICE_NAME, Choice, write_choice
 from jaxrec.commands.measure import Measure
-from jaxrec.commands.prepare import prepare_split
+from jaxrec.commands.prepare import prepare_cuts
 from jaxrec.commands.space import parse_space
 from jaxrec.commands.study import finished, next_trial, open_study
 from jaxrec.commands.train import say_device
@@ -37,7 +38,7 @@ def tune(config: RunConfig, workdir: Path) -> None:
     """Searches `config.tune.space` until `config.tune.trials` are done, and writes the best.
 
     Started again it goes on; a trial that was cut is run again from its beginning. The settings
-    are chosen by `eval.metric` on all users of the validation part.
+    are chosen by `eval.metric` on all users of the validation part, the mean over the cuts.
 
     Raises:
       UserError: there is no validation part, the space or the data can't be used, or the folder
@@ -49,19 +50,20 @@ def tune(config: RunConfig, workdir: Path) -> None:
     space = parse_space(config)
     with StopRequest(config.checkpoint.grace_seconds) as stop:
         say_device(console)
-        split = prepare_split(config, console)
-        if split.validation is None:
+        splits = prepare_cuts(config, console)
+        if any(split.validation is None for split in splits):
             raise UserError(
                 "config.data.validation_fraction and config.data.validation_last_n leave no "
                 "validation part to choose by; expected one above 0, and config.data.split not "
                 "none"
             )
-        split = dataclasses.replace(split, test=None)  # so that nothing below can look at it
+        # So that nothing below can look at it.
+        splits = [dataclasses.replace(split, test=None) for split in splits]
         with locked(workdir, console.warning):
             remove_leftovers(workdir)
             study = open_study(
                 workdir / JOURNAL_NAME,
-                _identity(config, split),
+                _identity(config, splits[0]),
                 first_pruned_epoch=math.ceil(config.tune.prune_from * config.epochs),
             )
             if done := len(finished(study)):
@@ -71,12 +73,12 @@ def tune(config: RunConfig, workdir: Path) -> None:
                     trial = next_trial(study, space, seed=config.seed, trials=config.tune.trials)
                 if trial is None:
                     break
-                outcome = _run_trial(trial, study, config, split, console)
+                outcome = _run_trial(trial, study, config, splits, console)
                 with stop.deferring():
                     _tell(study, trial, outcome)
                 console.epoch_row(_row(finished(study)[-1], len(finished(study))))
                 _write_trials(workdir / TRIALS_NAME, finished(study), space)
-            choice = _choose(study, config, split)
+            choice = _choose(study, config, splits)
             write_choice(workdir, choice)
     _show(study, choice, config, workdir, console)
 
@@ -92,6 +94,7 @@ def _identity(config: RunConfig, split: Split) -> dict[str, Any]:
         "eval.patience": config.eval.patience,
         "tune.space": list(config.tune.space),
         "tune.prune_from": config.tune.prune_from,
+        "tune.cuts": config.tune.cuts,
     }
     return {field: "searched" if field in searched else fields[field] for field in fields}
 
@@ -107,7 +110,11 @@ class _Outcome:
 
 
 def _run_trial(
-    trial: Trial, study: optuna.Study, config: RunConfig, split: Split, console: Console
+    trial: Trial,
+    study: optuna.Study,
+    config: RunConfig,
+    splits: Sequence[Split],
+    console: Console,
 ) -> _Outcome:
     for known in finished(study):  # of a small space the same settings come up again
         if known.params == trial.params:
@@ -124,7 +131,7 @@ def _run_trial(
     try:
         candidate = fit_candidate(
             chosen,
-            split,
+            splits,
             console,
             description=f"trial {number}/{config.tune.trials}",
             give_up=give_up,
@@ -156,7 +163,7 @@ def _tell(study: optuna.Study, trial: Trial, outcome: _Outcome) -> None:
         study.tell(trial, outcome.score)
 
 
-def _choose(study: optuna.Study, config: RunConfig, split: Split) -> Choice:
+def _choose(study: optuna.Study, config: RunConfig, splits: Sequence[Split]) -> Choice:
     """The best trial's settings, ready to be trained again and measured once."""
     trials = finished(study)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
@@ -166,8 +173,11 @@ def _choose(study: optuna.Study, config: RunConfig, split: Split) -> Choice:
             "another config.tune.space may help"
         )
     best = max(complete, key=lambda trial: trial.values[0])  # of equals the first
-    measure = Measure(config, split, peek=False)
-    popular = measure.of_all("validation", measure.most_popular(), (_cutoff(config),))
+    measures = [Measure(config, split, peek=False) for split in splits]
+    popular = [
+        measure.of_all("validation", measure.most_popular(), (_cutoff(config),))
+        for measure in measures
+    ]
     frozen = dict(best.params)
     if config.eval.patience:
         frozen["eval.patience"] = 0  # the number of epochs is chosen now
@@ -178,13 +188,14 @@ def _choose(study: optuna.Study, config: RunConfig, split: Split) -> Choice:
         validation={
             "metric": config.eval.metric,
             "score": best.values[0],
-            "most_popular": popular.means()[config.eval.metric],
+            "most_popular": statistics.fmean(each.means()[config.eval.metric] for each in popular),
+            "cuts": len(splits),
             "trial": trials.index(best) + 1,
             "trials": len(trials),
             "pruned": sum(trial.state == TrialState.PRUNED for trial in trials),
             "space": list(config.tune.space),
             "chosen": frozen,
-            "protocol": popular.protocol,
+            "protocol": popular[0].protocol,  # the others differ in seed and SHA-256
         },
     )
 
@@ -227,8 +238,9 @@ def _show(
     rows = [_row(trial, number) for number, trial in best]
     validation = choice.validation
     assert validation is not None
+    cuts = f", mean of {validation['cuts']} cuts" if validation["cuts"] > 1 else ""
     console.table(
-        f"Best of {validation['trials']:,} trials by {config.eval.metric} on validation, "
+        f"Best of {validation['trials']:,} trials by {config.eval.metric} on validation{cuts}, "
         f"{validation['protocol']['users']:,} users (most popular "
         f"{validation['most_popular']:.4f})",
         list(rows[0]),

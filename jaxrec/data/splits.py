@@ -79,6 +79,7 @@ def split(
     validation_fraction: float = 0.0,
     validation_rule: ValidationRule = "random",
     validation_last_n: int = 0,
+    validation_seed: int | None = None,
     given_test: Listens | None = None,
     min_plays: float = 1,
     core: int = 0,
@@ -113,6 +114,8 @@ def split(
         the user's items that go together (`cuts.alike_rows`); the other kinds ignore it.
       validation_last_n: for `last_n`, interactions per user in validation, 0 for none; the other
         kinds ignore it.
+      validation_seed: for `random` and `given`, the seed of the validation part alone; None for
+        that of all.
       given_test: for `given`, the test part; its ids need not be numbered as those of `listens`.
       min_plays: pairs with fewer plays are dropped (with `time`: fewer within their part).
       core: users and items with fewer interactions are dropped until none is left, 0 for no
@@ -168,7 +171,10 @@ def split(
         rule = "time" if kind == "time" else validation_rule
         protocol["validation"] = {"kind": rule, "fraction": validation_fraction}
         if rule in _ROWS:
-            train, validation = _cut(train, _ROWS[rule](train, validation_fraction, seed))
+            if validation_seed is not None:
+                protocol["validation"]["seed"] = validation_seed
+            own_seed = seed if validation_seed is None else validation_seed
+            train, validation = _cut(train, _ROWS[rule](train, validation_fraction, own_seed))
     protocol["cold"] = {}
     if validation is not None:
         validation, protocol["cold"]["validation"] = _leave_out_cold(validation, train)

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,14 +13,16 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from jaxrec.commands import candidate as candidate_module
+from jaxrec.commands import measure as measure_module
 from jaxrec.commands import tune as tune_module
 from jaxrec.commands.candidate import Candidate, fit_candidate
 from jaxrec.commands.choice import read_choice
 from jaxrec.commands.measure import Measure
-from jaxrec.commands.prepare import prepare_split
+from jaxrec.commands.prepare import prepare_cuts, prepare_split
 from jaxrec.commands.study import finished, next_trial, open_study
 from jaxrec.commands.tune import tune
-from jaxrec.config import RunConfig
+from jaxrec.config import RunConfig, with_fields
+from jaxrec.data.splits import Split
 from jaxrec.errors import RunError, UserError
 from jaxrec.report.console import Console
 from jaxrec.train import setup as train_setup
@@ -170,10 +172,12 @@ def test_the_test_part_is_never_looked_at(
     changes: dict[str, Any],
 ) -> None:
     def poisoned(config: RunConfig, console: Console) -> Any:
-        return dataclasses.replace(prepare_split(config, console), test=Poison())
+        cuts = prepare_cuts(config, console)
+        return [dataclasses.replace(split, test=Poison()) for split in cuts]
 
-    monkeypatch.setattr(tune_module, "prepare_split", poisoned)
-    tune(checkerboard_config(**changes | {"tune__trials": 1, "epochs": 2}), tmp_path / "search")
+    monkeypatch.setattr(tune_module, "prepare_cuts", poisoned)
+    once = {"tune__trials": 1, "tune__cuts": 2, "epochs": 2}
+    tune(checkerboard_config(**changes | once), tmp_path / "search")
     assert "chosen" in (tmp_path / "search" / "best_config.json").read_text()
 
 
@@ -232,6 +236,60 @@ def test_a_search_with_other_walks_is_refused(
     assert outcome(tmp_path / "search") == before
 
 
+def test_cuts_share_test_and_what_validation_is_cut_from(
+    checkerboard_config: MakeConfig,
+) -> None:
+    config = checkerboard_config(**SEARCHED, tune__cuts=3)
+    cuts = prepare_cuts(config, Console(quiet=True))
+    first = prepare_split(config, Console(quiet=True))
+    assert cuts[0].fingerprints == first.fingerprints
+    assert cuts[0].protocol == first.protocol
+    assert len({cut.fingerprints["test"] for cut in cuts}) == 1
+    assert len({cut.fingerprints["validation"] for cut in cuts}) == 3
+    wholes = [measure_module.union(cut.train, cut.validation).keys().tolist() for cut in cuts]
+    assert wholes[0] == wholes[1] == wholes[2]
+    assert [cut.protocol["validation"].get("seed", 0) for cut in cuts] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("method", ["itemknn", "gcn"])
+def test_a_candidate_scores_the_mean_over_its_cuts(
+    checkerboard_config: MakeConfig, method: str
+) -> None:
+    config = checkerboard_config(**SEARCHED, method=method, epochs=1, tune__cuts=3)
+
+    def score(config: RunConfig, cuts: Sequence[Split]) -> float:
+        found = fit_candidate(
+            config, cuts, Console(quiet=True), description="", give_up=lambda *_: False
+        )
+        return found.score
+
+    cuts = prepare_cuts(config, Console(quiet=True))
+    alone = [score(with_fields(config, {"seed": k}), [cut]) for k, cut in enumerate(cuts)]
+    assert len(set(alone)) > 1
+    assert score(config, cuts) == pytest.approx(sum(alone) / 3, rel=1e-12)
+
+
+def test_a_search_over_cuts_says_so_and_is_no_other_search(
+    checkerboard_config: MakeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ITEMKNN | {"tune__trials": 1, "tune__cuts": 2}
+    tune(checkerboard_config(**config, quiet=False), tmp_path / "search")
+    assert "on validation, mean of 2 cuts, " in capsys.readouterr().out
+    choice = read_choice(tmp_path / "search")
+    assert choice.validation is not None and choice.validation["cuts"] == 2
+    with pytest.raises(UserError, match=r"with tune\.cuts = 2, this one has 1"):
+        tune(checkerboard_config(**config | {"tune__cuts": 1}), tmp_path / "search")
+
+
+def test_cuts_that_no_seed_decides_are_refused(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = checkerboard_config(**ITEMKNN | {"data__split": "last_n", "tune__cuts": 2})
+    with pytest.raises(UserError, match=r"cuts is 2 and config\.data\.split is 'last_n'"):
+        tune(config, tmp_path / "search")
+    assert not (tmp_path / "search").exists()
+
+
 def test_a_damaged_journal_is_named(checkerboard_config: MakeConfig, tmp_path: Path) -> None:
     config = checkerboard_config(**ITEMKNN | {"tune__trials": 1})
     tune(config, tmp_path / "search")
@@ -275,7 +333,7 @@ def test_a_candidate_counts_at_its_best_epoch_or_with_a_schedule_at_its_last(
 
         split = prepare_split(config, Console(quiet=True))
         found = candidate_module.fit_candidate(
-            config, split, Console(quiet=True), description="", give_up=give_up
+            config, [split], Console(quiet=True), description="", give_up=give_up
         )
         return found, told
 
