@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_WEIGHT = "data.weight in binary log"  # of data without plays both are the same
+_WEIGHT = "data.weight in binary log"  # without plays the same but for its scale
 # What is searched of each baseline; of the network, what its configuration declares.
 SPACES = {
     "gcn": (),

@@ -107,11 +107,12 @@ def _check_flags(command: str) -> None:
     if command == "evaluate" and not FLAGS.final:
         if FLAGS["seeds"].present:
             raise UserError(f"--seeds={FLAGS.seeds} without --final; expected both")
-        for field in config_flags.get_override_values(FLAGS["config"]):
-            if field != "quiet" and not field.startswith("eval."):
+        given = FLAGS["config"]
+        for field in config_flags.get_override_values(given) if given.present else ():
+            if field not in ("eval.ks", "eval.memory_budget_mb", "quiet"):
                 raise UserError(
-                    f"--config.{field} with evaluate: a trained run keeps it; expected fields of "
-                    "config.eval, or config.quiet"
+                    f"--config.{field} with evaluate: a trained run keeps it; expected "
+                    "config.eval.ks, config.eval.memory_budget_mb or config.quiet"
                 )
 
 

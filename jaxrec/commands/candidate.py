@@ -63,7 +63,7 @@ def fit_candidate(
     if config.method != "gcn":
         scorers = (fit_baseline(own, split.train, console) for own, split in pairs)
         return Candidate(_mean_score(measures, scorers), None)
-    check_memory(config, splits[0].train)
+    check_memory(config, splits[0].train, copies=len(splits))
     setups = [build(own, split.train) for own, split in pairs]
     states = [setup.fresh_state() for setup in setups]
     any_epoch = config.lr_schedule == "constant"

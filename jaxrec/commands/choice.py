@@ -30,9 +30,10 @@ class Choice:
 
 
 def is_run_of_final(workdir: Path) -> bool:
-    """Whether this is the folder of a seed, which only `--final` may train or measure."""
+    """Whether this is the folder of `--final` or a seed's in it: only that may write there."""
     folder = workdir.resolve()
-    return folder.name.startswith(SEED_PREFIX) and (folder.parent / FROZEN_NAME).exists()
+    of_seed = folder.name.startswith(SEED_PREFIX) and (folder.parent / FROZEN_NAME).exists()
+    return of_seed or (folder / FROZEN_NAME).exists()
 
 
 def write_choice(workdir: Path, choice: Choice) -> None:

@@ -9,6 +9,7 @@ from jaxrec.commands.measure import Measure, final_results, show_results
 from jaxrec.commands.results import write_results
 from jaxrec.commands.trained import open_trained
 from jaxrec.config import RunConfig
+from jaxrec.errors import UserError
 from jaxrec.report.console import Console
 from jaxrec.train.lock import locked
 from jaxrec.train.run_folder import RunFolder
@@ -17,23 +18,31 @@ from jaxrec.train.run_folder import RunFolder
 def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> None:
     """Measures a run and writes `results.json`; the data need not be there.
 
-    Of a run of `evaluate --final` the figures are only shown: what is there was measured as frozen.
+    They are only shown where nothing may be written: of a run of `evaluate --final`, whose own were
+    measured as frozen; while another process is busy there; in a folder that is read only.
 
     Args:
       workdir: the run's folder.
-      config: its `eval` fields and `quiet` replace the run's own; None for the run's own.
+      config: its `eval.ks`, `eval.memory_budget_mb` and `quiet` replace the run's own; None for
+        the run's own.
       step: which checkpoint, 0 for the untrained model (whose figures are only shown), None for
         the one that `train` reported on.
 
     Raises:
-      UserError: no run or no such checkpoint there, or a run is under way there whose results
-        would be written.
+      UserError: no run or no such checkpoint there.
     """
-    quiet = config is not None and config.quiet
-    writes = step is None and not is_run_of_final(workdir)
+    paths, console = RunFolder(workdir), Console()
+    writes = step is None and paths.config.exists()
+    if writes and is_run_of_final(workdir):
+        console.warning(f"{workdir}: a run of `evaluate --final`; nothing is written there")
+        writes = False
     with contextlib.ExitStack() as held:
-        if writes and RunFolder(workdir).config.exists():
-            held.enter_context(locked(workdir, Console(quiet=quiet).warning))
+        if writes:
+            try:
+                held.enter_context(locked(workdir, console.warning))
+            except UserError as error:
+                console.warning(f"{error}; nothing is written there")
+                writes = False
         trained = open_trained(workdir, step)
         used = trained.config
         if config is not None:
@@ -42,13 +51,12 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
         results, per_user = final_results(
             Measure(used, trained.split), trained.model, step=trained.step
         )
+        show_results(results, console)
         if writes:
             write_results(workdir, results, per_user)
-    show_results(results, console)
-    if writes:
-        console.files(
-            {
-                RunFolder(workdir).results: "the figures above, with their protocol",
-                RunFolder(workdir).per_user: "the same for each user",
-            }
-        )
+            console.files(
+                {
+                    paths.results: "the figures above, with their protocol",
+                    paths.per_user: "the same for each user",
+                }
+            )

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from jaxrec.config import RunConfig
+from jaxrec.config import RunConfig, with_fields
 from jaxrec.data import catalog, synthetic
 from jaxrec.data.interactions import Listens
 from jaxrec.data.listen_table import ReadReport
@@ -38,6 +38,7 @@ def prepare_cuts(config: RunConfig, console: Console) -> list[Split]:
             f"{config.data.split!r}, whose validation part no seed decides; expected 1 cut, or "
             "random or given"
         )
+    with_fields(config, {"seed": config.seed + config.tune.cuts - 1})  # refused if too great
     history = _history(config, console)
     first = _split(config, *history)
     _say_counts(first, console)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jaxrec.commands.choice import is_run_of_final
 from jaxrec.data.interactions import IdMap
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
@@ -71,15 +72,21 @@ def read_results(folder: Path) -> tuple[dict[str, Any], pa.Table]:
         table = pq.read_table(paths.per_user)
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(
-            f"{paths.per_user}: missing or unreadable; expected the figures of each user, which "
-            f"`evaluate --workdir={folder}` writes"
+            f"{paths.per_user}: missing or unreadable; expected the figures of each user, "
+            f"{_remedy(folder)}"
         ) from error
     if not _agree(table, means):
         raise UserError(
             f"{paths.per_user}: not of the measurement in results.json; expected both of one, "
-            f"which `evaluate --workdir={folder}` writes"
+            f"{_remedy(folder)}"
         )
     return results, table
+
+
+def _remedy(folder: Path) -> str:
+    if is_run_of_final(folder):
+        return f"which `evaluate --final` writes again without {RunFolder(folder).results}"
+    return f"which `evaluate --workdir={folder}` writes"
 
 
 def _agree(table: pa.Table, means: Mapping[str, float]) -> bool:

@@ -180,8 +180,13 @@ def _train_in(
     return state, history
 
 
-def check_memory(config: RunConfig, train: Interactions) -> str:
+def check_memory(config: RunConfig, train: Interactions, *, copies: int = 1) -> str:
     """Refuses what can't fit the device.
+
+    Args:
+      config: the run's.
+      train: what it learns from.
+      copies: models held at once.
 
     Returns:
       A line about how much is needed and free.
@@ -201,6 +206,7 @@ def check_memory(config: RunConfig, train: Interactions) -> str:
         kernel=choose_kernel(config.model.kernel, device.platform),
         loss=config.loss.name,
         unit_layers=config.model.unit_layers,
+        copies=copies,
     )
     available = available_bytes(device)
     check_fits(needed, available, dim=config.model.dim, batch_size=config.batch_size)

@@ -41,9 +41,8 @@ def tune(config: RunConfig, workdir: Path) -> None:
     are chosen by `eval.metric` on all users of the validation part, the mean over the cuts.
 
     Raises:
-      UserError: there is no validation part, the space or the data can't be used, or the folder
-        holds another search or is in use.
-      RunError: no trial came to its end.
+      UserError: there is no validation part, the space or the data can't be used, no trial came
+        to its end, or the folder holds another search or is in use.
       Stopped: by SIGTERM or Ctrl-C; the trials done are kept.
     """
     console = Console(quiet=config.quiet)
@@ -168,9 +167,9 @@ def _choose(study: optuna.Study, config: RunConfig, splits: Sequence[Split]) -> 
     trials = finished(study)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not complete:
-        raise RunError(
-            f"none of {len(trials)} trials came to its end ({_outcome_of(trials[0]).error}); "
-            "another config.tune.space may help"
+        raise UserError(
+            f"config.tune.space: none of {len(trials)} trials came to its end "
+            f"({_outcome_of(trials[0]).error}); expected settings that can be used"
         )
     best = max(complete, key=lambda trial: trial.values[0])  # of equals the first
     measures = [Measure(config, split, peek=False) for split in splits]

@@ -20,6 +20,7 @@ def estimate_bytes(
     kernel: str,
     loss: str = "bpr",
     unit_layers: bool = False,
+    copies: int = 1,
 ) -> int:
     """Device memory of training at its peak, in bytes.
 
@@ -39,6 +40,7 @@ def estimate_bytes(
       kernel: how neighbourhoods are summed.
       loss: a name of `StepSettings.loss`.
       unit_layers: whether layers' inputs are scaled, and so kept for the backward pass.
+      copies: models held at once, each with its graph, of which one at a time is trained.
     """
     batch_size = min(batch_size, num_edges)
     table = FLOAT * dim * (num_users + num_items)
@@ -55,7 +57,7 @@ def estimate_bytes(
         batch = 3.1 * row + 2.2 * FLOAT * listeners * negatives
     else:
         batch = row * (3.4 + 4.4 * negatives)
-    return int(state + graph + order + propagation + messages + batch)
+    return int(copies * (state + graph) + order + propagation + messages + batch)
 
 
 def available_bytes(device: jax.Device) -> int | None:

@@ -121,7 +121,7 @@ def training_identity(config: RunConfig, split: Split) -> dict[str, Any]:
 
 
 def _fields_of(group: str, whole: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{group}.{name}": value for name, value in whole.get(group, {}).items()}
+    return {f"{group}.{name}": value for name, value in whole[group].items()}
 
 
 def _data_identity(config: RunConfig, split: Split) -> dict[str, Any]:
@@ -148,12 +148,17 @@ def open_run(
       UserError: the folder holds a run that differs, and the message names the first field that
         does; or one that is already further than this one is to go.
     """
-    wanted = training_identity(config, split)
+    wanted, scored_by = training_identity(config, split), _scored_by(config)
     if folder.config.exists():
         saved = _read_saved(folder.config)
+        before = saved["scored_by"]
         known, here = saved["identity"], wanted
-        if config.eval.patience:  # the best score is one of scores that can be compared
-            known, here = known | _scored_by(saved["config"]), here | _scored_by(to_json(config))
+        if config.eval.patience and steps_per_epoch:  # the best is the best of comparable scores
+            known, here = known | before, here | scored_by
+        scored_by = {
+            name: value if before.get(name) == value else "several"
+            for name, value in scored_by.items()
+        }
         if difference := first_difference(known, here):
             field, there, this = difference
             raise UserError(
@@ -163,9 +168,9 @@ def open_run(
         newest = max(saved_steps(folder.checkpoints), default=0)
         if steps_per_epoch and newest > config.epochs * steps_per_epoch:
             raise UserError(
-                f"{folder.root} holds a run that has come to step {newest}, "
-                f"{newest / steps_per_epoch:.3g} epochs, and config.epochs is {config.epochs}; "
-                "expected at least as many, or a --workdir of its own"
+                f"{folder.root} holds a run that has come to step {newest}, and config.epochs is "
+                f"{config.epochs}; expected at least {-(-newest // steps_per_epoch)}, or a "
+                "--workdir of its own"
             )
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
@@ -179,6 +184,7 @@ def open_run(
             {
                 "config": to_json(config),
                 "identity": wanted,
+                "scored_by": scored_by,
                 "protocol": split.protocol,
                 "counts": split.counts(),
             },
@@ -189,10 +195,10 @@ def open_run(
         ) from error
 
 
-def _scored_by(whole: Mapping[str, Any]) -> dict[str, Any]:
+def _scored_by(config: RunConfig) -> dict[str, Any]:
     """What the scores that early stopping goes by depend on, beside what is trained."""
-    scores = {f"eval.{name}": whole.get("eval", {}).get(name) for name in ("metric", "users")}
-    return scores | _fields_of("walks", whole)
+    scores = {"eval.metric": config.eval.metric, "eval.users": config.eval.users}
+    return scores | _fields_of("walks", to_json(config))
 
 
 def first_difference(
@@ -239,7 +245,7 @@ def load_run(folder: RunFolder) -> Run:
     try:
         config = read_config(saved["config"])
     except UserError as error:
-        raise UserError(f"{folder.config}: {error}") from error
+        raise UserError(f"{folder.config}: {error} (`train` there writes it anew)") from error
     users, items = _read_ids(folder.users), _read_ids(folder.items)
     table = _read_table(folder.interactions)
     part_of_row = table["part"].to_numpy()
@@ -318,7 +324,7 @@ def _read_saved(path: Path) -> dict[str, Any]:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: unreadable ({error}); expected the file `train` wrote") from error
-    for name in ("config", "identity", "protocol"):
+    for name in ("config", "identity", "scored_by", "protocol"):
         if not isinstance(saved, dict) or not isinstance(saved.get(name), dict):
             raise UserError(f"{path}: has no {name}; expected the file `train` wrote")
     return dict(saved)

@@ -89,10 +89,19 @@ def test_a_seed_is_trained_and_measured_by_final_alone(
     commands.evaluate(seed, config=other, step=None)
     with pytest.raises(UserError, match=r"seed-0 holds a run of `evaluate --final`"):
         commands.train(without_validation(other), seed)
+    with pytest.raises(UserError, match=r"final holds a run of `evaluate --final`"):
+        commands.train(without_validation(other), tmp_path / "final")
     monkeypatch.chdir(seed)
     with pytest.raises(UserError, match=r"holds a run of `evaluate --final`"):
         commands.train(without_validation(other), Path())
     assert {path: path.read_bytes() for path in seed.iterdir() if path.is_file()} == before
+
+    (seed / "per_user.parquet").unlink()
+    with pytest.raises(UserError, match=r"`evaluate --final` writes again without .*results\.json"):
+        commands.final(tmp_path, config=config, seeds=2)
+    (seed / "results.json").unlink()
+    commands.final(tmp_path, config=config, seeds=2)
+    assert read_results(tmp_path / "final")[0]["seeds"] == [0, 1]
 
 
 @pytest.mark.parametrize("kind", ["random", "last_n", "time", "given"])

@@ -135,7 +135,7 @@ def test_fewer_epochs_than_are_done_are_refused(
     workdir = tmp_path / "run"
     commands.train(checkerboard_config(epochs=3), workdir)
     before = contents(workdir)
-    with pytest.raises(UserError, match=r"3 epochs, and config\.epochs is 2; expected at least"):
+    with pytest.raises(UserError, match=r"config\.epochs is 2; expected at least 3, or"):
         commands.train(checkerboard_config(epochs=2), workdir)
     assert contents(workdir) == before
     commands.train(checkerboard_config(epochs=3), workdir)
@@ -161,6 +161,8 @@ def test_early_stopping_goes_by_scores_of_one_kind(
         commands.train(checkerboard_config(epochs=2, eval__patience=5, **config | change), workdir)
     assert contents(workdir) == before
     commands.train(checkerboard_config(epochs=2, **config | change), workdir)
+    with pytest.raises(UserError, match=re.escape(f"a run with {field} = several, this one")):
+        commands.train(checkerboard_config(epochs=3, eval__patience=5, **config | change), workdir)
 
 
 @pytest.mark.parametrize("saved", ['{"a": 1}', "[]", '{"config": {}, "identity": {}}'])
@@ -198,15 +200,17 @@ def test_scores_that_are_not_finite_are_a_failure(
 
 
 def test_evaluate_waits_for_no_run_and_disturbs_none(
-    checkerboard_config: MakeConfig, tmp_path: Path
+    checkerboard_config: MakeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workdir = tmp_path / "run"
-    commands.train(checkerboard_config(data__split="random"), workdir)
+    commands.train(checkerboard_config(data__split="random", quiet=False), workdir)
+    capsys.readouterr()
     before = contents(workdir)
     with locked(workdir, pytest.fail):
-        with pytest.raises(UserError, match="is running there"):
-            commands.evaluate(workdir, config=None, step=None)
-        commands.evaluate(workdir, config=None, step=0)  # writes nothing
+        commands.evaluate(workdir, config=None, step=None)
+    said = capsys.readouterr()
+    assert "is running there" in said.err and "nothing is written there" in said.err
+    assert "Results on test" in said.out
     assert contents(workdir) == before
 
 

@@ -23,7 +23,7 @@ from jaxrec.commands.study import finished, next_trial, open_study
 from jaxrec.commands.tune import tune
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
-from jaxrec.errors import RunError, UserError
+from jaxrec.errors import UserError
 from jaxrec.report.console import Console
 from jaxrec.train import setup as train_setup
 from tests.runs import config_with
@@ -313,7 +313,7 @@ def test_a_trial_that_diverges_counts_and_the_search_goes_on(
     only_bad = dataclasses.replace(
         config, tune=dataclasses.replace(config.tune, space=("lr in 1e30",))
     )
-    with pytest.raises(RunError, match=r"none of 1 trials came to its end \(step \d+"):
+    with pytest.raises(UserError, match=r"none of 1 trials came to its end \(step \d+"):
         tune(only_bad, tmp_path / "bad")
 
 
