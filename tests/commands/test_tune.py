@@ -290,6 +290,15 @@ def test_cuts_that_no_seed_decides_are_refused(
     assert not (tmp_path / "search").exists()
 
 
+def test_a_seed_too_great_for_the_cuts_is_refused(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = checkerboard_config(**ITEMKNN, seed=2**32 - 1, tune__cuts=2)
+    with pytest.raises(UserError, match=r"config\.seed is 4294967296; expected"):
+        tune(config, tmp_path / "search")
+    assert not (tmp_path / "search").exists()
+
+
 def test_a_damaged_journal_is_named(checkerboard_config: MakeConfig, tmp_path: Path) -> None:
     config = checkerboard_config(**ITEMKNN | {"tune__trials": 1})
     tune(config, tmp_path / "search")

@@ -108,3 +108,16 @@ def test_the_device_says_how_much_is_free() -> None:
     available = available_bytes(jax.devices()[0])
     assert available is not None
     assert available > 2**20
+
+
+@pytest.mark.parametrize("loss", ["bpr", "softmax"])
+def test_a_batch_is_no_larger_than_the_graph_and_copies_count_without_their_buffers(
+    loss: str,
+) -> None:
+    shape = {"num_users": 60, "num_items": 40, "num_edges": 500, "dim": 8, "layers": 1}
+    rest = {"negatives": 10_000, "kernel": "csr", "loss": loss}
+    whole = estimate_bytes(**shape, **rest, batch_size=500)
+    assert estimate_bytes(**shape, **rest, batch_size=10**7) == whole
+    two, three = (estimate_bytes(**shape, **rest, batch_size=500, copies=n) for n in (2, 3))
+    tables = 3 * 4 * 8 * (60 + 40)
+    assert tables < two - whole == three - two < 5 * tables

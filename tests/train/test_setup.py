@@ -5,7 +5,8 @@ import pytest
 
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.errors import UserError
-from jaxrec.train.setup import check_learnable
+from jaxrec.train.setup import build, check_learnable
+from tests.runs import config_with
 
 
 def interactions_of(ratings: np.ndarray) -> Interactions:
@@ -25,3 +26,10 @@ def test_users_with_every_song_are_counted_and_refused_where_there_are_no_others
     assert check_learnable(interactions_of(some)) == 1
     with pytest.raises(UserError, match="each of the 2 users has listened to all 3 songs"):
         check_learnable(interactions_of(np.ones((2, 3))))
+
+
+def test_a_batch_is_no_larger_than_the_graph() -> None:
+    train = interactions_of(np.array([[1, 1, 0], [1, 0, 0], [0, 1, 1]], float))
+    batches = [build(config_with(batch_size=size), train).batches for size in (5, 10**7)]
+    assert batches[0] == batches[1]
+    assert batches[0].num_steps == 1
