@@ -104,7 +104,10 @@ def _check_flags(command: str) -> None:
                 f"--{flag} is for {', '.join(takers)}; expected flags of {command}: "
                 f"{', '.join(f'--{name}' for name in own)}"
             )
-    if command == "evaluate" and not FLAGS.final:
+    if command == "evaluate" and FLAGS.final:
+        if FLAGS.step is not None:
+            raise UserError(f"--step={FLAGS.step} with --final; expected one of them")
+    elif command == "evaluate":
         if FLAGS["seeds"].present:
             raise UserError(f"--seeds={FLAGS.seeds} without --final; expected both")
         given = FLAGS["config"]
@@ -125,8 +128,6 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
             raise UserError("--config is missing; expected a file such as configs/default.py")
         return command, {"config": config, "workdir": workdir}
     if command == "evaluate" and FLAGS.final:
-        if FLAGS.step is not None:
-            raise UserError(f"--step={FLAGS.step} with --final; expected one of them")
         return "final", {"workdir": workdir, "config": config, "seeds": FLAGS.seeds}
     if command == "evaluate":
         return command, {"workdir": workdir, "config": config, "step": FLAGS.step}

@@ -1,4 +1,4 @@
-"""Configurations for tests."""
+"""Configurations for tests, and what their runs have logged."""
 
 import json
 from pathlib import Path

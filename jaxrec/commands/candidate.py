@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from jaxrec.commands.fit import fit_baseline
 from jaxrec.commands.measure import Measure
 from jaxrec.commands.ranker import ranker
-from jaxrec.commands.train import check_memory
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.gcn.model import Embeddings
 from jaxrec.rank.top_k import Scorer
 from jaxrec.report.console import Console
-from jaxrec.train.setup import build
+from jaxrec.train.setup import build, check_memory
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,17 +32,9 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
       UserError: no run or no such checkpoint there.
     """
     paths, console = RunFolder(workdir), Console()
-    writes = step is None and paths.config.exists()
-    if writes and is_run_of_final(workdir):
-        console.warning(f"{workdir}: a run of `evaluate --final`; nothing is written there")
-        writes = False
     with contextlib.ExitStack() as held:
-        if writes:
-            try:
-                held.enter_context(locked(workdir, console.warning))
-            except UserError as error:
-                console.warning(f"{error}; nothing is written there")
-                writes = False
+        # Without a run there the lock would make the folder.
+        writes = step is None and paths.config.exists() and _hold(workdir, held, console)
         trained = open_trained(workdir, step)
         used = trained.config
         if config is not None:
@@ -60,3 +52,15 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
                     paths.per_user: "the same for each user",
                 }
             )
+
+
+def _hold(workdir: Path, held: contextlib.ExitStack, console: Console) -> bool:
+    """Whether figures may be written there; the folder is then locked until `held` is left."""
+    try:
+        if is_run_of_final(workdir):
+            raise UserError(f"{workdir}: a run of `evaluate --final`")
+        held.enter_context(locked(workdir, console.warning))
+    except UserError as error:
+        console.warning(f"{error}; nothing is written there")
+        return False
+    return True

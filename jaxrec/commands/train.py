@@ -14,20 +14,17 @@ from jaxrec.commands.ranker import ranker
 from jaxrec.commands.results import write_results
 from jaxrec.commands.sample import show_sample
 from jaxrec.config import RunConfig
-from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.files import remove_leftovers
-from jaxrec.gcn.message_passing import choose_kernel
 from jaxrec.report.console import Console
 from jaxrec.report.metric_files import MetricLog
 from jaxrec.train.checkpoint import Checkpoints, Progress
 from jaxrec.train.compilation import CompileClock
 from jaxrec.train.lock import locked
-from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.profile import trace_steps
 from jaxrec.train.run_folder import RunFolder, open_run
-from jaxrec.train.setup import Setup, build, check_learnable
+from jaxrec.train.setup import Setup, build, check_learnable, check_memory
 from jaxrec.train.step import TrainState
 from jaxrec.train.stop import StopRequest
 
@@ -178,37 +175,3 @@ def _train_in(
         if config.eval.patience and best is not None:
             state = checkpoints.restore(best, setup.abstract_state())
     return state, history
-
-
-def check_memory(config: RunConfig, train: Interactions, *, copies: int = 1) -> str:
-    """Refuses what can't fit the device.
-
-    Args:
-      config: the run's.
-      train: what it learns from.
-      copies: models held at once.
-
-    Returns:
-      A line about how much is needed and free.
-
-    Raises:
-      UserError: the memory doesn't suffice.
-    """
-    device = jax.devices()[0]
-    needed = estimate_bytes(
-        num_users=train.num_users,
-        num_items=train.num_items,
-        num_edges=len(train),
-        dim=config.model.dim,
-        layers=config.model.layers,
-        batch_size=config.batch_size,
-        negatives=config.loss.negatives,
-        kernel=choose_kernel(config.model.kernel, device.platform),
-        loss=config.loss.name,
-        unit_layers=config.model.unit_layers,
-        copies=copies,
-    )
-    available = available_bytes(device)
-    check_fits(needed, available, dim=config.model.dim, batch_size=config.batch_size)
-    free = "" if available is None else f" of {available / 2**30:,.1f} GiB free"
-    return f"memory: training needs about {needed / 2**20:,.0f} MiB{free}"

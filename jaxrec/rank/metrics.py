@@ -56,11 +56,11 @@ def per_user_metrics(
     length = max(1, min(max(ks), hits.shape[1]))  # nothing is found beyond
     hits = np.pad(hits[:, :length], ((0, 0), (0, max(0, 1 - hits.shape[1]))))
     rank = np.arange(1, length + 1)
-    discount = 1 / np.log2(1 + rank)
     most = int(min(max(ks), relevant.max(initial=1)))
-    ideal = np.cumsum(1 / np.log2(1 + np.arange(1, most + 1)))
+    discount = 1 / np.log2(1 + np.arange(1, max(length, most) + 1))
+    ideal = np.cumsum(discount)
     found = np.cumsum(hits, axis=1, dtype=np.float64)
-    gain = np.cumsum(hits * discount, axis=1)
+    gain = np.cumsum(hits * discount[:length], axis=1)
     precision_sum = np.cumsum(hits * found / rank, axis=1)
     first = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, np.inf)
     result = {}

@@ -151,20 +151,19 @@ def open_run(
     wanted, scored_by = training_identity(config, split), _scored_by(config)
     if folder.config.exists():
         saved = _read_saved(folder.config)
-        before = saved["scored_by"]
-        known, here = saved["identity"], wanted
+        known, asked = saved["identity"], wanted
         if config.eval.patience and steps_per_epoch:  # the best is the best of comparable scores
-            known, here = known | before, here | scored_by
-        scored_by = {
-            name: value if before.get(name) == value else "several"
-            for name, value in scored_by.items()
-        }
-        if difference := first_difference(known, here):
-            field, there, this = difference
+            known, asked = known | saved["scored_by"], asked | scored_by
+        if difference := first_difference(known, asked):
+            field, there, here = difference
             raise UserError(
-                f"{folder.root} holds a run with {field} = {there}, this one has {this}; expected "
+                f"{folder.root} holds a run with {field} = {there}, this one has {here}; expected "
                 "the same, or a --workdir of its own"
             )
+        scored_by = {
+            name: value if saved["scored_by"].get(name) == value else "several"
+            for name, value in scored_by.items()
+        }
         newest = max(saved_steps(folder.checkpoints), default=0)
         if steps_per_epoch and newest > config.epochs * steps_per_epoch:
             raise UserError(

@@ -20,6 +20,7 @@ from jaxrec.gcn.model import Convolution, Embeddings
 from jaxrec.gcn.negatives import ItemMass, popularity_mass
 from jaxrec.gcn.walks import Walks
 from jaxrec.train.loop import INIT, train_epoch
+from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.step import StepSettings, TrainState, create_state, learning_rate
 
 _propagate = jax.jit(Convolution.__call__, static_argnums=0)
@@ -175,3 +176,37 @@ def check_learnable(train: Interactions) -> int:
             "no song can be told from another; expected at least one user who has not"
         )
     return full
+
+
+def check_memory(config: RunConfig, train: Interactions, *, copies: int = 1) -> str:
+    """Refuses what can't fit the device.
+
+    Args:
+      config: the run's.
+      train: what it learns from.
+      copies: models held at once.
+
+    Returns:
+      A line about how much is needed and free.
+
+    Raises:
+      UserError: the memory doesn't suffice.
+    """
+    device = jax.devices()[0]
+    needed = estimate_bytes(
+        num_users=train.num_users,
+        num_items=train.num_items,
+        num_edges=len(train),
+        dim=config.model.dim,
+        layers=config.model.layers,
+        batch_size=config.batch_size,
+        negatives=config.loss.negatives,
+        kernel=choose_kernel(config.model.kernel, device.platform),
+        loss=config.loss.name,
+        unit_layers=config.model.unit_layers,
+        copies=copies,
+    )
+    available = available_bytes(device)
+    check_fits(needed, available, dim=config.model.dim, batch_size=config.batch_size)
+    free = "" if available is None else f" of {available / 2**30:,.1f} GiB free"
+    return f"memory: training needs about {needed / 2**20:,.0f} MiB{free}"
