@@ -81,7 +81,7 @@ class ModelConfig:
     sender_exponent: float
     unit_layers: bool
     layer_zero: float | None = _number(minimum=0)
-    kernel: Literal["auto", "segment_sum", "csr"]
+    kernel: Literal["auto", "segment_sum", "csr", "prefetch"]
     dtype: Literal["float32", "bfloat16"]
 
 

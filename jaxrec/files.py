@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and where those that are kept between runs lie."""
 
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,27 @@ def _is_another(process: str) -> bool:
     except PermissionError:  # another user's
         return True
     return int(process) != os.getpid()
+
+
+def cache_folder() -> Path:
+    """`$JAXREC_CACHE`, or `$XDG_CACHE_HOME/jaxrec`, or `~/.cache/jaxrec`."""
+    if own := os.environ.get("JAXREC_CACHE"):
+        return Path(own)
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared, "jaxrec")
+    return Path.home() / ".cache" / "jaxrec"
+
+
+def is_private(folder: Path) -> bool:
+    """Whether only the user can write to a folder, which is made where it is missing."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError:
+        return False
+    if hasattr(os, "getuid") and found.st_uid != os.getuid():
+        return False
+    return not stat.S_IMODE(found.st_mode) & 0o022
 
 
 def sync(path: Path) -> None:

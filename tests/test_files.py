@@ -1,11 +1,13 @@
-"""What a killed process has left is cleared up, what a living one is writing is not."""
+"""What a killed process has left is cleared up, what a living one is writing is not; caches."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from jaxrec.files import remove_leftovers, replacing
+import pytest
+
+from jaxrec.files import cache_folder, remove_leftovers, replacing
 
 
 def test_leftovers_of_the_dead_are_removed_and_files_of_the_living_are_not(tmp_path: Path) -> None:
@@ -27,3 +29,16 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
         temporary.write_text("half")
         assert not path.exists()
     assert [each.name for each in tmp_path.iterdir()] == ["lists.csv"]
+
+
+def test_the_cache_folder_is_the_one_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAXREC_CACHE", str(tmp_path / "own"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "shared"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder() == tmp_path / "own"
+    monkeypatch.setenv("JAXREC_CACHE", "")
+    assert cache_folder() == tmp_path / "shared" / "jaxrec"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == tmp_path / "home" / ".cache" / "jaxrec"

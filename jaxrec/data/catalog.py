@@ -9,6 +9,7 @@ from typing import Any
 from jaxrec.data.datasets import DATASETS, Dataset, Download
 from jaxrec.data.download import DownloadError, Progress, download, unpack
 from jaxrec.errors import UserError
+from jaxrec.files import cache_folder
 
 
 def locate(
@@ -49,7 +50,7 @@ def fetch(
 
     Args:
       name: a name of `DATASETS`.
-      cache_dir: folder for downloads, in a folder per dataset; None for `default_cache_dir()`.
+      cache_dir: folder for downloads, in a folder per dataset; None for `cache_folder()`.
       data_path: a folder that has the files already; nothing is downloaded then.
       say: called with lines for the user: what is downloaded, and what is unverified.
       progress: called with the bytes so far and in total (or None) of each download.
@@ -65,7 +66,7 @@ def fetch(
     dataset = find_dataset(name)
     if data_path is not None:
         return _files_at(dataset, Path(data_path))
-    cache = default_cache_dir() if cache_dir is None else Path(cache_dir)
+    cache = cache_folder() if cache_dir is None else Path(cache_dir)
     folder = cache / name
     paths = [folder / file for file in dataset.files]
     if all(path.is_file() for path in paths):
@@ -98,15 +99,6 @@ def find_dataset(name: str) -> Dataset:
             f"config.data.source is {name!r}; expected synthetic, listens, {', '.join(DATASETS)}"
         )
     return DATASETS[name]
-
-
-def default_cache_dir() -> Path:
-    """`$JAXREC_CACHE`, or `$XDG_CACHE_HOME/jaxrec`, or `~/.cache/jaxrec`."""
-    if own := os.environ.get("JAXREC_CACHE"):
-        return Path(own)
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared, "jaxrec")
-    return Path.home() / ".cache" / "jaxrec"
 
 
 def _files_at(dataset: Dataset, folder: Path) -> list[Path]:

@@ -4,30 +4,61 @@
 are tested equal to it. None is differentiated: `model.propagate` supplies its own derivative.
 """
 
-from collections.abc import Callable
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 from jax.experimental import sparse
 
+from jaxrec.gcn import native
 from jaxrec.gcn.graph import Adjacency
 
-Kernel = Callable[[Adjacency, jax.Array, str], jax.Array]
 DTYPES = ("float32", "bfloat16")
 
 
-def segment_sum(adjacency: Adjacency, embeddings: jax.Array, dtype: str = "float32") -> jax.Array:
-    """Sums weighted sender embeddings into each row by `jax.ops.segment_sum`.
+class Kernel(Protocol):
+    """Sums of weighted sender embeddings into each row."""
 
-    Args:
-      adjacency: the orientation to gather along.
-      embeddings: [num_senders, dim] float32.
-      dtype: in what the embeddings are gathered, `float32`, or `bfloat16` for half the traffic;
-        the sums are float32 either way.
+    def __call__(
+        self,
+        adjacency: Adjacency,
+        embeddings: jax.Array,
+        dtype: str = "float32",
+        *,
+        base: jax.Array | None = None,
+        receiving: jax.Array | None = None,
+        sending: jax.Array | None = None,
+    ) -> jax.Array:
+        """Computes base + A x.
 
-    Returns:
-      [num_rows, dim] float32; zeros for a row without edges.
-    """
+        The masks are promises, by which a kernel may save work: whoever passes `receiving` reads no
+        other rows of the result, and whoever passes `sending` has zeros in all other rows of x.
+
+        Args:
+          adjacency: the orientation to gather along, A.
+          embeddings: [num_senders, dim] float32, x.
+          dtype: in what the embeddings are gathered, `float32`, or `bfloat16` for half the
+            traffic; the sums are float32 either way.
+          base: [num_rows, dim] float32, what the sums are added to; None for zeros.
+          receiving: [num_rows] bool, the rows that will be read; None for all.
+          sending: [num_senders] bool, the rows of x that may be other than 0; None for all.
+
+        Returns:
+          [num_rows, dim] float32; `base` for a row without edges.
+        """
+
+
+def segment_sum(
+    adjacency: Adjacency,
+    embeddings: jax.Array,
+    dtype: str = "float32",
+    *,
+    base: jax.Array | None = None,
+    receiving: jax.Array | None = None,
+    sending: jax.Array | None = None,
+) -> jax.Array:
+    """The sums by `jax.ops.segment_sum`, over all edges whatever is promised: see `Kernel`."""
+    del receiving, sending
     receivers = jnp.repeat(
         jnp.arange(adjacency.num_rows, dtype=jnp.int32),
         jnp.diff(adjacency.offsets),
@@ -35,36 +66,84 @@ def segment_sum(adjacency: Adjacency, embeddings: jax.Array, dtype: str = "float
     )
     gathered = embeddings.astype(dtype)[adjacency.senders].astype(jnp.float32)
     messages = adjacency.weights[:, None] * gathered
-    return jax.ops.segment_sum(
+    sums = jax.ops.segment_sum(
         messages, receivers, num_segments=adjacency.num_rows, indices_are_sorted=True
     )
+    return sums if base is None else base + sums
 
 
-def csr(adjacency: Adjacency, embeddings: jax.Array, dtype: str = "float32") -> jax.Array:
-    """The same sums by jaxlib's CSR product (multi-threaded on CPU).
+def csr(
+    adjacency: Adjacency,
+    embeddings: jax.Array,
+    dtype: str = "float32",
+    *,
+    base: jax.Array | None = None,
+    receiving: jax.Array | None = None,
+    sending: jax.Array | None = None,
+) -> jax.Array:
+    """The same sums by jaxlib's CSR product (multi-threaded on CPU), over all edges.
 
     It knows float32 alone: with `bfloat16` the embeddings are rounded to it, which shows what
     that does to the result but saves no time. `jax.experimental.sparse` is not actively
     developed, so nothing else may use it.
     """
+    del receiving, sending
     if dtype == "bfloat16":
         embeddings = jax.lax.reduce_precision(embeddings, exponent_bits=8, mantissa_bits=7)
     shape = (adjacency.num_rows, embeddings.shape[0])
     matrix = sparse.BCSR((adjacency.weights, adjacency.senders, adjacency.offsets), shape=shape)
-    return matrix @ embeddings
+    sums = matrix @ embeddings
+    return sums if base is None else base + sums
 
 
-KERNELS: dict[str, Kernel] = {"segment_sum": segment_sum, "csr": csr}
+def prefetch(
+    adjacency: Adjacency,
+    embeddings: jax.Array,
+    dtype: str = "float32",
+    *,
+    base: jax.Array | None = None,
+    receiving: jax.Array | None = None,
+    sending: jax.Array | None = None,
+) -> jax.Array:
+    """The same sums by our own CPU kernel, which fetches rows ahead of their use.
+
+    Equal to `csr` to the bit where all rows receive and send. Rows that don't receive are 0.
+    """
+    call = jax.ffi.ffi_call(
+        native.TARGET,
+        jax.ShapeDtypeStruct((adjacency.num_rows, embeddings.shape[1]), jnp.float32),
+    )
+    nothing = jnp.zeros(0, bool)
+    return call(
+        adjacency.offsets,
+        adjacency.senders,
+        adjacency.weights,
+        embeddings.astype(dtype),
+        jnp.zeros((0, 0), jnp.float32) if base is None else base,
+        nothing if receiving is None else receiving,
+        nothing if sending is None else sending,
+    )
+
+
+KERNELS: dict[str, Kernel] = {"segment_sum": segment_sum, "csr": csr, "prefetch": prefetch}
 
 
 def choose_kernel(name: str, backend: str) -> str:
     """The kernel's name, `auto` replaced by what measures fastest on the backend.
 
+    `prefetch` is compiled where that was not done before on this machine: see `native`.
+
     Raises:
-      ValueError: unknown name.
+      ValueError: unknown name, or a kernel that this machine or backend can't have.
     """
     if name == "auto":
-        return "csr" if backend == "cpu" else "segment_sum"
+        if backend != "cpu":
+            return "segment_sum"
+        return "csr" if native.why_not() else "prefetch"
     if name not in KERNELS:
         raise ValueError(f"kernel is {name!r}; expected auto, {', '.join(KERNELS)}")
+    if name == "prefetch":
+        reason = f"it is for cpu, not {backend}" if backend != "cpu" else native.why_not()
+        if reason:
+            raise ValueError(f"kernel is {name!r}, which can't be had here: {reason}")
     return name

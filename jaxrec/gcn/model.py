@@ -25,6 +25,22 @@ class Embeddings:
     item: jax.Array
 
 
+@struct.dataclass
+class Masks:
+    """Some rows of users' and of songs' tables.
+
+    Attributes:
+      user: [num_users] bool; None for all.
+      item: [num_items] bool; None for all.
+    """
+
+    user: jax.Array | None = None
+    item: jax.Array | None = None
+
+
+EVERY_ROW = Masks()
+
+
 def init_params(
     key: jax.Array, *, num_users: int, num_items: int, dim: int, stddev: float
 ) -> Embeddings:
@@ -51,6 +67,7 @@ def propagate(
     num_layers: int,
     kernel: str,
     dtype: str = "float32",
+    read: Masks = EVERY_ROW,
 ) -> Embeddings:
     """Light graph convolution: the mean over layers 0..L of A^l e.
 
@@ -61,36 +78,81 @@ def propagate(
     backward pass is one more propagation, and no layer's output is kept for it. The graph is a
     constant; it has no gradient.
 
+    Where only some rows are read, the last layer need sum no others, and the first product of the
+    backward pass meets zeros in all others. Their sums are left out by the kernels that can.
+
     Args:
       graph: the normalised graph.
       embeddings: layer 0.
       num_layers: L >= 0; 0 is plain matrix factorisation.
       kernel: a name in `message_passing.KERNELS`.
       dtype: in what neighbours are gathered, a name in `message_passing.DTYPES`.
+      read: the rows that the caller reads; others may hold anything.
 
     Returns:
       The final embeddings, shaped as layer 0.
     """
+    return _horner(graph, embeddings, num_layers, kernel, dtype, receiving=read)
+
+
+def _horner(
+    graph: BipartiteGraph,
+    embeddings: Embeddings,
+    num_layers: int,
+    kernel: str,
+    dtype: str,
+    *,
+    receiving: Masks = EVERY_ROW,
+    sending: Masks = EVERY_ROW,
+) -> Embeddings:
+    """`propagate`, where the last layer's rows `receiving` are read and others of layer 0 are 0."""
     neighbour_sum = KERNELS[kernel]
-    user, item = embeddings.user, embeddings.item
-    for _ in range(num_layers):
-        user, item = (
-            embeddings.user + neighbour_sum(graph.to_users, item, dtype),
-            embeddings.item + neighbour_sum(graph.to_items, user, dtype),
+    h = embeddings
+    for layer in range(num_layers):
+        to = receiving if layer == num_layers - 1 else EVERY_ROW
+        of = sending if layer == 0 else EVERY_ROW
+        h = Embeddings(
+            user=neighbour_sum(
+                graph.to_users,
+                h.item,
+                dtype,
+                base=embeddings.user,
+                receiving=to.user,
+                sending=of.item,
+            ),
+            item=neighbour_sum(
+                graph.to_items,
+                h.user,
+                dtype,
+                base=embeddings.item,
+                receiving=to.item,
+                sending=of.user,
+            ),
         )
+    user, item = h.user, h.item
     return Embeddings(user=user / (num_layers + 1), item=item / (num_layers + 1))
 
 
 def _propagate_forward(
-    graph: BipartiteGraph, embeddings: Embeddings, num_layers: int, kernel: str, dtype: str
-) -> tuple[Embeddings, BipartiteGraph]:
-    return propagate(graph, embeddings, num_layers, kernel, dtype), graph
+    graph: BipartiteGraph,
+    embeddings: Embeddings,
+    num_layers: int,
+    kernel: str,
+    dtype: str,
+    read: Masks,
+) -> tuple[Embeddings, tuple[BipartiteGraph, Masks]]:
+    return propagate(graph, embeddings, num_layers, kernel, dtype, read), (graph, read)
 
 
 def _propagate_backward(
-    num_layers: int, kernel: str, dtype: str, graph: BipartiteGraph, cotangent: Embeddings
-) -> tuple[None, Embeddings]:
-    return None, propagate(graph, cotangent, num_layers, kernel, dtype)
+    num_layers: int,
+    kernel: str,
+    dtype: str,
+    kept: tuple[BipartiteGraph, Masks],
+    cotangent: Embeddings,
+) -> tuple[None, Embeddings, None]:
+    graph, read = kept
+    return None, _horner(graph, cotangent, num_layers, kernel, dtype, sending=read), None
 
 
 propagate.defvjp(_propagate_forward, _propagate_backward)
@@ -124,14 +186,22 @@ class Convolution:
     unit_layers: bool = False
     layer_zero: float | None = None
 
-    def __call__(self, graph: BipartiteGraph, embeddings: Embeddings) -> Embeddings:
-        """The final embeddings: those of layer 0 and of the layers above it, combined."""
+    def __call__(
+        self, graph: BipartiteGraph, embeddings: Embeddings, read: Masks = EVERY_ROW
+    ) -> Embeddings:
+        """The final embeddings: those of layer 0 and of the layers above it, combined.
+
+        Args:
+          graph: the normalised graph.
+          embeddings: layer 0.
+          read: the rows that the caller reads; others may hold anything.
+        """
         if self._is_light():
-            return propagate(graph, embeddings, self.num_layers, self.kernel, self.dtype)
+            return propagate(graph, embeddings, self.num_layers, self.kernel, self.dtype, read)
         if self.num_layers == 0:
             return embeddings
         below, sent, share = self._before_last_sums(graph, embeddings)
-        sums = neighbour_sums(graph, sent, self.kernel, self.dtype)
+        sums = neighbour_sums(graph, sent, self.kernel, self.dtype, read)
         return jax.tree.map(lambda rest, part, total: rest + part * total, below, share, sums)
 
     def of_listeners(
@@ -214,7 +284,11 @@ def power(degrees: jax.Array, exponent: float) -> jax.Array:
 
 
 def neighbour_sums(
-    graph: BipartiteGraph, embeddings: Embeddings, kernel: str, dtype: str
+    graph: BipartiteGraph,
+    embeddings: Embeddings,
+    kernel: str,
+    dtype: str,
+    read: Masks = EVERY_ROW,
 ) -> Embeddings:
     """A x: every user's sum over songs, every song's over users.
 
@@ -223,16 +297,22 @@ def neighbour_sums(
       embeddings: x.
       kernel: a name in `message_passing.KERNELS`.
       dtype: in what neighbours are gathered, a name in `message_passing.DTYPES`.
+      read: the rows that the caller reads; others may hold anything.
     """
     return Embeddings(
-        user=half_sums(graph.to_users, graph.to_items, embeddings.item, kernel, dtype),
-        item=half_sums(graph.to_items, graph.to_users, embeddings.user, kernel, dtype),
+        user=half_sums(graph.to_users, graph.to_items, embeddings.item, kernel, dtype, read.user),
+        item=half_sums(graph.to_items, graph.to_users, embeddings.user, kernel, dtype, read.item),
     )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def half_sums(
-    there: Adjacency, back: Adjacency, senders: jax.Array, kernel: str, dtype: str
+    there: Adjacency,
+    back: Adjacency,
+    senders: jax.Array,
+    kernel: str,
+    dtype: str,
+    read: jax.Array | None = None,
 ) -> jax.Array:
     """One side's sums over the other. A is symmetric, so the VJP is the sums the way back.
 
@@ -242,23 +322,30 @@ def half_sums(
       senders: [num_senders, dim] float32.
       kernel: a name in `message_passing.KERNELS`.
       dtype: in what neighbours are gathered, a name in `message_passing.DTYPES`.
+      read: [num_rows] bool, the rows that the caller reads; None for all.
 
     Returns:
       [num_rows, dim] float32.
     """
-    return KERNELS[kernel](there, senders, dtype)
+    return KERNELS[kernel](there, senders, dtype, receiving=read)
 
 
 def _half_forward(
-    there: Adjacency, back: Adjacency, senders: jax.Array, kernel: str, dtype: str
-) -> tuple[jax.Array, Adjacency]:
-    return half_sums(there, back, senders, kernel, dtype), back
+    there: Adjacency,
+    back: Adjacency,
+    senders: jax.Array,
+    kernel: str,
+    dtype: str,
+    read: jax.Array | None,
+) -> tuple[jax.Array, tuple[Adjacency, jax.Array | None]]:
+    return half_sums(there, back, senders, kernel, dtype, read), (back, read)
 
 
 def _half_backward(
-    kernel: str, dtype: str, back: Adjacency, cotangent: jax.Array
-) -> tuple[None, None, jax.Array]:
-    return None, None, KERNELS[kernel](back, cotangent, dtype)
+    kernel: str, dtype: str, kept: tuple[Adjacency, jax.Array | None], cotangent: jax.Array
+) -> tuple[None, None, jax.Array, None]:
+    back, read = kept
+    return None, None, KERNELS[kernel](back, cotangent, dtype, sending=read), None
 
 
 half_sums.defvjp(_half_forward, _half_backward)

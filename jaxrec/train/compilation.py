@@ -1,11 +1,12 @@
 """Compiled programs are kept between runs, and the time that compiling takes is told."""
 
 import os
-import stat
 from pathlib import Path
 
 import jax
 from jax import monitoring
+
+from jaxrec.files import cache_folder, is_private
 
 _COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 
@@ -15,7 +16,7 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
 
     Args:
       folder: where; None for `$JAX_COMPILATION_CACHE_DIR` if set (then JAX's own settings count),
-        else `jaxrec/compiled` in the user's cache folder.
+        else `compiled` in jaxrec's cache folder.
 
     Returns:
       The folder, or None where it isn't safe to use: compiled programs are run, so a folder that
@@ -24,16 +25,8 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
     if folder is None:
         if own := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
             return Path(own)
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(base) / "jaxrec" / "compiled"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
-    except (OSError, RuntimeError):
-        return None
-    if hasattr(os, "getuid") and found.st_uid != os.getuid():
-        return None
-    if stat.S_IMODE(found.st_mode) & 0o022:
+        folder = cache_folder() / "compiled"
+    if not is_private(folder):
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -87,7 +87,8 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     """Builds the graph and what goes with it.
 
     Raises:
-      UserError: the training part has nothing to learn from, or is too large to be numbered.
+      UserError: the training part has nothing to learn from, or is too large to be numbered; or
+        the kernel can't be had here.
     """
     check_learnable(train)
     try:
@@ -120,7 +121,7 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     settings = StepSettings(
         convolution=Convolution(
             num_layers=config.model.layers,
-            kernel=choose_kernel(config.model.kernel, jax.default_backend()),
+            kernel=_kernel(config),
             dtype=config.model.dtype,
             receiver_exponent=config.model.receiver_exponent,
             sender_exponent=config.model.sender_exponent,
@@ -145,6 +146,13 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         init_stddev=config.model.init_stddev,
         seed=config.seed,
     )
+
+
+def _kernel(config: RunConfig) -> str:
+    try:
+        return choose_kernel(config.model.kernel, jax.default_backend())
+    except ValueError as error:
+        raise UserError(f"config.model.{error}; expected auto, which takes another") from error
 
 
 @functools.lru_cache(maxsize=16)
@@ -190,7 +198,7 @@ def check_memory(config: RunConfig, train: Interactions, *, copies: int = 1) -> 
       A line about how much is needed and free.
 
     Raises:
-      UserError: the memory doesn't suffice.
+      UserError: the memory doesn't suffice, or the kernel can't be had here.
     """
     device = jax.devices()[0]
     needed = estimate_bytes(
@@ -201,7 +209,7 @@ def check_memory(config: RunConfig, train: Interactions, *, copies: int = 1) -> 
         layers=config.model.layers,
         batch_size=config.batch_size,
         negatives=config.loss.negatives,
-        kernel=choose_kernel(config.model.kernel, device.platform),
+        kernel=_kernel(config),
         loss=config.loss.name,
         unit_layers=config.model.unit_layers,
         copies=copies,

@@ -131,7 +131,10 @@ def _bpr_loss(
     )
     row_weights = ((edges >= 0) & has_negative).astype(jnp.float32)
 
-    final = settings.convolution(graph, params)
+    read = model.Masks(
+        user=_mask(graph.num_users, users), item=_mask(graph.num_items, items, others)
+    )
+    final = settings.convolution(graph, params, read)
     user_rows = final.user[users]
     ranking = losses.bpr(
         model.scores(user_rows, final.item[items]),
@@ -142,6 +145,14 @@ def _bpr_loss(
         params.user[users], params.item[items], params.item[others], row_weights=row_weights
     )
     return ranking + settings.l2 * size
+
+
+def _mask(size: int, *places: jax.Array) -> jax.Array:
+    """[size] bool, True at the given places."""
+    mask = jnp.zeros(size, bool)
+    for each in places:
+        mask = mask.at[each].set(True)
+    return mask
 
 
 def _softmax_loss(

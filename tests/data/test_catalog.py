@@ -300,21 +300,10 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
         catalog.fetch("lastfm")
 
 
-class TestDefaultCache:
-    def test_order_of_the_variables(self, monkeypatch, tmp_path):
-        monkeypatch.setenv("JAXREC_CACHE", str(tmp_path / "own"))
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "shared"))
-        monkeypatch.setenv("HOME", str(tmp_path / "home"))
-        assert catalog.default_cache_dir() == tmp_path / "own"
-        monkeypatch.setenv("JAXREC_CACHE", "")
-        assert catalog.default_cache_dir() == tmp_path / "shared" / "jaxrec"
-        monkeypatch.delenv("XDG_CACHE_HOME")
-        assert catalog.default_cache_dir() == tmp_path / "home" / ".cache" / "jaxrec"
-
-    def test_is_where_fetch_puts_things(self, server, add, monkeypatch, tmp_path):
-        monkeypatch.setenv("JAXREC_CACHE", str(tmp_path))
-        add(zipped(f"{server.url}/toy.zip"))
-        assert catalog.fetch("toy")[0] == tmp_path / "toy" / "listens.tsv"
+def test_downloads_lie_in_the_cache_folder(server, add, monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXREC_CACHE", str(tmp_path))
+    add(zipped(f"{server.url}/toy.zip"))
+    assert catalog.fetch("toy")[0] == tmp_path / "toy" / "listens.tsv"
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -12,9 +12,7 @@ from jaxrec.gcn import message_passing
 from jaxrec.gcn.batches import listens_of
 from jaxrec.gcn.model import Convolution, Embeddings, init_params, propagate, scores
 from tests.graphs import dense_normalised, graph_from_dense
-
-KERNELS = sorted(message_passing.KERNELS)
-
+from tests.kernels import KERNELS
 
 convolve = jax.jit(Convolution.__call__, static_argnums=0)
 
@@ -123,13 +121,6 @@ def test_bfloat16_rounds_the_gathered_embeddings_alone(kernel: str) -> None:
     expected = neighbour_sum(graph.to_users, rounded.item, "float32")
     np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-7)
     assert np.any(np.asarray(result) != neighbour_sum(graph.to_users, exact.item, "float32"))
-
-
-def test_auto_kernel_is_a_known_one_on_every_backend() -> None:
-    for backend in ("cpu", "gpu", "tpu"):
-        assert message_passing.choose_kernel("auto", backend) in KERNELS
-    with pytest.raises(ValueError, match="'dense'"):
-        message_passing.choose_kernel("dense", "cpu")
 
 
 def test_initial_embeddings_have_the_asked_deviation_and_mean_zero() -> None:

@@ -6,12 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrec.gcn import message_passing
 from jaxrec.gcn.model import Embeddings
 from jaxrec.gcn.walks import Walks, scores_with_walks, walk_model
 from tests.graphs import graph_from_dense
+from tests.kernels import KERNELS
 
-KERNELS = sorted(message_passing.KERNELS)
 WALKS = {"weight": 2.5, "exponent": 0.3, "longer": 0.4}
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.errors import UserError
+from jaxrec.gcn import native
 from jaxrec.train.setup import build, check_learnable
 from tests.runs import config_with
 
@@ -33,3 +34,13 @@ def test_a_batch_is_no_larger_than_the_graph() -> None:
     batches = [build(config_with(batch_size=size), train).batches for size in (5, 10**7)]
     assert batches[0] == batches[1]
     assert batches[0].num_steps == 1
+
+
+def test_a_kernel_that_can_not_be_had_is_refused_and_auto_takes_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(native, "why_not", lambda: "no compiler")
+    train = interactions_of(np.array([[1, 1, 0], [1, 0, 0], [0, 1, 1]], float))
+    with pytest.raises(UserError, match=r"config\.model\.kernel is 'prefetch'.*expected auto"):
+        build(config_with(model__kernel="prefetch"), train)
+    assert build(config_with(), train).settings.convolution.kernel in ("csr", "segment_sum")

@@ -1,0 +1,276 @@
+// Neighbourhood sums on a CPU: out[r] = base[r] + the sum over r's edges of weight * x[sender].
+//
+// The rows of x that an edge list names lie anywhere in memory, and what an edge costs is waiting
+// for its row. So rows are asked for some edges before they are used. A row's edges are added in
+// their order, and multiplied and added apart (-ffp-contract=off), as jaxlib's CSR product does
+// it: the sums are the same to the bit, on every machine and with any number of threads.
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <mutex>
+
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+
+namespace {
+
+constexpr int kLanes = 8;                  // floats in a vector
+constexpr int kAhead = 16;                 // edges between asking for a row and using it
+constexpr int64_t kCacheLine = 64;         // bytes
+constexpr int64_t kEdgesPerChunk = 16384;  // what a thread takes at a time
+
+using Floats = float __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+using Words = uint32_t __attribute__((vector_size(4 * kLanes), aligned(2), may_alias));
+
+struct Bfloat16 {
+  uint16_t bits;  // the upper half of a float's
+};
+
+float ToFloat(float x) { return x; }
+float ToFloat(Bfloat16 x) {
+  const uint32_t bits = uint32_t{x.bits} << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// The sums of kColumns columns of a row, kept in registers.
+template <typename X, int kColumns>
+class Sums;
+
+template <int kColumns>
+class Sums<float, kColumns> {
+ public:
+  explicit Sums(int64_t) {}
+  static constexpr int64_t columns() { return kColumns; }
+  void Add(float weight, const float* x) {
+    const auto* part = reinterpret_cast<const Floats*>(x);
+#pragma GCC unroll 8
+    for (int k = 0; k < kColumns / kLanes; ++k) sums_[k] += weight * part[k];
+  }
+  void Read(float* row) const { std::memcpy(row, sums_, sizeof sums_); }
+
+ private:
+  Floats sums_[kColumns / kLanes] = {};
+};
+
+// Two neighbours lie in a word, so even columns are summed apart from odd ones.
+template <int kColumns>
+class Sums<Bfloat16, kColumns> {
+ public:
+  explicit Sums(int64_t) {}
+  static constexpr int64_t columns() { return kColumns; }
+  void Add(float weight, const Bfloat16* x) {
+    const auto* part = reinterpret_cast<const Words*>(x);
+#pragma GCC unroll 4
+    for (int k = 0; k < kPairs; ++k) {
+      even_[k] += weight * (Floats)(part[k] << 16);
+      odd_[k] += weight * (Floats)(part[k] & 0xffff0000u);
+    }
+  }
+  void Read(float* row) const {
+    float even[kColumns / 2], odd[kColumns / 2];
+    std::memcpy(even, even_, sizeof even);
+    std::memcpy(odd, odd_, sizeof odd);
+    for (int k = 0; k < kColumns / 2; ++k) {
+      row[2 * k] = even[k];
+      row[2 * k + 1] = odd[k];
+    }
+  }
+
+ private:
+  static constexpr int kPairs = kColumns / kLanes / 2;
+  Floats even_[kPairs] = {}, odd_[kPairs] = {};
+};
+
+// The columns that are left: fewer than the narrowest of the above has.
+constexpr int kNarrowest = 2 * kLanes;
+
+template <typename X>
+class FewSums {
+ public:
+  explicit FewSums(int64_t columns) : columns_(columns) {}
+  int64_t columns() const { return columns_; }
+  void Add(float weight, const X* x) {
+    for (int64_t k = 0; k < columns_; ++k) sums_[k] += weight * ToFloat(x[k]);
+  }
+  void Read(float* row) const { std::copy_n(sums_, columns_, row); }
+
+ private:
+  int64_t columns_;
+  float sums_[kNarrowest] = {};
+};
+
+// What is computed. `base`, `receiving` and `sending` may be null: nothing is added, every row is
+// summed, every row of x counts.
+template <typename X>
+struct Product {
+  int64_t num_rows, num_edges, dim;
+  const int32_t *offsets, *senders;
+  const float* weights;
+  const X* x;
+  const float* base;
+  const bool *receiving, *sending;
+  float* out;
+
+  bool Sends(int32_t row) const { return sending == nullptr || sending[row]; }
+
+  // Rows [begin, end), `columns` columns from `column` on.
+  template <typename RowSums>
+  void Columns(int64_t begin, int64_t end, int64_t column, int64_t columns) const {
+    for (int64_t row = begin; row < end; ++row) {
+      float* to = out + row * dim + column;
+      if (receiving != nullptr && !receiving[row]) {
+        std::fill_n(to, columns, 0.0f);
+        continue;
+      }
+      RowSums sums(columns);
+      for (int64_t edge = offsets[row]; edge < offsets[row + 1]; ++edge) {
+        const int32_t next = senders[std::min(edge + kAhead, num_edges - 1)];
+        if (Sends(next)) {
+          const char* ahead = reinterpret_cast<const char*>(x + next * dim + column);
+          const int64_t bytes = sums.columns() * sizeof(X);
+          for (int64_t k = 0; k < bytes; k += kCacheLine) __builtin_prefetch(ahead + k);
+        }
+        if (Sends(senders[edge])) sums.Add(weights[edge], x + senders[edge] * dim + column);
+      }
+      sums.Read(to);
+      if (base != nullptr) {
+        const float* from = base + row * dim + column;
+        for (int64_t k = 0; k < sums.columns(); ++k) to[k] = from[k] + to[k];
+      }
+    }
+  }
+
+  void Rows(int64_t begin, int64_t end) const {
+    int64_t column = 0;
+    for (; column + 64 <= dim; column += 64) Columns<Sums<X, 64>>(begin, end, column, 64);
+    if (column + 32 <= dim) {
+      Columns<Sums<X, 32>>(begin, end, column, 32);
+      column += 32;
+    }
+    if (column + 16 <= dim) {
+      Columns<Sums<X, 16>>(begin, end, column, 16);
+      column += 16;
+    }
+    if (column < dim) Columns<FewSums<X>>(begin, end, column, dim - column);
+  }
+};
+
+// Chunks of rows of about equal work, taken by whichever thread is free.
+template <typename X>
+class Schedule {
+ public:
+  explicit Schedule(const Product<X>& product)
+      : product_(product),
+        num_chunks_(std::max<int64_t>(1, (product.num_edges + product.num_rows) / kEdgesPerChunk)) {
+  }
+
+  int64_t num_chunks() const { return num_chunks_; }
+
+  // Works until no chunk is left.
+  void Work() {
+    int64_t done = 0;
+    for (int64_t chunk; (chunk = next_++) < num_chunks_; ++done) {
+      product_.Rows(Cut(chunk), Cut(chunk + 1));
+    }
+    if (done == 0) return;
+    std::lock_guard<std::mutex> lock(mutex_);
+    num_done_ += done;
+    if (num_done_ == num_chunks_) all_done_.notify_all();
+  }
+
+  // Every chunk that was taken is being worked on, so this waits for no thread that has not begun.
+  void Wait() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    all_done_.wait(lock, [this] { return num_done_ == num_chunks_; });
+  }
+
+ private:
+  // The row where a chunk begins: before it lies its share of all edges and rows.
+  int64_t Cut(int64_t chunk) const {
+    if (chunk == num_chunks_) return product_.num_rows;
+    const int64_t work = product_.num_edges + product_.num_rows;
+    const int64_t before = work / num_chunks_ * chunk + work % num_chunks_ * chunk / num_chunks_;
+    int64_t low = 0, high = product_.num_rows;
+    while (low < high) {
+      const int64_t middle = (low + high) / 2;
+      if (product_.offsets[middle] + middle < before) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  const Product<X> product_;
+  const int64_t num_chunks_;
+  std::atomic<int64_t> next_{0};
+  std::mutex mutex_;
+  std::condition_variable all_done_;
+  int64_t num_done_ = 0;
+};
+
+template <typename X>
+void Run(ffi::ThreadPool& pool, const Product<X>& product) {
+  // Shared with threads that may begin when all is done and this function has returned.
+  const auto schedule = std::make_shared<Schedule<X>>(product);
+  const int64_t threads = std::min(pool.num_threads(), schedule->num_chunks());
+  for (int64_t k = 1; k < threads; ++k) pool.Schedule([schedule] { schedule->Work(); });
+  schedule->Work();
+  schedule->Wait();
+}
+
+template <typename Buffer>
+auto DataOrNull(Buffer& buffer) -> decltype(buffer.typed_data()) {
+  return buffer.element_count() == 0 ? nullptr : buffer.typed_data();
+}
+
+ffi::Error NeighbourSums(ffi::ThreadPool pool, ffi::BufferR1<ffi::S32> offsets,
+                         ffi::BufferR1<ffi::S32> senders, ffi::BufferR1<ffi::F32> weights,
+                         ffi::AnyBuffer x, ffi::Buffer<ffi::F32> base,
+                         ffi::BufferR1<ffi::PRED> receiving, ffi::BufferR1<ffi::PRED> sending,
+                         ffi::ResultBufferR2<ffi::F32> out) {
+  const auto run = [&]<typename X>(const X* rows) {
+    Run<X>(pool, {.num_rows = out->dimensions()[0],
+                  .num_edges = static_cast<int64_t>(senders.element_count()),
+                  .dim = out->dimensions()[1],
+                  .offsets = offsets.typed_data(),
+                  .senders = senders.typed_data(),
+                  .weights = weights.typed_data(),
+                  .x = rows,
+                  .base = DataOrNull(base),
+                  .receiving = DataOrNull(receiving),
+                  .sending = DataOrNull(sending),
+                  .out = out->typed_data()});
+    return ffi::Error::Success();
+  };
+  switch (x.element_type()) {
+    case ffi::F32:
+      return run(static_cast<const float*>(x.untyped_data()));
+    case ffi::BF16:
+      return run(static_cast<const Bfloat16*>(x.untyped_data()));
+    default:
+      return ffi::Error::InvalidArgument("x is neither float32 nor bfloat16");
+  }
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxrecNeighbourSums, NeighbourSums,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::BufferR1<ffi::S32>>()
+                                  .Arg<ffi::BufferR1<ffi::S32>>()
+                                  .Arg<ffi::BufferR1<ffi::F32>>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Arg<ffi::BufferR1<ffi::PRED>>()
+                                  .Arg<ffi::BufferR1<ffi::PRED>>()
+                                  .Ret<ffi::BufferR2<ffi::F32>>());
