@@ -21,6 +21,7 @@ from benchmarks.processes import MeasurementError, Progress, run_worker
 from benchmarks.synthetic_graph import EDGES_PER_ITEM, EDGES_PER_USER
 from benchmarks.tables import digits, markdown_table, summarise
 from jaxrec.files import replacing, write_json
+from jaxrec.gcn.message_passing import DTYPES
 
 MILLION = 1_000_000
 AXES = {
@@ -66,11 +67,13 @@ def tables(report: Mapping[str, Any]) -> str:
         f"{machine_['memory_gb']} GB · {machine_['system']} · load average at the start "
         f"{machine_['load_average_at_start']}\n",
         f"Synthetic power-law graphs with a user per {EDGES_PER_USER} edges and an item per "
-        f"{EDGES_PER_ITEM}; {report['layers']} layers. Medians; rounds: {report['rounds']}. "
-        "Memory is resident memory at its highest: while building the graph, and in training.\n",
+        f"{EDGES_PER_ITEM}; {report['layers']} layers; rows gathered in {report['dtype']}. "
+        f"Medians; rounds: {report['rounds']}. The roofline is the time that the step's bytes take "
+        "at the speed of a copy in memory; what lies in a cache is faster. Memory is resident "
+        "memory at its highest: while building the graph, and in training.\n",
     ]
-    header = ["edges", "nodes", "dimensions", "batch", "a step", "ns per edge", "M edges/s"]
-    header += ["to build", "in training"]
+    header = ["edges", "nodes", "dimensions", "batch", "a step", "roofline", "ns per edge"]
+    header += ["M edges/s", "to build", "in training"]
     for axis in AXES:
         rows = along(results, axis)
         if len(rows) < 2:
@@ -100,7 +103,7 @@ def _per_edge(row: Mapping[str, Any]) -> float:
 
 def _row(row: Mapping[str, Any]) -> list[str]:
     if row.get("error"):
-        return [f"{row['edges']:,}", "", str(row["dim"]), f"{row['batch']:,}", "failed", *[""] * 4]
+        return [f"{row['edges']:,}", "", str(row["dim"]), f"{row['batch']:,}", "failed", *[""] * 5]
     training = row["train_peak_mb"]
     return [
         f"{row['edges']:,}",
@@ -108,6 +111,7 @@ def _row(row: Mapping[str, Any]) -> list[str]:
         str(row["dim"]),
         f"{row['batch']:,}",
         f"{digits(row['step_s'] * 1000)} ms",
+        f"{digits(row['roofline_s'] * 1000)} ms",
         digits(_per_edge(row) * 1e9),
         digits(1e-6 / _per_edge(row)),
         f"{row['build_peak_mb']:,.0f} MB",
@@ -169,6 +173,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8, help="measured after a warm-up")
     parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of gathered rows")
     parser.add_argument("--axes", default=",".join(AXES), help="those to measure")
     parser.add_argument("--scale", type=float, default=1.0, help="times the numbers of edges")
     options = parser.parse_args()
@@ -183,6 +188,7 @@ def main() -> int:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "layers": options.layers,
+        "dtype": options.dtype,
         "rounds": options.rounds,
         "versions": {},
         "results": [],
@@ -203,6 +209,7 @@ def main() -> int:
                     "module": "jaxrec_",
                     "section": "scale",
                     "layers": options.layers,
+                    "dtype": options.dtype,
                     "steps": options.steps,
                     "steps_per_dispatch": 4,
                 }

@@ -3,18 +3,12 @@
 import jax
 import pytest
 
-from jaxrec.gcn import native
 from jaxrec.gcn.message_passing import KERNELS as _ALL
-
-
-def _why_not(name: str) -> str | None:
-    if name != "prefetch":
-        return None
-    return native.why_not() if jax.default_backend() == "cpu" else "it is for cpu"
+from jaxrec.gcn.message_passing import why_not
 
 
 def _parameter(name: str) -> object:
-    reason = _why_not(name)
+    reason = why_not(name, jax.default_backend())
     skip = pytest.mark.skipif(reason is not None, reason=f"kernel {name} can't be had: {reason}")
     return pytest.param(name, marks=skip)
 

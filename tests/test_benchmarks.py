@@ -12,6 +12,7 @@ from benchmarks import compare, report, rivals, scaling, worker
 from benchmarks.edges import normalised_adjacency, read_edges, spectral_embeddings
 from benchmarks.measuring import TimedBatches, machine, resident_mb, seconds_of
 from benchmarks.processes import MeasurementError, run_worker
+from benchmarks.roofline import step_bytes
 from benchmarks.subjects import jaxrec_
 from benchmarks.synthetic_graph import interactions
 from benchmarks.tables import digits, markdown_table, paired_ratios, show, summarise
@@ -208,6 +209,7 @@ def test_scaling_measures_the_common_point_once_and_reports_every_axis(tmp_path:
         {
             **point,
             "step_s": point["edges"] * 1e-7 * (1 + (point["edges"] == 16_000_000)),
+            "roofline_s": 0.0125,
             "nodes": 10,
             "build_peak_mb": 100.0,
             "train_peak_mb": None,
@@ -220,12 +222,14 @@ def test_scaling_measures_the_common_point_once_and_reports_every_axis(tmp_path:
         "date": "2026-01-01",
         "machine": machine(),
         "layers": 3,
+        "dtype": "float32",
         "rounds": 1,
         "versions": {"jax": "1.0"},
         "results": results,
     }
     text = scaling.tables(made)
     assert "At 16,000,000 edges the time per edge is 2.00 times that at 1,000,000." in text
+    assert "| 100 ms | 12.5 ms |" in text
     assert "Failed: 1,000,000 edges, 64 dimensions, batch 65,536: out of memory" in text
     scaling.draw(made, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
@@ -256,7 +260,21 @@ def test_jaxrec_scales_for_the_benchmark(request_: dict, monkeypatch: pytest.Mon
     figures = jaxrec_.scale({**request_, "edges": 1000, "batch": 100, "steps_per_dispatch": 2})
     assert figures["nodes"] == 37 + 50
     assert figures["step_s"] * 10 == pytest.approx(figures["epoch_s"])
+    assert figures["roofline_s"] * figures["copy_bytes_per_s"] == figures["step_bytes"]
     assert figures["epoch_start_s"] > 0  # ten steps are cut after the fourth dispatch
+
+
+def test_a_step_moves_what_its_sums_and_the_optimizer_move() -> None:
+    shape = {"nodes": 10, "edges": 100, "dim": 4}
+    table = 10 * 4 * 4
+    assert step_bytes(**shape, layers=0, kernel="csr") == 8 * table
+    row = 4 * 4 + 8  # an embedding, a sender's number, a weight
+    six = 6 * (2 * 100 * row + 2 * table)
+    assert step_bytes(**shape, layers=3, kernel="csr") == six + 8 * table
+    four, last, first = 4 * (2 * 100 * row + 2 * table), table, 2 * 100 * 4 + 2 * table
+    assert step_bytes(**shape, layers=3, kernel="prefetch") == four + last + first + 8 * table
+    half = step_bytes(**shape, layers=3, kernel="prefetch", dtype="bfloat16")
+    assert step_bytes(**shape, layers=3, kernel="prefetch") - half == 4 * 2 * 100 * 4 * 2
 
 
 def test_a_worker_writes_figures_memory_and_versions(

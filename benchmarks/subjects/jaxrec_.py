@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.measuring import reset_peak, resident_mb, seconds_of
+from benchmarks.roofline import copy_bytes_per_second, step_bytes
 from configs import gowalla_paper
 from jaxrec.config import RunConfig, read_config
 from jaxrec.data.interactions import Interactions, aggregate
 from jaxrec.data.listens import read_listens
 from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.gcn.graph import BipartiteGraph
-from jaxrec.gcn.message_passing import KERNELS, choose_kernel
+from jaxrec.gcn.message_passing import KERNELS, choose_kernel, why_not
 from jaxrec.rank import evaluate as ranking
 from jaxrec.train import loop
 from jaxrec.train.setup import Setup, build
@@ -66,8 +67,10 @@ def product(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def kernels(request: dict[str, Any]) -> dict[str, Any]:
-    """Which kernels there are, and which is used where none is named."""
-    return {"names": list(KERNELS), "auto": choose_kernel("auto", jax.default_backend())}
+    """Which kernels can be had here, and which is used where none is named."""
+    backend = jax.default_backend()
+    names = [name for name in KERNELS if why_not(name, backend) is None]
+    return {"names": names, "auto": choose_kernel("auto", backend)}
 
 
 def evaluate(request: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +115,7 @@ def run_config(request: dict[str, Any]) -> RunConfig:
     config.batch_size = request["batch"]
     config.model.layers = request["layers"]
     config.model.dim = request["dim"]
+    config.model.dtype = request.get("dtype", "float32")
     return read_config(config.to_dict())
 
 
@@ -182,7 +186,7 @@ def measure_steps(setup: Setup, *, batch_size: int, steps: int) -> dict[str, Any
 
 
 def scale(request: dict[str, Any]) -> dict[str, Any]:
-    """Time per step and memory on a synthetic graph of the size asked for."""
+    """Time per step and memory on a synthetic graph of the size asked for, and the roofline."""
     from benchmarks.synthetic_graph import interactions
 
     baseline = _baseline_mb()
@@ -195,10 +199,24 @@ def scale(request: dict[str, Any]) -> dict[str, Any]:
     was_reset = reset_peak()
     figures = measure_steps(setup, batch_size=request["batch"], steps=request["steps"])
     training = resident_mb(peak=True)
+    nodes = setup.graph.num_users + setup.graph.num_items
+    convolution = setup.settings.convolution
+    moved = step_bytes(
+        nodes=nodes,
+        edges=setup.graph.num_edges,
+        dim=setup.dim,
+        layers=convolution.num_layers,
+        kernel=convolution.kernel,
+        dtype=convolution.dtype,
+    )
+    copied = copy_bytes_per_second()  # last, since its array would count as ours
     return {
         **figures,
-        "nodes": setup.graph.num_users + setup.graph.num_items,
-        "kernel": setup.settings.convolution.kernel,
+        "step_bytes": moved,
+        "copy_bytes_per_s": copied,
+        "roofline_s": moved / copied,
+        "nodes": nodes,
+        "kernel": convolution.kernel,
         "device": _device(),
         "baseline_mb": baseline,
         "build_peak_mb": built,

@@ -128,6 +128,13 @@ def prefetch(
 KERNELS: dict[str, Kernel] = {"segment_sum": segment_sum, "csr": csr, "prefetch": prefetch}
 
 
+def why_not(name: str, backend: str) -> str | None:
+    """Why a kernel can't be had on this machine and backend, or None where it can."""
+    if name != "prefetch":
+        return None
+    return native.why_not() if backend == "cpu" else f"it is for cpu, not {backend}"
+
+
 def choose_kernel(name: str, backend: str) -> str:
     """The kernel's name, `auto` replaced by what measures fastest on the backend.
 
@@ -139,11 +146,9 @@ def choose_kernel(name: str, backend: str) -> str:
     if name == "auto":
         if backend != "cpu":
             return "segment_sum"
-        return "csr" if native.why_not() else "prefetch"
+        return "csr" if why_not("prefetch", backend) else "prefetch"
     if name not in KERNELS:
         raise ValueError(f"kernel is {name!r}; expected auto, {', '.join(KERNELS)}")
-    if name == "prefetch":
-        reason = f"it is for cpu, not {backend}" if backend != "cpu" else native.why_not()
-        if reason:
-            raise ValueError(f"kernel is {name!r}, which can't be had here: {reason}")
+    if reason := why_not(name, backend):
+        raise ValueError(f"kernel is {name!r}, which can't be had here: {reason}")
     return name
