@@ -1,25 +1,36 @@
-"""The least time that a training step can take: its bytes over the memory's measured speed."""
+"""What a training step would take if all its bytes came from memory, at the speed of a copy."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from benchmarks.measuring import seconds_of
+from jaxrec.gcn.graph import BipartiteGraph
 
 FLOAT = INT = 4  # bytes
-COPIED = 256 * 2**20  # bytes, more than any cache holds
+COPIED = 256 * 2**20  # bytes, more than most caches hold
 
 
 def step_bytes(
-    *, nodes: int, edges: int, dim: int, layers: int, kernel: str, dtype: str = "float32"
-) -> int:
-    """Bytes that a step of BPR moves if no cache helps, the batch's own few rows left out.
+    *,
+    nodes: int,
+    edges: int,
+    dim: int,
+    layers: int,
+    kernel: str,
+    dtype: str = "float32",
+    read: float = 1.0,
+) -> float:
+    """Bytes that a step of BPR moves if no cache helps.
 
     A sum over all edges reads a row, a sender's number and a weight for each edge in both
-    directions, reads what it adds to and writes a table. `prefetch` does two sums of 2 L less: the
-    last one writes zeros, the first one backward reads senders and tables. Adam reads and writes
-    three tables and reads the gradient, whose first form is a table of zeros.
+    directions, reads what it adds to and writes a table; in bfloat16 the table is converted
+    before. `prefetch` does less in two of 2 L sums: the last one reads the edges of the rows that
+    the batch reads, and the first one backward of every edge the sender's number and of theirs the
+    rest. Adam reads and writes three tables and reads the gradient, which begins as a table of
+    zeros. What else a batch takes is left out.
 
     Args:
       nodes: users and items.
@@ -28,15 +39,32 @@ def step_bytes(
       layers: L.
       kernel: a name in `message_passing.KERNELS`.
       dtype: in what neighbours are gathered.
+      read: the share of the edges that rows which the batch reads have.
     """
     table = nodes * dim * FLOAT
-    row = dim * (2 if dtype == "bfloat16" else FLOAT)
-    whole = 2 * edges * (row + INT + FLOAT) + 2 * table
+    halved = dtype == "bfloat16"
+    edge = (dim * FLOAT / 2 if halved else dim * FLOAT) + INT + FLOAT
+    tables = 2 * table + (1.5 * table if halved else 0)
     optimizer = 8 * table
     if layers == 0 or kernel != "prefetch":
-        return 2 * layers * whole + optimizer
-    masked = table + (2 * edges * INT + 2 * table)
-    return (2 * layers - 2) * whole + masked + optimizer
+        return 2 * layers * (2 * edges * edge + tables) + optimizer
+    whole = (2 * layers - 2) * (2 * edges * edge + tables)
+    last = 2 * edges * read * edge + tables
+    first_back = 2 * edges * (INT + read * (edge - INT)) + tables
+    return whole + last + first_back + optimizer
+
+
+def share_read(graph: BipartiteGraph, batch_size: int, *, seed: int = 0) -> float:
+    """The share of the edges, both directions counted, of the rows that a batch of BPR reads."""
+    random = np.random.default_rng(seed)
+    edge = random.choice(graph.num_edges, min(batch_size, graph.num_edges), replace=False)
+    degrees = [np.diff(half.offsets) for half in (graph.to_users, graph.to_items)]
+    user = np.repeat(np.arange(graph.num_users), degrees[0])[edge]
+    item = np.asarray(graph.to_users.senders)[edge]
+    others = random.integers(graph.num_items, size=len(edge))
+    rows = np.unique(user), np.unique(np.concatenate([item, others]))
+    read = sum(int(each[row].sum()) for each, row in zip(degrees, rows, strict=True))
+    return read / (2 * graph.num_edges)
 
 
 def copy_bytes_per_second() -> float:

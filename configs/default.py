@@ -66,7 +66,9 @@ def get_config() -> ml_collections.ConfigDict:
     model.sender_exponent = 0.5
     model.unit_layers = False
     model.layer_zero = placeholder(float)
-    model.kernel = "auto"  # how neighbourhoods are summed: auto, segment_sum, csr
+    # How neighbourhoods are summed: segment_sum (the reference), csr (jaxlib's product), prefetch
+    # (our own, for CPUs, compiled when first used), auto (the fastest that can be had).
+    model.kernel = "auto"
     model.dtype = "float32"  # what neighbours are gathered in: float32, or bfloat16 (sums float32)
 
     # Walks listener-song-listener-song over the graph, added to the network's scores when ranking.

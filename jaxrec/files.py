@@ -46,12 +46,22 @@ def _is_another(process: str) -> bool:
 
 
 def cache_folder() -> Path:
-    """`$JAXREC_CACHE`, or `$XDG_CACHE_HOME/jaxrec`, or `~/.cache/jaxrec`."""
-    if own := os.environ.get("JAXREC_CACHE"):
-        return Path(own)
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared, "jaxrec")
-    return Path.home() / ".cache" / "jaxrec"
+    """For downloads: `$JAXREC_CACHE`, or `jaxrec` in the user's cache folder."""
+    own = os.environ.get("JAXREC_CACHE")
+    return Path(own) if own else _users_cache() / "jaxrec"
+
+
+def compiled_folder() -> Path:
+    """For what is compiled: JAX's own setting where it names a folder, or `jaxrec/compiled`.
+
+    Not in `$JAXREC_CACHE`, which users may share: what is compiled is run.
+    """
+    own = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
+    return Path(own) if own and "://" not in own else _users_cache() / "jaxrec" / "compiled"
+
+
+def _users_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def is_private(folder: Path) -> bool:

@@ -25,7 +25,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_COMPILED] = tempfile.TemporaryDirectory(prefix="jaxrec-compiled-")
     os.environ |= {
         "JAX_COMPILATION_CACHE_DIR": config.stash[_COMPILED].name,
-        "JAXREC_CACHE": config.stash[_COMPILED].name,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         # Two processes share an accelerator, where there is one.

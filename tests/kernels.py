@@ -7,11 +7,12 @@ from jaxrec.gcn.message_passing import KERNELS as _ALL
 from jaxrec.gcn.message_passing import why_not
 
 
-def _parameter(name: str) -> object:
+def with_kernel(name: str, *parameters: object) -> object:
+    """These parameters, or the kernel's name alone, for a test that uses it."""
     reason = why_not(name, jax.default_backend())
     skip = pytest.mark.skipif(reason is not None, reason=f"kernel {name} can't be had: {reason}")
-    return pytest.param(name, marks=skip)
+    return pytest.param(*(parameters or (name,)), marks=skip)
 
 
-KERNELS = [_parameter(name) for name in sorted(_ALL)]
-PREFETCH = [_parameter("prefetch")]
+KERNELS = [with_kernel(name) for name in sorted(_ALL)]
+PREFETCH = [with_kernel("prefetch")]

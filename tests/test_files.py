@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxrec.files import cache_folder, remove_leftovers, replacing
+from jaxrec.files import cache_folder, compiled_folder, remove_leftovers, replacing
 
 
 def test_leftovers_of_the_dead_are_removed_and_files_of_the_living_are_not(tmp_path: Path) -> None:
@@ -31,14 +31,21 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["lists.csv"]
 
 
-def test_the_cache_folder_is_the_one_that_is_named(
+def test_the_cache_folders_are_those_that_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JAXREC_CACHE", str(tmp_path / "own"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "shared"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     assert cache_folder() == tmp_path / "own"
+    assert compiled_folder() == tmp_path / "shared" / "jaxrec" / "compiled"
     monkeypatch.setenv("JAXREC_CACHE", "")
     assert cache_folder() == tmp_path / "shared" / "jaxrec"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == tmp_path / "home" / ".cache" / "jaxrec"
+    for elsewhere in ("", "gs://bucket/compiled"):
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", elsewhere)
+        assert compiled_folder() == tmp_path / "home" / ".cache" / "jaxrec" / "compiled"
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "jax"))
+    assert compiled_folder() == tmp_path / "jax"

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.measuring import reset_peak, resident_mb, seconds_of
-from benchmarks.roofline import copy_bytes_per_second, step_bytes
+from benchmarks.roofline import copy_bytes_per_second, share_read, step_bytes
 from configs import gowalla_paper
 from jaxrec.config import RunConfig, read_config
 from jaxrec.data.interactions import Interactions, aggregate
@@ -208,6 +208,7 @@ def scale(request: dict[str, Any]) -> dict[str, Any]:
         layers=convolution.num_layers,
         kernel=convolution.kernel,
         dtype=convolution.dtype,
+        read=share_read(setup.graph, request["batch"]),
     )
     copied = copy_bytes_per_second()  # last, since its array would count as ours
     return {

@@ -52,7 +52,7 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
     console = Console(quiet=whole.quiet)
     folder = workdir / FOLDER_NAME
     with StopRequest(whole.checkpoint.grace_seconds) as stop:
-        say_device(console)
+        say_device(whole, console)
         split = prepare_split(whole, console)
         with locked(folder, console.warning):
             remove_leftovers(folder)

@@ -48,21 +48,21 @@ def train(config: RunConfig, workdir: Path) -> None:
         )
     console = Console(quiet=config.quiet)
     with StopRequest(config.checkpoint.grace_seconds) as stop:
-        say_device(console)
+        say_device(config, console)
         split = prepare_split(config, console)
         train_on(split, config, workdir, stop, console)
 
 
-def say_device(console: Console) -> None:
-    """Says what the run computes with, and makes the processor's kernel ready."""
+def say_device(config: RunConfig, console: Console) -> None:
+    """Says what the run computes with, and makes the processor's kernel ready if it may be used."""
     device = jax.devices()[0]
     console.note(f"jax {jax.__version__} on {device.platform} ({device.device_kind})")
-    if device.platform != "cpu":
+    if device.platform != "cpu" or config.method != "gcn" or config.model.kernel != "auto":
         return
     if native.must_be_compiled():
-        console.note("compiling the kernel for this processor, once")
+        console.note("compiling the kernel for this processor; it is kept for other runs")
     if reason := native.why_not():
-        console.note(f"jaxlib's kernel is used, two to four times slower than ours: {reason}")
+        console.note(f"jaxlib's kernel is used, two to three times slower than ours: {reason}")
 
 
 def train_on(

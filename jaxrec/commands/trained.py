@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxrec.commands.fit import fit_baseline
 from jaxrec.commands.ranker import ranker
-from jaxrec.config import RunConfig
+from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.gcn.model import Embeddings
@@ -64,7 +64,8 @@ def open_trained(workdir: Path, step: int | None, *, need_embeddings: bool = Fal
             )
         scorer = fit_baseline(run.config, run.split.train, Console(quiet=run.config.quiet))
         return Trained(run.config, run.split, scorer, step=None)
-    setup = build(run.config, run.split.train)
+    # On another machine or backend than it was trained on, perhaps, where its kernel can't be had.
+    setup = build(with_fields(run.config, {"model.kernel": "auto"}), run.split.train)
     if step == 0:
         params = setup.fresh_state().params
     elif not folder.checkpoints.is_dir():

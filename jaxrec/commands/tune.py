@@ -48,7 +48,7 @@ def tune(config: RunConfig, workdir: Path) -> None:
     console = Console(quiet=config.quiet)
     space = parse_space(config)
     with StopRequest(config.checkpoint.grace_seconds) as stop:
-        say_device(console)
+        say_device(config, console)
         splits = prepare_cuts(config, console)
         if any(split.validation is None for split in splits):
             raise UserError(

@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 from jaxlib.version import __version__ as jaxlib_version
 
-from jaxrec.files import cache_folder, is_private, replacing
+from jaxrec.files import compiled_folder, is_private, remove_leftovers, replacing
 
 TARGET = "jaxrec_neighbour_sums"
 _SYMBOL = "JaxrecNeighbourSums"
@@ -27,11 +27,15 @@ class UnavailableError(Exception):
     """The kernel can't be had on this machine; says why."""
 
 
+# Also a $CXX that can't be parsed, no home, no permission, a library of another kind.
+_REASONS = (UnavailableError, ValueError, RuntimeError, OSError, AttributeError)
+
+
 def must_be_compiled() -> bool:
     """Whether `why_not` will take the seconds that compiling takes."""
     try:
         return not _library(_compiler()).exists()
-    except UnavailableError:
+    except _REASONS:
         return False
 
 
@@ -50,7 +54,7 @@ def why_not() -> str | None:
         if not library.exists():
             _compile(compiler, library)
         handler = getattr(ctypes.CDLL(str(library)), _SYMBOL)
-    except (UnavailableError, OSError, AttributeError) as error:
+    except _REASONS as error:
         return " ".join(str(error).split())
     jax.ffi.register_ffi_target(TARGET, jax.ffi.pycapsule(handler), platform="cpu")
     return None
@@ -71,20 +75,27 @@ def _library(compiler: list[str]) -> Path:
     macros = _run([*compiler, "-dM", "-E", "-x", "c++", os.devnull])
     made_of = [*compiler, jaxlib_version, macros, _SOURCE.read_text(encoding="utf-8")]
     digest = hashlib.sha256("\0".join(made_of).encode()).hexdigest()
-    return cache_folder() / "native" / f"neighbour_sums-{digest[:16]}.so"
+    return compiled_folder() / f"neighbour_sums-{digest[:16]}.so"
 
 
 def _compile(compiler: list[str], library: Path) -> None:
+    remove_leftovers(library.parent)
     with replacing(library) as temporary:
         headers = ["-isystem", jax.ffi.include_dir()]
         _run([*compiler, *headers, str(_SOURCE), "-o", str(temporary)])
+        temporary.chmod(0o700)
 
 
 def _run(command: list[str]) -> str:
     """What a command prints."""
     try:
         done = subprocess.run(
-            command, capture_output=True, check=False, text=True, timeout=_PATIENCE
+            command,
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_PATIENCE,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnavailableError(f"{command[0]}: {error}") from error

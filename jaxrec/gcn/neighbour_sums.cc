@@ -3,7 +3,7 @@
 // The rows of x that an edge list names lie anywhere in memory, and what an edge costs is waiting
 // for its row. So rows are asked for some edges before they are used. A row's edges are added in
 // their order, and multiplied and added apart (-ffp-contract=off), as jaxlib's CSR product does
-// it: the sums are the same to the bit, on every machine and with any number of threads.
+// it: the sums are the same to the bit, with any number of threads.
 
 #include <algorithm>
 #include <atomic>
@@ -237,14 +237,22 @@ ffi::Error NeighbourSums(ffi::ThreadPool pool, ffi::BufferR1<ffi::S32> offsets,
                          ffi::AnyBuffer x, ffi::Buffer<ffi::F32> base,
                          ffi::BufferR1<ffi::PRED> receiving, ffi::BufferR1<ffi::PRED> sending,
                          ffi::ResultBufferR2<ffi::F32> out) {
-  const auto run = [&]<typename X>(const X* rows) {
-    Run<X>(pool, {.num_rows = out->dimensions()[0],
+  const size_t rows = out->dimensions()[0], dim = out->dimensions()[1];
+  const auto empty_or = [](size_t size, size_t expected) { return size == 0 || size == expected; };
+  if (offsets.element_count() != rows + 1 || weights.element_count() != senders.element_count() ||
+      x.dimensions().size() != 2 || x.element_count() != x.dimensions()[0] * dim ||
+      !empty_or(base.element_count(), rows * dim) || !empty_or(receiving.element_count(), rows) ||
+      !empty_or(sending.element_count(), x.dimensions()[0])) {
+    return ffi::Error::InvalidArgument("shapes of a neighbourhood sum that don't fit together");
+  }
+  const auto run = [&]<typename X>(const X* data) {
+    Run<X>(pool, {.num_rows = static_cast<int64_t>(rows),
                   .num_edges = static_cast<int64_t>(senders.element_count()),
-                  .dim = out->dimensions()[1],
+                  .dim = static_cast<int64_t>(dim),
                   .offsets = offsets.typed_data(),
                   .senders = senders.typed_data(),
                   .weights = weights.typed_data(),
-                  .x = rows,
+                  .x = data,
                   .base = DataOrNull(base),
                   .receiving = DataOrNull(receiving),
                   .sending = DataOrNull(sending),

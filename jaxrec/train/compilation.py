@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 from jax import monitoring
 
-from jaxrec.files import cache_folder, is_private
+from jaxrec.files import compiled_folder, is_private
 
 _COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 
@@ -16,7 +16,7 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
 
     Args:
       folder: where; None for `$JAX_COMPILATION_CACHE_DIR` if set (then JAX's own settings count),
-        else `compiled` in jaxrec's cache folder.
+        else `jaxrec/compiled` in the user's cache folder.
 
     Returns:
       The folder, or None where it isn't safe to use: compiled programs are run, so a folder that
@@ -25,7 +25,7 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
     if folder is None:
         if own := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
             return Path(own)
-        folder = cache_folder() / "compiled"
+        folder = compiled_folder()
     if not is_private(folder):
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
