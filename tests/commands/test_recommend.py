@@ -1,5 +1,6 @@
 """`recommend` and `similar` read the run's folder alone and name what they don't know."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from jaxrec import commands
 from jaxrec.errors import UserError
+from jaxrec.gcn import native
 
 
 @pytest.fixture
@@ -39,6 +41,19 @@ def test_csv_and_parquet_hold_the_same_lists(run: Path, tmp_path: Path) -> None:
     for name in ("user", "item", "rank"):
         assert parquet[name].to_pylist() == csv[name].to_pylist()
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
+
+
+def test_a_run_is_ranked_where_its_kernel_can_not_be_had(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recommend(run, output=tmp_path / "a.csv")
+    saved = json.loads((run / "config.json").read_text())
+    saved["config"]["model"]["kernel"] = "prefetch"
+    (run / "config.json").write_text(json.dumps(saved))
+    monkeypatch.setattr(native, "why_not", lambda: "no compiler")
+    recommend(run, output=tmp_path / "b.csv")
+    lists = [pyarrow.csv.read_csv(tmp_path / name) for name in ("a.csv", "b.csv")]
+    assert lists[0].drop("score") == lists[1].drop("score")
 
 
 def test_users_of_a_list_and_of_a_file_come_in_their_order(run: Path, tmp_path: Path) -> None:

@@ -6,16 +6,20 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from jaxrec import commands
+from jaxrec.commands.train import say_device
 from jaxrec.commands.trained import open_trained
 from jaxrec.config import RunConfig
 from jaxrec.errors import RunError, UserError
+from jaxrec.gcn import native
+from jaxrec.report.console import Console
 from jaxrec.train.lock import locked
-from tests.runs import read_metrics
+from tests.runs import config_with, read_metrics
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -49,6 +53,28 @@ def test_the_withheld_song_is_recommended_first(
         assert row["item"] == f"s{group}-{int(user) % 10}"
         assert row["name"] == f"Song {int(user) % 10}"
         assert row["rank"] == 1
+
+
+@pytest.mark.parametrize("must_compile", [False, True])
+@pytest.mark.parametrize("reason", [None, "no compiler"])
+def test_what_becomes_of_the_kernel_is_told(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    must_compile: bool,
+    reason: str | None,
+) -> None:
+    if jax.default_backend() != "cpu":
+        pytest.skip("another backend has no such kernel")
+    monkeypatch.setattr(native, "must_be_compiled", lambda: must_compile)
+    monkeypatch.setattr(native, "why_not", lambda: reason)
+    say_device(config_with(), Console())
+    said = capsys.readouterr().out
+    assert ("compiling the kernel" in said) == must_compile
+    assert ("jaxlib's kernel is used" in said) == (reason is not None)
+    assert reason is None or reason in said
+    for other in (config_with(model__kernel="csr"), config_with(method="ease")):
+        say_device(other, Console())
+        assert "kernel" not in capsys.readouterr().out
 
 
 def test_the_folder_holds_what_it_should(checkerboard_config: MakeConfig, tmp_path: Path) -> None:
