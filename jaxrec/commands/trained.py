@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from jaxrec.commands.fit import fit_baseline
@@ -10,6 +11,7 @@ from jaxrec.commands.ranker import ranker
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
+from jaxrec.gcn.message_passing import why_not
 from jaxrec.gcn.model import Embeddings
 from jaxrec.rank.top_k import Scorer
 from jaxrec.report.console import Console
@@ -64,8 +66,10 @@ def open_trained(workdir: Path, step: int | None, *, need_embeddings: bool = Fal
             )
         scorer = fit_baseline(run.config, run.split.train, Console(quiet=run.config.quiet))
         return Trained(run.config, run.split, scorer, step=None)
-    # On another machine or backend than it was trained on, perhaps, where its kernel can't be had.
-    setup = build(with_fields(run.config, {"model.kernel": "auto"}), run.split.train)
+    config = run.config
+    if why_not(config.model.kernel, jax.default_backend()):  # it was trained on another machine
+        config = with_fields(config, {"model.kernel": "auto"})
+    setup = build(config, run.split.train)
     if step == 0:
         params = setup.fresh_state().params
     elif not folder.checkpoints.is_dir():
