@@ -46,12 +46,14 @@ def step_bytes(
     edge = (dim * FLOAT / 2 if halved else dim * FLOAT) + INT + FLOAT
     tables = 2 * table + (1.5 * table if halved else 0)
     optimizer = 8 * table
-    if layers == 0 or kernel != "prefetch":
-        return 2 * layers * (2 * edges * edge + tables) + optimizer
-    whole = (2 * layers - 2) * (2 * edges * edge + tables)
-    last = 2 * edges * read * edge + tables
-    first_back = 2 * edges * (INT + read * (edge - INT)) + tables
-    return whole + last + first_back + optimizer
+    if layers == 0:
+        return optimizer
+    if kernel != "prefetch":
+        read = 1.0
+    whole = 2 * edges * edge
+    first_back = 2 * edges * (INT + read * (edge - INT))
+    sums = (2 * layers - 2) * whole + read * whole + first_back
+    return sums + 2 * layers * tables + optimizer
 
 
 def share_read(graph: BipartiteGraph, batch_size: int, *, seed: int = 0) -> float:

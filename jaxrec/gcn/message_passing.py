@@ -4,6 +4,8 @@
 are tested equal to it. None is differentiated: `model.propagate` supplies its own derivative.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Protocol
 
 import jax
@@ -48,17 +50,28 @@ class Kernel(Protocol):
         """
 
 
-def segment_sum(
-    adjacency: Adjacency,
-    embeddings: jax.Array,
-    dtype: str = "float32",
-    *,
-    base: jax.Array | None = None,
-    receiving: jax.Array | None = None,
-    sending: jax.Array | None = None,
-) -> jax.Array:
-    """The sums by `jax.ops.segment_sum`, over all edges whatever is promised: see `Kernel`."""
-    del receiving, sending
+def _over_all_edges(sums: Callable[[Adjacency, jax.Array, str], jax.Array]) -> Kernel:
+    """The kernel of a function that computes A x, whatever is promised."""
+
+    @functools.wraps(sums)
+    def kernel(
+        adjacency: Adjacency,
+        embeddings: jax.Array,
+        dtype: str = "float32",
+        *,
+        base: jax.Array | None = None,
+        receiving: jax.Array | None = None,
+        sending: jax.Array | None = None,
+    ) -> jax.Array:
+        total = sums(adjacency, embeddings, dtype)
+        return total if base is None else base + total
+
+    return kernel
+
+
+@_over_all_edges
+def segment_sum(adjacency: Adjacency, embeddings: jax.Array, dtype: str) -> jax.Array:
+    """The sums by `jax.ops.segment_sum`."""
     receivers = jnp.repeat(
         jnp.arange(adjacency.num_rows, dtype=jnp.int32),
         jnp.diff(adjacency.offsets),
@@ -66,34 +79,24 @@ def segment_sum(
     )
     gathered = embeddings.astype(dtype)[adjacency.senders].astype(jnp.float32)
     messages = adjacency.weights[:, None] * gathered
-    sums = jax.ops.segment_sum(
+    return jax.ops.segment_sum(
         messages, receivers, num_segments=adjacency.num_rows, indices_are_sorted=True
     )
-    return sums if base is None else base + sums
 
 
-def csr(
-    adjacency: Adjacency,
-    embeddings: jax.Array,
-    dtype: str = "float32",
-    *,
-    base: jax.Array | None = None,
-    receiving: jax.Array | None = None,
-    sending: jax.Array | None = None,
-) -> jax.Array:
-    """The same sums by jaxlib's CSR product (multi-threaded on CPU), over all edges.
+@_over_all_edges
+def csr(adjacency: Adjacency, embeddings: jax.Array, dtype: str) -> jax.Array:
+    """The same sums by jaxlib's CSR product (multi-threaded on CPU).
 
     It knows float32 alone: with `bfloat16` the embeddings are rounded to it, which shows what
     that does to the result but saves no time. `jax.experimental.sparse` is not actively
     developed, so nothing else may use it.
     """
-    del receiving, sending
     if dtype == "bfloat16":
         embeddings = jax.lax.reduce_precision(embeddings, exponent_bits=8, mantissa_bits=7)
     shape = (adjacency.num_rows, embeddings.shape[0])
     matrix = sparse.BCSR((adjacency.weights, adjacency.senders, adjacency.offsets), shape=shape)
-    sums = matrix @ embeddings
-    return sums if base is None else base + sums
+    return matrix @ embeddings
 
 
 def prefetch(

@@ -129,8 +129,7 @@ def _horner(
                 sending=of.user,
             ),
         )
-    user, item = h.user, h.item
-    return Embeddings(user=user / (num_layers + 1), item=item / (num_layers + 1))
+    return jax.tree.map(lambda table: table / (num_layers + 1), h)
 
 
 def _propagate_forward(

@@ -72,10 +72,15 @@ def _compiler() -> list[str]:
 
 def _library(compiler: list[str]) -> Path:
     """Where the library is kept; the name tells source, compiler, processor and jaxlib apart."""
-    macros = _run([*compiler, "-dM", "-E", "-x", "c++", os.devnull])
-    made_of = [*compiler, jaxlib_version, macros, _SOURCE.read_text(encoding="utf-8")]
+    made_of = [*compiler, jaxlib_version, _macros(*compiler), _SOURCE.read_text(encoding="utf-8")]
     digest = hashlib.sha256("\0".join(made_of).encode()).hexdigest()
     return compiled_folder() / f"neighbour_sums-{digest[:16]}.so"
+
+
+@functools.cache
+def _macros(*compiler: str) -> str:
+    """What a compiler defines by itself, its version and the processor's features among it."""
+    return _run([*compiler, "-dM", "-E", "-x", "c++", os.devnull])
 
 
 def _compile(compiler: list[str], library: Path) -> None:
