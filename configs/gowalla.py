@@ -12,12 +12,12 @@ on validation data: docs/results.md says how, and which other settings did as we
 
 import ml_collections
 
-from configs import default
+from jaxrec.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The default fields but those below."""
-    config = default.get_config()
+    config = default_config()
     config.data.source = "gowalla"
     config.data.split = "given"
     config.data.validation_fraction = 0.0  # as published; settings were chosen with 0.1, alike

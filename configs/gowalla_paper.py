@@ -8,12 +8,12 @@ Without a network, put train.txt and test.txt in a folder and add --config.data.
 
 import ml_collections
 
-from configs import default
+from jaxrec.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The default fields but those below."""
-    config = default.get_config()
+    config = default_config()
     config.data.source = "gowalla"
     config.data.split = "given"
     config.data.validation_fraction = 0.0  # as in the paper; above 0 to choose settings by

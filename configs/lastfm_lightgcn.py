@@ -9,12 +9,12 @@ Without a network, put train.txt and test.txt in a folder and add --config.data.
 
 import ml_collections
 
-from configs import default
+from jaxrec.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The default fields but those below."""
-    config = default.get_config()
+    config = default_config()
     config.data.source = "lastfm-lightgcn"
     config.data.split = "given"
     config.data.weight = "log"  # of the plays

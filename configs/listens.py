@@ -3,17 +3,17 @@
 Command: python -m jaxrec.main --config=my_listens.py --workdir=models-mine
 Run time and score depend on your data: the first table tells what was read, the progress bar how
 long an epoch takes, and the results table shows the most-popular list beside the model.
-The fields not named here keep the defaults of configs/default.py, where each is explained.
+The fields not named here keep their defaults; docs/config.md explains each.
 """
 
 import ml_collections
 
-from configs import default
+from jaxrec.config import default_config
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The default fields but those below."""
-    config = default.get_config()
+    config = default_config()
     config.data.source = "listens"
     config.data.path = "listens.csv"  # a CSV, TSV or Parquet file, a folder of them, or a glob
     config.data.columns.user = "user"  # the names of your columns …

@@ -35,15 +35,33 @@ from typing import Any
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from jaxrec.config import RunConfig, describe_field, read_config
+from jaxrec.config import RunConfig, add_defaults, describe_field, read_config
 from jaxrec.errors import RunError, UserError, printable
 from jaxrec.train.stop import Stopped
 
 FLAGS = flags.FLAGS
 
+
+class _WithDefaults(flags.ArgumentParser):
+    """Adds to what a config file sets the defaults of the rest, before flags change any field."""
+
+    def __init__(self, parser: flags.ArgumentParser) -> None:
+        self._parser = parser
+
+    def parse(self, argument: str) -> Any:
+        config = self._parser.parse(argument)
+        if isinstance(config, ConfigDict):
+            add_defaults(config)
+        return config
+
+    def flag_type(self) -> str:
+        return self._parser.flag_type()
+
+
 config_flags.DEFINE_config_file(
     "config", None, "The run's configuration, a file such as configs/default.py.", lock_config=True
 )
+FLAGS["config"].parser = _WithDefaults(FLAGS["config"].parser)
 flags.DEFINE_string("workdir", "models", "Folder of the run, or of the search.")
 flags.DEFINE_integer("k", 10, "recommend, similar: songs per list.", lower_bound=1)
 flags.DEFINE_string(

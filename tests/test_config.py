@@ -1,12 +1,23 @@
 """A configuration is checked once: every bad field is named with its value and what is allowed."""
 
+import dataclasses
 import importlib
 from typing import Any
 
 import pytest
+from ml_collections import ConfigDict
 
 from configs import default
-from jaxrec.config import RunConfig, describe_field, read_config, to_json
+from jaxrec.config import (
+    RunConfig,
+    add_defaults,
+    default_config,
+    describe_field,
+    read_config,
+    to_config_dict,
+    to_json,
+    with_fields,
+)
 from jaxrec.errors import UserError
 
 CONFIGS = (
@@ -68,8 +79,15 @@ def test_every_config_says_its_command(name: str) -> None:
             "config.checkpoint.every is '0 steps'; expected a number",
         ),
         ({"checkpoint__every": "1 mile"}, "config.checkpoint.every is '1 mile'; .* '10 minutes'"),
-        ({"checkpoint__every": 1}, "config.checkpoint.every is 1; expected text"),
+        ({"checkpoint__every": 1}, "config.checkpoint.every is 1; expected a number of e"),
         ({"checkpoint__grace_seconds": 0}, "config.checkpoint.grace_seconds is 0; expected a numb"),
+        (
+            {"blend__models": ("ease", "svd")},
+            "config.blend.models is 'svd'; expected one of gcn, most_popular,",
+        ),
+        ({"blend__models": ()}, r"config.blend.models is \(\); expected a list such as \('gcn'"),
+        ({"blend__models": ("ease", "ease")}, "config.blend.models is .*; expected each method o"),
+        ({"blend__weights__ease": -1.0}, "config.blend.weights.ease is -1.0; expected a number of"),
         ({"zebra": 3}, "config.zebra is not a field; expected method, epochs,"),
     ],
 )
@@ -78,11 +96,50 @@ def test_a_bad_value_is_named_with_what_is_allowed(change: dict[str, Any], messa
         read_config(values(**change))
 
 
-def test_a_missing_field_is_named() -> None:
-    config = values()
-    del config["model"]["dim"]
-    with pytest.raises(UserError, match=r"config\.model\.dim is missing"):
-        read_config(config)
+def test_the_default_of_each_field_is_within_its_limits() -> None:
+    assert read_config(to_json(RunConfig())) == RunConfig()
+    assert read_config(default.get_config().to_dict()) == RunConfig()
+
+
+def test_a_missing_field_or_group_has_its_default() -> None:
+    config = values(epochs=3)
+    del config["model"]["dim"], config["blend"]
+    assert read_config(config) == RunConfig(epochs=3)
+    assert read_config({}) == RunConfig()
+
+
+def test_a_configuration_survives_being_a_config_dict() -> None:
+    changes = {
+        "data.path": "listens.csv",
+        "model.layer_zero": 0.5,
+        "blend.models": ("ease", "walks"),
+    }
+    config = with_fields(RunConfig(), changes)
+    assert read_config(to_config_dict(config).to_dict()) == config
+
+
+def test_a_config_dict_keeps_what_it_has_and_gets_the_rest() -> None:
+    config = ConfigDict({"epochs": 3, "data": {"columns": {"user": "listener"}}}).lock()
+    add_defaults(config)
+    expected = default_config()
+    expected.epochs, expected.data.columns.user = 3, "listener"
+    assert config.is_locked
+    assert config.to_dict() == expected.to_dict()
+    config.data.path = "listens.csv"  # of a type, though it had no value
+    with pytest.raises(TypeError):
+        config.data.path = 3
+
+
+def test_each_field_has_a_meaning_of_a_line() -> None:
+    groups: list[Any] = [RunConfig()]
+    for group in groups:  # grows on the way
+        assert type(group).__doc__
+        for field in dataclasses.fields(group):
+            value = getattr(group, field.name)
+            if dataclasses.is_dataclass(value):
+                groups.append(value)
+            else:
+                assert "\n" not in field.metadata["meaning"] and field.metadata["meaning"]
 
 
 def test_a_whole_number_serves_as_a_number() -> None:
@@ -96,6 +153,9 @@ def test_a_whole_number_serves_as_a_number() -> None:
         ("config.data.path", "text"),
         ("config.data.weight", "one of binary, log, raw"),
         ("config.eval.ks", "a list such as (10, 20)"),
+        ("config.data.names_columns", 'two texts such as ("id", "name")'),
+        ("config.model.layer_zero", "a number of at least 0"),
+        ("config.model.kernel", "one of auto, segment_sum, csr, prefetch"),
     ],
 )
 def test_fields_describe_themselves(path: str, expected: str) -> None:

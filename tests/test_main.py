@@ -122,6 +122,21 @@ def test_nothing_else_is_said_as_the_process_ends(tmp_path: Path) -> None:
         assert result.stderr.count("\n") == 1
 
 
+def test_a_config_file_may_set_only_what_it_changes_and_flags_any_field(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    for name, field in ("small", "source"), ("wrong", "sources"):
+        (tmp_path / f"{name}.py").write_text(
+            "from ml_collections import ConfigDict\n"
+            f"def get_config():\n    return ConfigDict({{'data': {{'{field}': 'listens'}}}})\n"
+        )
+    flags = "--config.data.path=nowhere.csv", "--config.model.layer_zero=0.5"
+    result = jaxrec(nursery, "--config=small.py", *flags, cwd=tmp_path)
+    assert result.status == 2 and "nowhere.csv" in result.stderr
+    result = jaxrec(nursery, "--config=wrong.py", *flags, cwd=tmp_path)
+    assert "config.data.sources is not a field; did you mean config.data.source?" in result.stderr
+
+
 def test_help_shows_each_command_with_an_example(tmp_path: Path) -> None:
     result = as_users_do("--help", cwd=tmp_path)
     assert result.status == 0

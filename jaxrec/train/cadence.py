@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable
 
-PATTERN = r"([1-9][0-9]*) (epoch|step|minute)s?"
+from jaxrec.config import EVERY_PATTERN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ def parse_every(text: str) -> Every:
     Raises:
       ValueError: it isn't one.
     """
-    found = re.fullmatch(PATTERN, text)
+    found = re.fullmatch(EVERY_PATTERN, text)
     if found is None:
         raise ValueError(f"{text!r} is not a number of epochs, steps or minutes")
     return Every(int(found[1]), found[2])

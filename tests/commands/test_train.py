@@ -211,9 +211,9 @@ def test_a_run_of_another_version_is_named(checkerboard_config: MakeConfig, tmp_
     commands.train(checkerboard_config(epochs=1), tmp_path / "run")
     path = tmp_path / "run" / "config.json"
     saved = json.loads(path.read_text())
-    del saved["config"]["walks"]
+    saved["config"]["walk"] = saved["config"].pop("walks")
     path.write_text(json.dumps(saved))
-    with pytest.raises(UserError, match=r"config\.json: config\.walks is missing"):
+    with pytest.raises(UserError, match=r"config\.json: config\.walk is not a field"):
         open_trained(tmp_path / "run", None)
 
 

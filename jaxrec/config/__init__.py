@@ -1,0 +1,38 @@
+"""A run's configuration: defaults, types, limits and meanings, typed and checked once at the edge.
+
+`ConfigDict`s come in from config files and the command line; frozen dataclasses with checked values
+go out, and the rest of the code takes plain arguments from them.
+"""
+
+from jaxrec.config.config_dicts import add_defaults, default_config, to_config_dict
+from jaxrec.config.data import ColumnsConfig, DataConfig
+from jaxrec.config.fields import setting
+from jaxrec.config.methods import BaselineConfig, BlendConfig, BlendWeightsConfig, Member, Method
+from jaxrec.config.network import LossConfig, ModelConfig, WalksConfig
+from jaxrec.config.reading import describe_field, field_value, read_config, to_json, with_fields
+from jaxrec.config.run import EVERY_PATTERN, METRIC_PATTERN, RunConfig
+
+__all__ = [
+    "EVERY_PATTERN",
+    "METRIC_PATTERN",
+    "BaselineConfig",
+    "BlendConfig",
+    "BlendWeightsConfig",
+    "ColumnsConfig",
+    "DataConfig",
+    "LossConfig",
+    "Member",
+    "Method",
+    "ModelConfig",
+    "RunConfig",
+    "WalksConfig",
+    "add_defaults",
+    "default_config",
+    "describe_field",
+    "field_value",
+    "read_config",
+    "setting",
+    "to_config_dict",
+    "to_json",
+    "with_fields",
+]

@@ -1,0 +1,117 @@
+"""`RunConfig`, everything that a run depends on; `RunConfig()` is the default run."""
+
+import dataclasses
+from typing import Literal
+
+from jaxrec.config.data import DataConfig
+from jaxrec.config.fields import group, setting
+from jaxrec.config.methods import BaselineConfig, BlendConfig, Method
+from jaxrec.config.network import LossConfig, ModelConfig, WalksConfig
+
+METRIC_PATTERN = r"(recall|precision|ndcg|hit_rate|mrr|map)@[1-9][0-9]*"
+EVERY_PATTERN = r"([1-9][0-9]*) (epoch|step|minute)s?"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """What is measured, on whom, and what follows from it."""
+
+    ks: tuple[int, ...] = setting((10, 20), "list lengths K of the metrics", minimum=1)
+    every_epochs: int = setting(1, "epochs between the evaluations on a few listeners", minimum=1)
+    users: int = setting(
+        100, "random listeners of those evaluations, the same every time", minimum=1
+    )
+    memory_budget_mb: int = setting(512, "MiB of scores held at once while ranking", minimum=1)
+    metric: str = setting(
+        "recall@10",
+        "chooses the best checkpoint; drawn in curves.png",
+        pattern=METRIC_PATTERN,
+        expected=f"{METRIC_PATTERN}, such as recall@10",
+    )
+    patience: int = setting(
+        0, "evaluations without a better metric before stopping; 0 is off", minimum=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """When the run is saved, what is kept, and how long stopping may take."""
+
+    every: str = setting(
+        "1 epoch",
+        "between saves, such as 500 steps or 10 minutes; the end is saved too",
+        pattern=EVERY_PATTERN,
+        expected="a number of epochs, steps or minutes, such as '1 epoch', '500 steps' or "
+        "'10 minutes'",
+    )
+    keep: int = setting(2, "newest checkpoints kept, beside the best one", minimum=1)
+    grace_seconds: float = setting(
+        30.0, "seconds from SIGTERM or Ctrl-C to the end of the process", above=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TuneConfig:
+    """Among what `tune` chooses, and how long it searches."""
+
+    space: tuple[str, ...] = setting(
+        ("lr log 0.001 0.1", "loss.l2 log 1e-6 1e-2", "model.layers int 1 4"),
+        'what is chosen: "FIELD log LOW HIGH", "FIELD float LOW HIGH", "FIELD int LOW HIGH" '
+        '(whole numbers) or "FIELD in A B C", a field as it is written after config.',
+    )
+    trials: int = setting(
+        30, "settings to try, those counted that were tried before a stop", minimum=1
+    )
+    cuts: int = setting(
+        1,
+        "validation parts, each cut by a seed of its own, that a score is the mean over",
+        minimum=1,
+    )
+    prune_from: float = setting(
+        0.5, "share of the epochs, from where trials below the median end; 1 is never", minimum=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything a run depends on.
+
+    A field that is added later has the default with which a run is what it was without the field:
+    so the folder of an older run is read.
+    """
+
+    method: Method = setting(
+        "gcn",
+        "gcn (the network), most_popular, itemknn, rp3beta, ease, ials, gfcf, walks (the graph's "
+        "own three-step walks alone) or blend (several of them)",
+    )
+    epochs: int = setting(10, "passes over all training edges", minimum=1)
+    lr: float = setting(0.01, "learning rate of Adam (after warm-up)", above=0)
+    lr_schedule: Literal["constant", "cosine"] = setting(
+        "constant", "constant, or cosine: down to 0 at the last epoch"
+    )
+    warmup_epochs: float = setting(
+        0.0, "epochs of linear warm-up from 0; may be a fraction", minimum=0
+    )
+    batch_size: int = setting(
+        512, "training edges per update; softmax: about so many, whole listeners", minimum=1
+    )
+    seed: int = setting(
+        0,
+        "all randomness: data, split, initial values, order, negatives",
+        minimum=0,
+        below=2**32,
+    )
+    quiet: bool = setting(False, "True: print warnings only")
+    profile: bool = setting(
+        False, "True: write a trace of some steps to profile/ in the run's folder"
+    )
+    data: DataConfig = group(DataConfig)
+    model: ModelConfig = group(ModelConfig)
+    walks: WalksConfig = group(WalksConfig)
+    loss: LossConfig = group(LossConfig)
+    baseline: BaselineConfig = group(BaselineConfig)
+    blend: BlendConfig = group(BlendConfig)
+    eval: EvalConfig = group(EvalConfig)
+    checkpoint: CheckpointConfig = group(CheckpointConfig)
+    tune: TuneConfig = group(TuneConfig)
