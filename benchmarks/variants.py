@@ -26,7 +26,6 @@ import scipy.sparse.linalg
 
 from benchmarks.measuring import machine
 from benchmarks.tables import markdown_table
-from jaxrec.commands.measure import Measure
 from jaxrec.commands.prepare import prepare_split
 from jaxrec.config import RunConfig, read_config
 from jaxrec.data.interactions import Interactions
@@ -34,8 +33,9 @@ from jaxrec.gcn import losses, model, negatives
 from jaxrec.gcn.batches import Batches, EdgeBatches, ListenerBatches, listens_of
 from jaxrec.gcn.graph import Adjacency, BipartiteGraph, build_graph, edge_endpoints
 from jaxrec.gcn.message_passing import KERNELS, choose_kernel
+from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
-from jaxrec.train.compilation import keep_compiled
+from jaxrec.runs.compilation import keep_compiled
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,7 +37,7 @@ from ml_collections import ConfigDict, config_flags
 
 from jaxrec.config import RunConfig, add_defaults, describe_field, read_config
 from jaxrec.errors import RunError, UserError, printable
-from jaxrec.train.stop import Stopped
+from jaxrec.runs.stop import Stopped
 
 FLAGS = flags.FLAGS
 
@@ -101,7 +101,7 @@ def run(arguments: Sequence[str]) -> None:
     name, found = _call(command, config)
     # Imported here, so that --help and mistakes in flags and fields answer at once.
     from jaxrec import commands
-    from jaxrec.train.compilation import keep_compiled
+    from jaxrec.runs.compilation import keep_compiled
 
     keep_compiled()
     if name == "tune":

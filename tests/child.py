@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CHECKPOINT = "jaxrec.train.checkpoint"
+CHECKPOINT = "jaxrec.runs.checkpoint"
 
 # Killed before or after a call, by module and name.
 CALLS: dict[str, tuple[str, str, str]] = {
@@ -33,11 +33,11 @@ CALLS: dict[str, tuple[str, str, str]] = {
     "before pruning": ("before", CHECKPOINT, "_remove"),
     "pruning: renamed": ("before", CHECKPOINT, "shutil.rmtree"),
     "after pruning": ("after", CHECKPOINT, "_remove"),
-    "metrics row written, not saved": ("after", "jaxrec.commands.epochs", "MetricLog.append"),
-    "measuring": ("before", "jaxrec.commands.epochs", "Measure.at_epoch"),
+    "metrics row written, not saved": ("after", "jaxrec.runs.epochs", "MetricLog.append"),
+    "measuring": ("before", "jaxrec.runs.epochs", "Measure.at_epoch"),
     "final evaluation": ("before", "jaxrec.commands.train", "final_results"),
     "results.json written": ("after", "jaxrec.commands.train", "write_results"),
-    "interactions not yet written": ("before", "jaxrec.train.run_folder", "_write_interactions"),
+    "interactions not yet written": ("before", "jaxrec.runs.run_folder", "_write_interactions"),
     "resuming: before the restore": ("before", CHECKPOINT, "Checkpoints.restore"),
     "resuming: after the restore": ("after", CHECKPOINT, "Checkpoints.restore"),
     "resuming: clearing up": ("before", CHECKPOINT, "_remove_leftovers"),

@@ -17,9 +17,9 @@ from benchmarks.subjects import jaxrec_
 from benchmarks.synthetic_graph import interactions
 from benchmarks.tables import digits, markdown_table, paired_ratios, show, summarise
 from configs import default
-from jaxrec.commands.space import parse_space
 from jaxrec.config import read_config
 from jaxrec.gcn.graph import build_graph
+from jaxrec.search.space import parse_space
 from jaxrec.train import loop
 
 REPOSITORY = Path(__file__).parents[1]

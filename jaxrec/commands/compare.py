@@ -7,14 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from jaxrec.commands.final import FOLDER_NAME
-from jaxrec.commands.results import read_results
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
 from jaxrec.rank.metrics import bootstrap_intervals
 from jaxrec.rank.significance import holm, paired_p_value
 from jaxrec.report.console import Console, format_value
-from jaxrec.train.run_folder import RunFolder, first_difference
+from jaxrec.runs.results import read_results
+from jaxrec.runs.run_folder import RunFolder, first_difference
+from jaxrec.search.final import FOLDER_NAME
 
 ENDINGS = (".json", ".csv")
 SEED = 0  # of the bootstrap's draws

@@ -4,15 +4,15 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-from jaxrec.commands.choice import is_run_of_final
-from jaxrec.commands.measure import Measure, final_results, show_results
-from jaxrec.commands.results import write_results
-from jaxrec.commands.trained import open_trained
+from jaxrec.commands.show import show_results
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
+from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
-from jaxrec.train.lock import locked
-from jaxrec.train.run_folder import RunFolder
+from jaxrec.runs.lock import locked
+from jaxrec.runs.results import measure_finally, write_results
+from jaxrec.runs.run_folder import RunFolder, is_run_of_final
+from jaxrec.runs.trained import open_trained
 
 
 def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> None:
@@ -40,9 +40,8 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
         if config is not None:
             used = dataclasses.replace(used, eval=config.eval, quiet=config.quiet)
         console = Console(quiet=used.quiet)
-        results, per_user = final_results(
-            Measure(used, trained.split), trained.model, step=trained.step
-        )
+        measure = Measure(used.eval, trained.split, seed=used.seed, weight=used.data.weight)
+        results, per_user = measure_finally(measure, trained.model, step=trained.step)
         show_results(results, console)
         if writes:
             write_results(workdir, results, per_user)

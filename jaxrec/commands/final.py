@@ -1,30 +1,30 @@
 """`evaluate --final`: the frozen choice, trained on train + validation, measured on test once."""
 
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from jaxrec import baselines
-from jaxrec.commands.choice import FROZEN_NAME, SEED_PREFIX, Choice, read_choice
-from jaxrec.commands.measure import show_results
 from jaxrec.commands.prepare import prepare_split
-from jaxrec.commands.results import read_results, write_results
+from jaxrec.commands.show import show_results
 from jaxrec.commands.train import say_device, train_on
-from jaxrec.config import RunConfig, to_json, with_fields
-from jaxrec.data.splits import Split
-from jaxrec.errors import UserError
-from jaxrec.files import remove_leftovers, write_json
-from jaxrec.rank.metrics import bootstrap_intervals
+from jaxrec.config import RunConfig, with_fields
+from jaxrec.files import remove_leftovers
 from jaxrec.report.console import Console
-from jaxrec.train.lock import locked
-from jaxrec.train.run_folder import RunFolder, first_difference, identity
-from jaxrec.train.stop import StopRequest
-
-FOLDER_NAME = "final"
+from jaxrec.runs.lock import locked
+from jaxrec.runs.methods import method_of
+from jaxrec.runs.results import read_results, write_results
+from jaxrec.runs.run_folder import SEED_PREFIX, RunFolder
+from jaxrec.runs.stop import StopRequest
+from jaxrec.search.choice import Choice, read_choice
+from jaxrec.search.final import (
+    FOLDER_NAME,
+    check,
+    freeze,
+    over_seeds,
+    seeds_measured,
+    without_validation,
+)
 
 
 def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
@@ -47,7 +47,7 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
       Stopped: by SIGTERM or Ctrl-C; what there was to save is saved.
     """
     choice = read_choice(workdir) if config is None else Choice(config, None)
-    _check(choice.config)
+    check(choice.config)
     whole = without_validation(choice.config)
     console = Console(quiet=whole.quiet)
     folder = workdir / FOLDER_NAME
@@ -56,9 +56,9 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
         split = prepare_split(whole, console)
         with locked(folder, console.warning):
             remove_leftovers(folder)
-            _freeze(folder, whole, split, choice)
-            measured = _seeds_measured(folder)
-            wanted = max(seeds, len(measured)) if _is_random(whole) else 1
+            freeze(folder, whole, split, choice)
+            measured = seeds_measured(folder)
+            wanted = max(seeds, len(measured)) if method_of(whole).random else 1
             runs: list[tuple[dict[str, Any], pa.Table]] = []
             for seed in range(whole.seed, whole.seed + wanted):
                 run = folder / f"{SEED_PREFIX}{seed}"
@@ -72,7 +72,7 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
                 results, _ = read_results(folder)
                 console.note(f"measured before, in {folder}; nothing is measured again")
             else:
-                results, per_user = _over_seeds(runs, whole, choice)
+                results, per_user = over_seeds(runs, whole, choice)
                 write_results(folder, results, per_user)
     show_results(results, console)
     console.files(
@@ -82,111 +82,3 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
             folder: "a run's folder for each seed",
         }
     )
-
-
-def without_validation(config: RunConfig) -> RunConfig:
-    """The configuration whose split leaves in train what would go to validation.
-
-    Validation is always cut from train, after test, so test stays what it is; but pairs that only
-    validation made known are no longer cold.
-    """
-    return with_fields(config, {"data.validation_fraction": 0.0, "data.validation_last_n": 0})
-
-
-def _check(config: RunConfig) -> None:
-    if config.eval.patience:
-        raise UserError(
-            f"config.eval.patience is {config.eval.patience}; expected 0 with --final, whose "
-            "number of epochs is frozen (as `tune` does in best_config.json)"
-        )
-    if config.data.split == "none":
-        raise UserError(
-            "config.data.split is 'none'; expected one with a test part to measure on with --final"
-        )
-
-
-def _is_random(config: RunConfig) -> bool:
-    return config.method == "gcn" or config.method in baselines.RANDOM
-
-
-def _freeze(folder: Path, config: RunConfig, split: Split, choice: Choice) -> None:
-    """Writes down what is going to be measured before anything is, or checks that it's the same.
-
-    Else one could look at test, change a setting and look again.
-    """
-    path = folder / FROZEN_NAME
-    frozen = {
-        **identity(config, split),
-        "epochs": config.epochs if config.method == "gcn" else None,
-        "eval.ks": list(config.eval.ks),
-    }
-    if path.exists():
-        try:
-            known = json.loads(path.read_text(encoding="utf-8"))["identity"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path}: unreadable ({type(error).__name__}); expected what --final wrote"
-            ) from error
-        if difference := first_difference(known, frozen):
-            field, there, here = difference
-            raise UserError(
-                f"{folder} holds the choice {field} = {there}, this one has {here}; a choice is "
-                "measured as it was frozen, so expected the same, or a --workdir of its own"
-            )
-        return
-    write_json(
-        path,
-        {"identity": frozen, "config": to_json(choice.config), "validation": choice.validation},
-    )
-
-
-def _seeds_measured(folder: Path) -> list[int]:
-    if not RunFolder(folder).results.exists():
-        return []
-    results, _ = read_results(folder)
-    return list(results["seeds"])
-
-
-def _over_seeds(
-    runs: Sequence[tuple[Mapping[str, Any], pa.Table]], config: RunConfig, choice: Choice
-) -> tuple[dict[str, Any], pa.Table]:
-    """The figures over all seeds, and each user's mean over them."""
-    results, tables = [each for each, _ in runs], [table for _, table in runs]
-    first = results[0]
-    names = list(first["metrics"]["model"])
-    per_user = {
-        name: np.mean([table[name].to_numpy() for table in tables], axis=0) for name in names
-    }
-    intervals = bootstrap_intervals(per_user, seed=config.seed)
-    figures = {}
-    for name in names:
-        values = [each["metrics"]["model"][name]["mean"] for each in results]
-        figures[name] = {
-            "mean": float(per_user[name].mean()),
-            "low": intervals[name][0],
-            "high": intervals[name][1],
-            "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-            "seeds": values,
-        }
-    beyond = {
-        name: float(np.mean([each["beyond_accuracy"]["model"][name] for each in results]))
-        for name in first["beyond_accuracy"]["model"]
-    }
-    return {
-        "part": first["part"],
-        "seeds": list(range(config.seed, config.seed + len(runs))),
-        "definitions": {
-            "mean": "of the users' means over the seeds",
-            "low, high": "95% bootstrap interval over users of that mean; the deviation over "
-            "seeds is beside it, not in it",
-            "deviation": "standard deviation over the seeds' means, divided by n - 1",
-        },
-        "trained_on": "train and validation",
-        "chosen_by": choice.validation,
-        "protocol": first["protocol"],
-        "metrics": {"model": figures, "most_popular": first["metrics"]["most_popular"]},
-        "beyond_accuracy": {
-            "model": beyond,
-            "most_popular": first["beyond_accuracy"]["most_popular"],
-        },
-    }, pa.table({"user": tables[0]["user"], **{n: pa.array(v) for n, v in per_user.items()}})

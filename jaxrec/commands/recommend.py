@@ -5,14 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxrec.commands.measure import tables_or_scorer, union
-from jaxrec.commands.trained import known_items, open_trained
 from jaxrec.data.interactions import IdMap, Interactions
-from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
-from jaxrec.rank.recommend import check_ending, similar_items, top_lists, write_lists
-from jaxrec.rank.top_k import Seen
+from jaxrec.rank.lists import check_ending, similar_items, top_lists, write_lists
+from jaxrec.rank.measure import all_seen
 from jaxrec.report.console import Console
+from jaxrec.runs.trained import known_items, open_trained
 
 
 def recommend(
@@ -58,13 +56,13 @@ def recommend(
             f"{train.num_users - len(warm):,} users without training listens are left out"
         )
     tables = top_lists(
-        tables_or_scorer(trained.model),
-        users=chosen.astype(np.int32),
-        user_ids=train.users,
+        trained.model,
+        trained.histories().take(chosen),
+        names=train.users.ids[chosen],
         item_ids=train.items,
         k=min(k, train.num_items),
         candidates=known_items(trained.split),
-        seen=None if include_listened else Seen.from_interactions(all_listened(trained.split)),
+        seen=None if include_listened else all_seen(trained.split),
         memory_budget_mb=trained.config.eval.memory_budget_mb,
     )
     with console.progress(len(chosen), "recommending", unit="users") as bar:
@@ -76,35 +74,25 @@ def similar(workdir: Path, *, item: str, k: int, step: int | None) -> None:
     """Shows the k songs nearest to a song; the data need not be there.
 
     Raises:
-      UserError: no run there, one of a baseline, or it doesn't know the song.
+      UserError: no run there, or it doesn't know the song.
     """
-    trained = open_trained(workdir, step, need_embeddings=True)
-    assert not callable(trained.model)
+    trained = open_trained(workdir, step)
     items = trained.split.train.items
     index = int(items.index_of([item])[0])
     known = known_items(trained.split)
     if index < 0 or not known[index]:
         raise UserError(f"--item={item}: {_unknown(items, index, 'song')}")
-    nearest, cosines = similar_items(
-        trained.model.item, index, k=min(k, len(items)), candidates=known
-    )
+    nearest, similarities = similar_items(trained.model, index, k=k, candidates=known)
     Console().table(
         f"Songs like {items.label(index)}",
-        ["rank", "song", "name", "cosine"],
+        ["rank", "song", "name", "similarity"],
         [
-            [rank, str(items.ids[other]), items.label(other), float(cosine)]
-            for rank, (other, cosine) in enumerate(zip(nearest, cosines, strict=True), start=1)
+            [rank, str(items.ids[other]), items.label(other), float(similarity)]
+            for rank, (other, similarity) in enumerate(
+                zip(nearest, similarities, strict=True), start=1
+            )
         ],
     )
-
-
-def all_listened(split: Split) -> Interactions:
-    """Everything known to have been listened to, whichever part it went to."""
-    listened = split.train
-    for part in (split.validation, split.test):
-        if part is not None:
-            listened = union(listened, part)
-    return listened
 
 
 def _find_users(train: Interactions, wanted: Sequence[str]) -> np.ndarray:

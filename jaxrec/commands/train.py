@@ -1,39 +1,29 @@
 """`train`: learn from a listening history, watch it happen, keep everything."""
 
 from pathlib import Path
-from typing import Any
 
 import jax
 
-from jaxrec.commands.baseline import train_baseline
-from jaxrec.commands.choice import is_run_of_final
-from jaxrec.commands.epochs import run_epochs
-from jaxrec.commands.measure import Measure, final_results, show_results
 from jaxrec.commands.prepare import prepare_split
-from jaxrec.commands.ranker import ranker
-from jaxrec.commands.results import write_results
-from jaxrec.commands.sample import show_sample
+from jaxrec.commands.show import show_results, show_sample
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.files import remove_leftovers
 from jaxrec.gcn import native
+from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
-from jaxrec.report.metric_files import MetricLog
-from jaxrec.train.checkpoint import Checkpoints, Progress
-from jaxrec.train.compilation import CompileClock
-from jaxrec.train.lock import locked
-from jaxrec.train.profile import trace_steps
-from jaxrec.train.run_folder import RunFolder, open_run
-from jaxrec.train.setup import Setup, build, check_learnable, check_memory
-from jaxrec.train.step import TrainState
-from jaxrec.train.stop import StopRequest
+from jaxrec.runs.epochs import Job
+from jaxrec.runs.fit import fit, plan
+from jaxrec.runs.lock import locked
+from jaxrec.runs.methods import method_of
+from jaxrec.runs.results import measure_finally, write_results
+from jaxrec.runs.run_folder import RunFolder, is_run_of_final, open_run
+from jaxrec.runs.stop import StopRequest
 
 
 def train(config: RunConfig, workdir: Path) -> None:
     """Trains in `workdir`, going on where a run there stopped, and reports on the result.
-
-    Any other method than the network is fitted at once, and leaves no checkpoints.
 
     Raises:
       UserError: the data or the configuration can't be used, or the folder holds another run or
@@ -57,7 +47,8 @@ def say_device(config: RunConfig, console: Console) -> None:
     """Says what the run computes with, and makes the processor's kernel ready if it may be used."""
     device = jax.devices()[0]
     console.note(f"jax {jax.__version__} on {device.platform} ({device.device_kind})")
-    if device.platform != "cpu" or config.method != "gcn" or config.model.kernel != "auto":
+    may_use = method_of(config).sums and config.model.kernel == "auto"
+    if device.platform != "cpu" or not may_use:
         return
     if native.must_be_compiled():
         console.note("compiling the kernel for this processor; it is kept for other runs")
@@ -84,101 +75,34 @@ def train_on(
       console: where to say what happens.
       peek: as of `Measure`: whether test may be watched from epoch to epoch.
     """
-    if config.method != "gcn":
-        train_baseline(split, config, workdir, console)
-        return
-    if config.eval.patience and split.validation is None:
-        raise UserError(
-            f"config.eval.patience is {config.eval.patience} without a validation part to stop by; "
-            "expected config.data.validation_fraction above 0, or patience 0"
-        )
-    full = check_learnable(split.train)
-    if full:
-        console.warning(
-            f"{full:,} users have listened to every song; nothing can be learnt from them"
-        )
-    console.note(check_memory(config, split.train))
-    setup = build(config, split.train)
-    console.note(
-        f"model: {config.model.layers} layers, {config.model.dim} dimensions, "
-        f"{setup.graph.num_users + setup.graph.num_items:,} nodes, {setup.graph.num_edges:,} "
-        f"edges, kernel {setup.settings.convolution.kernel}"
-    )
-    measure = Measure(config, split, peek=peek)
+    planned = plan(config, split)
+    measure = Measure(config.eval, split, seed=config.seed, weight=config.data.weight, peek=peek)
     folder = RunFolder(workdir)
     with locked(workdir, console.warning):
-        open_run(folder, config, split, steps_per_epoch=setup.batches.num_steps)
+        open_run(folder, config, split, steps_per_epoch=planned.steps_per_epoch(folder))
         remove_leftovers(workdir)
-        state, history = _train_in(folder, config, setup, measure, stop, console)
-
-        model = ranker(setup, state.params)
-        results, per_user = final_results(measure, model, step=int(state.step))
+        fitted = fit(Job(folder, config, measure, stop, console), planned)
+        results, per_user = measure_finally(measure, fitted.model, step=fitted.step)
         write_results(workdir, results, per_user)
-        from jaxrec.report.curves import draw_curves  # matplotlib is slow to load
+        if fitted.history:
+            from jaxrec.report.curves import draw_curves  # matplotlib is slow to load
 
-        draw_curves(
-            history,
-            folder.curves,
-            metric=config.eval.metric,
-            most_popular=measure.most_popular_at_epoch(),
-        )
-    show_results(results, console)
-    show_sample(split, model, config, console)
-    console.files(
-        {
-            folder.checkpoints: "checkpoints, a folder per step",
-            folder.results: "the figures above, with their protocol",
-            folder.per_user: "the same for each user",
-            folder.metrics: "loss and metrics by epoch; also in tensorboard/",
-            folder.curves: "the same as a picture",
-            folder.config: "the configuration; with the *.parquet beside it all that "
-            "evaluate, recommend and similar need",
-        }
-    )
-
-
-def _train_in(
-    folder: RunFolder,
-    config: RunConfig,
-    setup: Setup,
-    measure: Measure,
-    stop: StopRequest,
-    console: Console,
-) -> tuple[TrainState, list[dict[str, Any]]]:
-    """Trains from the newest whole checkpoint; returns the state to report on and the history."""
-    with Checkpoints(folder.checkpoints, keep=config.checkpoint.keep) as checkpoints:
-        for damage in checkpoints.damages():
-            console.warning(f"damaged checkpoint, not used: {damage}")
-        latest = checkpoints.latest_step()
-        if latest is None:
-            state, progress = setup.fresh_state(), Progress()
-        else:
-            state = checkpoints.restore(latest, setup.abstract_state())
-            progress = checkpoints.progress(latest)
-            console.note(
-                f"going on in {folder.root} after step {latest} (epochs done: "
-                f"{len(progress.history)})"
+            draw_curves(
+                fitted.history,
+                folder.curves,
+                metric=config.eval.metric,
+                most_popular=measure.most_popular_at_epoch(),
             )
-        if config.profile:
-            trace_steps(folder.profile, setup, state)
-            console.note(f"wrote a trace of some steps to {folder.profile}")
-        with MetricLog(folder.root, progress.history) as log, CompileClock() as clock:
-            with stop.deferring():
-                state = run_epochs(
-                    state,
-                    progress,
-                    config=config,
-                    setup=setup,
-                    measure=measure,
-                    checkpoints=checkpoints,
-                    log=log,
-                    clock=clock,
-                    stop=stop,
-                    console=console,
-                )
-            history = log.history()
-        checkpoints.wait()
-        best = checkpoints.best_step()
-        if config.eval.patience and best is not None:
-            state = checkpoints.restore(best, setup.abstract_state())
-    return state, history
+    show_results(results, console)
+    show_sample(measure, fitted.model, console)
+    kept = {
+        folder.checkpoints: "checkpoints, a folder per step",
+        folder.members: "the blend's members, a run's folder each",
+        folder.results: "the figures above, with their protocol",
+        folder.per_user: "the same for each user",
+        folder.metrics: "loss and metrics by epoch; also in tensorboard/",
+        folder.curves: "the same as a picture",
+        folder.config: "the configuration; with the *.parquet beside it all that "
+        "evaluate, recommend and similar need",
+    }
+    console.files({path: what for path, what in kept.items() if path.exists()})

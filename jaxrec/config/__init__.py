@@ -10,7 +10,7 @@ from jaxrec.config.fields import setting
 from jaxrec.config.methods import BaselineConfig, BlendConfig, BlendWeightsConfig, Member, Method
 from jaxrec.config.network import LossConfig, ModelConfig, WalksConfig
 from jaxrec.config.reading import describe_field, field_value, read_config, to_json, with_fields
-from jaxrec.config.run import EVERY_PATTERN, METRIC_PATTERN, RunConfig
+from jaxrec.config.run import EVERY_PATTERN, METRIC_PATTERN, EvalConfig, RunConfig
 
 __all__ = [
     "EVERY_PATTERN",
@@ -20,6 +20,7 @@ __all__ = [
     "BlendWeightsConfig",
     "ColumnsConfig",
     "DataConfig",
+    "EvalConfig",
     "LossConfig",
     "Member",
     "Method",

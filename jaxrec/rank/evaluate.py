@@ -12,6 +12,9 @@ import numpy as np
 
 from jaxrec.data.interactions import Interactions
 from jaxrec.errors import UserError
+from jaxrec.models.histories import Histories
+from jaxrec.models.model import Model
+from jaxrec.models.popularity import item_users, popularity_rank
 from jaxrec.rank.metrics import (
     BEYOND_ACCURACY_DEFINITIONS,
     METRIC_DEFINITIONS,
@@ -19,8 +22,7 @@ from jaxrec.rank.metrics import (
     bootstrap_intervals,
     per_user_metrics,
 )
-from jaxrec.rank.popularity import item_listeners, popularity_rank
-from jaxrec.rank.top_k import MEMORY_BUDGET_MB, Model, Seen, top_k
+from jaxrec.rank.top_k import MEMORY_BUDGET_MB, Seen, top_k
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,6 +58,7 @@ class Evaluation:
 def evaluate(
     model: Model,
     *,
+    histories: Histories,
     relevant: Interactions,
     seen: Interactions | None,
     train: Interactions,
@@ -67,7 +70,8 @@ def evaluate(
     """Ranks every item that train knows for every user, and measures the lists.
 
     Args:
-      model: (user embeddings, item embeddings), or a scorer, as in `top_k`.
+      model: what ranks.
+      histories: every user's, in the order of the users: what the model goes by.
       relevant: what should be found. An item that train doesn't know can't be: it counts as
         missed (splits leave such items out, and count them).
       seen: what is masked: train for the validation part, train and validation for the test
@@ -94,12 +98,12 @@ def evaluate(
             f"evaluation: none of {len(asked)} users has an interaction in the part to be found; "
             "expected at least one"
         )
-    candidates = item_listeners(train) > 0
+    candidates = item_users(train) > 0
     items, _ = top_k(
         model,
-        measured,
+        histories.take(measured),
         k=min(max(ks), relevant.num_items),
-        seen=None if seen is None else Seen.from_interactions(seen),
+        seen=None if seen is None else Seen.of_users(seen, measured),
         candidates=candidates,
         memory_budget_mb=memory_budget_mb,
     )

@@ -1,13 +1,11 @@
-"""The best k items of each user: exact, in bounded memory, from embeddings or from a scorer.
+"""The best k items of each history: exact, in bounded memory, from any model.
 
-Users are scored in blocks of a fixed number of rows, whatever the memory budget, so that a chunk
-size can't change a bit of the result: matrix products of other shapes round differently.
+Histories are scored in blocks of a fixed number of rows, whatever the memory budget, so that a
+chunk size can't change a bit of the result: matrix products of other shapes round differently.
 """
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable
-from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -15,41 +13,44 @@ import numpy as np
 
 from jaxrec.data.interactions import Interactions
 from jaxrec.errors import RunError
-from jaxrec.rank.search import HIDDEN_PER_STEP, ITEMS_PER_BLOCK, USERS_PER_BLOCK, best_columns
+from jaxrec.models.factors import Factors
+from jaxrec.models.histories import Histories
+from jaxrec.models.model import Array, Model
+from jaxrec.rank.best_columns import (
+    HIDDEN_PER_STEP,
+    ITEMS_PER_BLOCK,
+    USERS_PER_BLOCK,
+    best_columns,
+)
 
 MOST_BLOCKS_PER_CHUNK = 32  # more users per dispatch measured no faster
-USERS_PER_SCORING = 64  # more fall out of the cache, fewer repeat what a scorer reads for all
+USERS_PER_SCORING = 64  # more fall out of the cache, fewer repeat what a model reads for all
 MEMORY_BUDGET_MB = 256
 _ADVICE = "expected finite numbers; less extreme settings may help"
-
-# users [n] int32 -> scores [n, num_items] float32, for whatever isn't an inner product. A user's
-# scores depend on the user alone.
-Scorer: TypeAlias = Callable[[np.ndarray], np.ndarray | jax.Array]
-# (user embeddings [num_users, dim] float32, item embeddings [num_items, dim] float32), or a scorer.
-Model: TypeAlias = tuple[np.ndarray | jax.Array, np.ndarray | jax.Array] | Scorer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Seen:
-    """The items to leave out of each user's list, in compressed rows.
+    """The items to leave out of each list, in compressed rows.
 
     Attributes:
-      offsets: [num_users + 1] int64: user u's items are `items[offsets[u]:offsets[u + 1]]`.
-      items: [n] int32.
+      offsets: [n + 1] int64: the r-th list leaves out `items[offsets[r]:offsets[r + 1]]`.
+      items: [num_entries] int32.
     """
 
     offsets: np.ndarray
     items: np.ndarray
 
     @classmethod
-    def from_interactions(cls, interactions: Interactions) -> "Seen":
-        """What each user has an interaction with."""
-        return cls(interactions.user_offsets(), interactions.item)
+    def of_users(cls, interactions: Interactions, users: np.ndarray) -> "Seen":
+        """What each of some users has an interaction with."""
+        rows = Histories.of_all(interactions, "binary").take(users)
+        return cls(rows.offsets, rows.items)
 
 
 def top_k(
     model: Model,
-    users: np.ndarray,
+    histories: Histories,
     *,
     k: int,
     seen: Seen | None = None,
@@ -58,40 +59,37 @@ def top_k(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k items with the largest scores, best first; of equal ones the lower index first.
 
-    Every candidate is scored, in float32, and nothing is approximate. A score vector shared by
-    all users is ranked by the same code: embeddings ones [num_users, 1] and scores [num_items, 1].
+    Every candidate is scored, in float32, and nothing is approximate. For models of factors the
+    scores of a block of users are never all written down at once.
 
     Args:
-      model: embeddings of users and items, whose inner products are the scores; or a scorer,
-        which is always asked for USERS_PER_SCORING users at once.
-      users: [n] integers in [0, num_users), in any order, repeats allowed.
+      model: what scores them. Any but factors is always asked for USERS_PER_SCORING at once.
+      histories: [n], whose lists are wanted.
       k: length of a list, at least 1; may be more than there are items.
-      seen: items to leave out per user; None leaves out nothing.
-      candidates: [num_items] bool, the items that may be listed; None allows all, which only
-        embeddings know.
+      seen: items to leave out of each of the n lists; None leaves out nothing.
+      candidates: [num_items] bool, the items that may be listed; None allows all.
       memory_budget_mb: MiB of working memory beside the model. The result doesn't depend on
         it. The scores of one block of users (32 * num_items * 4 bytes) are needed at least; a
-        scorer always takes those of twice 64 users.
+        model other than factors always takes those of twice 64 users.
 
     Returns:
       items [n, k] int32 and scores [n, k] float32; where fewer than k items are left, the rest is
       item -1 with score -inf.
 
     Raises:
-      RunError: an embedding or a score isn't finite.
-      ValueError: k below 1, a user out of range, shapes that don't fit together.
+      RunError: a vector or a score isn't finite.
+      ValueError: k below 1, or shapes that don't fit together.
     """
-    users = np.asarray(users)
-    if not callable(model):
-        model = np.asarray(model[0]), np.asarray(model[1])
-        if candidates is None:
-            candidates = np.ones(len(model[1]), bool)
-    candidates = _check(model, users, k, seen, candidates)
-    # A scorer has no table that could leave items out: its columns are all items.
-    listable = np.flatnonzero(candidates | callable(model)).astype(np.int32)
-    items = np.full((len(users), k), -1, np.int32)
-    scores = np.full((len(users), k), -np.inf, np.float32)
-    if len(users) == 0 or not candidates.any():
+    factors = model if isinstance(model, Factors) else None
+    if candidates is None:
+        candidates = np.ones(model.num_items, bool)
+    _check(model, histories, k, seen, candidates)
+    # Where there is no table that could leave items out, the columns are all items.
+    listable = np.flatnonzero(candidates | (factors is None)).astype(np.int32)
+    count = len(histories)
+    items = np.full((count, k), -1, np.int32)
+    scores = np.full((count, k), -np.inf, np.float32)
+    if count == 0 or not candidates.any():
         return items, scores
 
     columns = -(-len(listable) // ITEMS_PER_BLOCK) * ITEMS_PER_BLOCK
@@ -100,23 +98,24 @@ def top_k(
     listed = np.zeros(columns, bool)
     listed[: len(listable)] = candidates[listable]
     longest = min(k, columns)
-    counts = np.zeros(len(users), np.int64) if seen is None else np.diff(seen.offsets)[users]
-    if callable(model):
+    counts = np.zeros(count, np.int64) if seen is None else np.diff(seen.offsets)
+    if factors is None:
         table, chunk = None, USERS_PER_SCORING
     else:
-        table, dim = _column_table(model[1], listable, columns), model[1].shape[1]
-        chunk = _users_per_chunk(len(users), columns, dim, longest, counts, memory_budget_mb)
+        item_table = np.asarray(factors.item)
+        table, dim = _column_table(item_table, listable, columns), item_table.shape[1]
+        chunk = _users_per_chunk(count, columns, dim, longest, counts, memory_budget_mb)
     # One length for every chunk, and seldom another one in the next call: fewer compilations.
-    most_hidden = int(np.add.reduceat(counts, np.arange(0, len(users), chunk)).max())
+    most_hidden = int(np.add.reduceat(counts, np.arange(0, count, chunk)).max())
     hidden_size = 0 if seen is None else (1 << most_hidden.bit_length()) + HIDDEN_PER_STEP
 
     def collect(
         start: int, finite: jax.Array, device_columns: jax.Array, device_scores: jax.Array
     ) -> None:
         if not finite:
-            what = "the scores" if callable(model) else "the users' embeddings"
+            what = "the scores" if factors is None else "the users' embeddings"
             raise RunError(f"{what} hold a NaN or an infinity; {_ADVICE}")
-        rows = slice(start, min(start + chunk, len(users)))
+        rows = slice(start, min(start + chunk, count))
         size = rows.stop - rows.start
         found = np.asarray(device_scores).reshape(chunk, longest)[:size]
         position = np.asarray(device_columns).reshape(chunk, longest)[:size]
@@ -125,11 +124,11 @@ def top_k(
         items[rows, :longest] = np.where(left, listable[np.where(left, position, 0)], -1)
 
     pending: deque[tuple[int, jax.Array, jax.Array, jax.Array]] = deque()
-    for start in range(0, len(users), chunk):
-        chosen = users[start : start + chunk]
+    for start in range(0, count, chunk):
+        chosen = np.arange(start, min(start + chunk, count))
         # Filled up, so that the last product is of the same shape as all others.
-        asked = np.resize(chosen, chunk).astype(np.int32)
-        rows = _scores_of(model, asked, len(candidates)) if callable(model) else model[0][asked]
+        asked = histories.take(np.resize(chosen, chunk))
+        rows = _scores_of(model, asked) if factors is None else factors.user_vectors(asked)
         blocks, finite = _blocks(rows)
         hidden = None
         if seen is not None:
@@ -149,11 +148,12 @@ def _column_table(item_table: np.ndarray, listable: np.ndarray, columns: int) ->
     return jax.device_put(table)
 
 
-def _scores_of(scorer: Scorer, users: np.ndarray, num_items: int) -> np.ndarray | jax.Array:
-    scores = scorer(users)
-    if scores.shape != (len(users), num_items):
+def _scores_of(model: Model, histories: Histories) -> Array:
+    scores = model.scores(histories)
+    if scores.shape != (len(histories), model.num_items):
         raise ValueError(
-            f"the scores have the shape {scores.shape}; expected {(len(users), num_items)}"
+            f"the scores have the shape {scores.shape}; expected "
+            f"{(len(histories), model.num_items)}"
         )
     return scores
 
@@ -166,45 +166,28 @@ def _blocks(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _check(
-    model: tuple[np.ndarray, np.ndarray] | Scorer,
-    users: np.ndarray,
-    k: int,
-    seen: Seen | None,
-    candidates: np.ndarray | None,
-) -> np.ndarray:
-    """Raises where the arguments don't fit together or aren't finite; returns the candidates."""
+    model: Model, histories: Histories, k: int, seen: Seen | None, candidates: np.ndarray
+) -> None:
+    """Raises where the arguments don't fit together or aren't finite."""
+    num_items = model.num_items
     if k < 1:
         raise ValueError(f"k is {k}; expected at least 1")
-    if candidates is None:
-        raise ValueError("candidates are None; a scorer needs them: expected [num_items] bool")
-    num_items = len(candidates)
-    num_users = None if seen is None else len(seen.offsets) - 1
-    if not callable(model):
-        user_table, item_table = model
-        if (
-            user_table.ndim != 2
-            or item_table.ndim != 2
-            or user_table.shape[1] != item_table.shape[1]
-        ):
-            raise ValueError(
-                f"embeddings have the shapes {user_table.shape} and {item_table.shape}; "
-                "expected [num_users, dim] and [num_items, dim]"
-            )
-        num_items = len(item_table)
-        if num_users not in (None, len(user_table)):
-            raise ValueError(f"seen has {num_users} users; expected {len(user_table)}")
-        num_users = len(user_table)
-        if not np.isfinite(item_table).all():
-            raise RunError(f"the songs' embeddings hold a NaN or an infinity; {_ADVICE}")
+    if histories.num_items != num_items:
+        raise ValueError(f"histories of {histories.num_items} items; expected {num_items}")
     if candidates.shape != (num_items,) or candidates.dtype != bool:
         raise ValueError(
             f"candidates are {candidates.dtype} {candidates.shape}; expected bool ({num_items},)"
         )
-    if num_users is not None and len(users) and (users.min() < 0 or users.max() >= num_users):
-        raise ValueError(f"users lie in {users.min()}..{users.max()}; expected 0..{num_users - 1}")
+    if seen is not None and len(seen.offsets) - 1 != len(histories):
+        raise ValueError(f"seen has {len(seen.offsets) - 1} rows; expected {len(histories)}")
+    if isinstance(model, Factors):
+        users, user_table = histories.users, model.user
+        if len(users) and users.max() >= len(user_table):
+            raise ValueError(f"user {users.max()}; expected below {len(user_table)}")
+        if not np.isfinite(np.asarray(model.item)).all():
+            raise RunError(f"the items' embeddings hold a NaN or an infinity; {_ADVICE}")
     if num_items * USERS_PER_BLOCK > 2**31 - 2**16:
         raise ValueError(f"{num_items} items; expected at most 67 million")
-    return candidates
 
 
 def _users_per_chunk(

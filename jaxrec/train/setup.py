@@ -18,7 +18,6 @@ from jaxrec.gcn.graph import BipartiteGraph, build_graph
 from jaxrec.gcn.message_passing import choose_kernel
 from jaxrec.gcn.model import Convolution, Embeddings
 from jaxrec.gcn.negatives import ItemMass, popularity_mass
-from jaxrec.gcn.walks import Walks
 from jaxrec.train.loop import INIT, train_epoch
 from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.step import StepSettings, TrainState, create_state, learning_rate
@@ -36,7 +35,6 @@ class Setup:
       batches: how an epoch is cut into batches.
       settings: the step's static settings.
       optimizer: Adam with the configured learning rate.
-      walks: what is added to the embeddings' scores when ranking.
       dim: length of an embedding.
       init_stddev: standard deviation of the initial embeddings.
       seed: the run's seed.
@@ -47,7 +45,6 @@ class Setup:
     batches: Batches
     settings: StepSettings
     optimizer: optax.GradientTransformation
-    walks: Walks
     dim: int
     init_stddev: float
     seed: int
@@ -141,7 +138,6 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         batches=batches,
         settings=settings,
         optimizer=optimizer,
-        walks=Walks(**dataclasses.asdict(config.walks), kernel=settings.convolution.kernel),
         dim=config.model.dim,
         init_stddev=config.model.init_stddev,
         seed=config.seed,

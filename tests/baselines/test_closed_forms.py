@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-
-from jaxrec import host_memory
 from jaxrec.baselines import ease
 from jaxrec.baselines.matrix import interaction_matrix, untracked
+
+from jaxrec import host_memory
 from jaxrec.errors import UserError
 from tests.baselines.problems import as_interactions, fit, random_plays
 

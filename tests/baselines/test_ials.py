@@ -6,11 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import sparse
-
 from jaxrec.baselines import ials
 from jaxrec.baselines.ials import batches, half_step, row_l2
 from jaxrec.baselines.matrix import interaction_matrix
+from scipy import sparse
+
 from tests.baselines.problems import as_interactions, fit, random_plays
 
 SETTINGS: dict[str, Any] = {

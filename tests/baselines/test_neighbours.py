@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy import sparse
-
 from jaxrec.baselines import matrix as module
 from jaxrec.baselines.itemknn import similarities
 from jaxrec.baselines.matrix import interaction_matrix, item_blocks, strongest, untracked
+from scipy import sparse
+
 from tests.baselines.problems import as_interactions, fit, random_plays
 
 

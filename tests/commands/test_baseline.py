@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from jaxrec.commands.fit import fit_baseline
 
 from jaxrec import baselines, commands
-from jaxrec.commands.fit import fit_baseline
-from jaxrec.commands.measure import Measure
 from jaxrec.commands.prepare import prepare_split
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
+from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 
 MakeConfig = Callable[..., RunConfig]

@@ -14,9 +14,9 @@ from scipy import stats
 
 from jaxrec import commands
 from jaxrec.commands.compare import compare
-from jaxrec.commands.results import read_results, write_results
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
+from jaxrec.runs.results import read_results, write_results
 
 MakeConfig = Callable[..., RunConfig]
 PROTOCOL = {

@@ -13,17 +13,17 @@ import pytest
 
 from jaxrec import commands
 from jaxrec.commands import measure as measure_module
-from jaxrec.commands.choice import read_choice
 from jaxrec.commands.final import without_validation
-from jaxrec.commands.measure import Measure
 from jaxrec.commands.prepare import prepare_split
-from jaxrec.commands.results import read_results
 from jaxrec.commands.tune import tune
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
+from jaxrec.rank.measure import Measure
 from jaxrec.rank.metrics import bootstrap_intervals
 from jaxrec.report.console import Console
-from jaxrec.train.run_folder import RunFolder, load_run
+from jaxrec.runs.results import read_results
+from jaxrec.runs.run_folder import RunFolder, load_run
+from jaxrec.search.choice import read_choice
 from tests.runs import read_metrics
 
 MakeConfig = Callable[..., RunConfig]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from jaxrec import commands
-from jaxrec.commands.measure import Measure
 from jaxrec.commands.prepare import prepare_split
 from jaxrec.config import RunConfig, read_config
+from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 
 

@@ -3,8 +3,8 @@
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from jaxrec.commands.space import parse_space
 from jaxrec.errors import UserError
+from jaxrec.search.space import parse_space
 from tests.runs import config_with
 
 

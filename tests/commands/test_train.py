@@ -13,12 +13,12 @@ import pytest
 
 from jaxrec import commands
 from jaxrec.commands.train import say_device
-from jaxrec.commands.trained import open_trained
 from jaxrec.config import RunConfig
 from jaxrec.errors import RunError, UserError
 from jaxrec.gcn import native
 from jaxrec.report.console import Console
-from jaxrec.train.lock import locked
+from jaxrec.runs.lock import locked
+from jaxrec.runs.trained import open_trained
 from tests.runs import config_with, read_metrics
 
 MakeConfig = Callable[..., RunConfig]

@@ -15,16 +15,16 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from jaxrec.commands import candidate as candidate_module
 from jaxrec.commands import measure as measure_module
 from jaxrec.commands import tune as tune_module
-from jaxrec.commands.candidate import Candidate, fit_candidate
-from jaxrec.commands.choice import read_choice
-from jaxrec.commands.measure import Measure
 from jaxrec.commands.prepare import prepare_cuts, prepare_split
-from jaxrec.commands.study import finished, next_trial, open_study
 from jaxrec.commands.tune import tune
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
+from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
+from jaxrec.search.candidate import Candidate, fit_candidate
+from jaxrec.search.choice import read_choice
+from jaxrec.search.study import finished, next_trial, open_study
 from jaxrec.train import setup as train_setup
 from tests.runs import config_with
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxrec import commands
-from jaxrec.commands.trained import open_trained
 from jaxrec.config import RunConfig
+from jaxrec.runs.trained import open_trained
 from tests.commands.conftest import GROUPS, ITEMS_PER_GROUP, USERS_PER_GROUP
 
 

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxrec.train.checkpoint import Checkpoints
+from jaxrec.runs.checkpoint import Checkpoints
 from tests.faults.runs import Outcome, Runs, is_one_line, outcome
 
 

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jaxrec.train.arrays import state_digest
-from jaxrec.train.checkpoint import Checkpoints
-from jaxrec.train.run_folder import RunFolder, load_run
+from jaxrec.runs.arrays import state_digest
+from jaxrec.runs.checkpoint import Checkpoints
+from jaxrec.runs.run_folder import RunFolder, load_run
 from jaxrec.train.setup import build
 from tests.nursery import ROOT, Forked, Nursery
 from tests.runs import read_metrics

@@ -10,11 +10,11 @@ import numpy as np
 import optax
 import pytest
 
-from jaxrec.commands.trained import open_trained
 from jaxrec.errors import UserError
-from jaxrec.train.arrays import state_digest
-from jaxrec.train.checkpoint import Checkpoints
-from jaxrec.train.manifest import find_damage
+from jaxrec.runs.arrays import state_digest
+from jaxrec.runs.checkpoint import Checkpoints
+from jaxrec.runs.manifest import find_damage
+from jaxrec.runs.trained import open_trained
 from jaxrec.train.step import TrainState, create_state
 from tests.faults.runs import Outcome, Runs, outcome
 from tests.graphs import graph_from_dense

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxrec.train.checkpoint import Checkpoints
+from jaxrec.runs.checkpoint import Checkpoints
 from tests.faults.disks import NoMount, check_full_disk, fill, read_only, small_disk
 from tests.faults.runs import Outcome, Runs, is_one_line, outcome
 from tests.runs import read_metrics

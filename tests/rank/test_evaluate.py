@@ -7,9 +7,9 @@ import pytest
 
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.errors import UserError
+from jaxrec.models.popularity import item_listeners, most_popular_embeddings, popularity_rank
 from jaxrec.rank import top_k as top_k_module
 from jaxrec.rank.evaluate import choose_users, evaluate, find_hits
-from jaxrec.rank.popularity import item_listeners, most_popular_embeddings, popularity_rank
 
 
 def from_matrix(listened):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxrec.train.cadence import Cadence, Every, parse_every
+from jaxrec.runs.cadence import Cadence, Every, parse_every
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxrec.train.compilation import CompileClock, keep_compiled
+from jaxrec.runs.compilation import CompileClock, keep_compiled
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from jaxrec.errors import UserError
-from jaxrec.train.lock import locked
+from jaxrec.runs.lock import locked
 
 
 def test_a_second_owner_is_refused_by_the_number_of_the_first(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from jaxrec.errors import RunError
 from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.gcn.model import Convolution
-from jaxrec.train.checkpoint import Checkpoints, Progress
+from jaxrec.runs.checkpoint import Checkpoints, Progress
 from jaxrec.train.loop import STEPS_PER_DISPATCH, Pace, train_epoch
 from jaxrec.train.step import StepSettings, TrainState, create_state
 from tests.graphs import graph_from_dense

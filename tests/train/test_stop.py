@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from jaxrec.train.stop import SIGNALS, Stopped, StopRequest
+from jaxrec.runs.stop import SIGNALS, Stopped, StopRequest
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,159 @@
+"""Blends: several models' scores, added up."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrec.models.factors import Factors, side_by_side
+from jaxrec.models.filters import Filter
+from jaxrec.models.histories import Histories
+from jaxrec.models.item_weights import ItemWeights
+from jaxrec.models.model import Array, Contributions, Model, one_history, part_of, with_prefix
+
+_TINY = np.finfo(np.float32).tiny
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Blend:
+    """The weighted sum of several models' scores.
+
+    Methods that fail on different items are better together than the best of them alone.
+
+    Attributes:
+      members: models of the same users and items.
+      weights: [members], how much each counts.
+      known: [num_items] bool, the items over which each member's scores of a user are brought to
+        mean 0 and deviation 1 first; None to take the scores as they are.
+    """
+
+    members: tuple[Model, ...]
+    weights: tuple[float, ...]
+    known: np.ndarray | None
+
+    kind: ClassVar[str] = "blend"
+
+    @property
+    def num_items(self) -> int:
+        """How many items are scored."""
+        return self.members[0].num_items
+
+    def scores(self, histories: Histories) -> Array:
+        """Every item's score for each history: [n, num_items] float32."""
+        return _add(
+            tuple(jnp.asarray(member.scores(histories)) for member in self.members),
+            self.weights,
+            self.known,
+        )
+
+    def contributions(self, history: Histories, items: np.ndarray) -> Contributions:
+        """The members' contributions, weighted, with each member's scale for this user held fixed.
+
+        The members' means are `scale` in the rest.
+        """
+        one_history(history)
+        entries = np.zeros((len(history.items), len(items)), np.float32)
+        rest: dict[str, np.ndarray] = {}
+        for member, weight in zip(self.members, self.weights, strict=True):
+            own = member.contributions(history, items)
+            factor, mean = weight, 0.0
+            if self.known is not None:
+                centre, spread = _scale(jnp.asarray(member.scores(history)), self.known)
+                factor, mean = weight / float(spread[0, 0]), float(centre[0, 0])
+            entries += np.float32(factor) * own.entries
+            parts = dict(own.rest)
+            if self.known is not None:
+                parts["scale"] = parts.get("scale", 0.0) - np.full(len(items), mean, np.float32)
+            for name, part in parts.items():
+                rest[name] = rest.get(name, 0.0) + np.float32(factor) * part
+        return Contributions(entries, rest)
+
+    def similarities(self, item: int) -> np.ndarray:
+        """The members' similarities, each divided by its deviation over the items, weighted."""
+        total = np.zeros(self.num_items, np.float32)
+        for member, weight in zip(self.members, self.weights, strict=True):
+            own = member.similarities(item)
+            total += np.float32(weight) * own / max(float(own.std()), float(_TINY))
+        return total
+
+    def arrays(self) -> dict[str, Array]:
+        """The members' arrays, by number, and the known items where they count."""
+        arrays: dict[str, Array] = {} if self.known is None else {"known": self.known}
+        for number, member in enumerate(self.members):
+            arrays |= with_prefix(member.arrays(), str(number))
+        return arrays
+
+    def settings(self) -> dict[str, Any]:
+        """The weights, and the members' kinds and settings."""
+        return {
+            "weights": list(self.weights),
+            "kinds": [member.kind for member in self.members],
+            "members": [member.settings() for member in self.members],
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
+        """The model that `arrays` and `settings` tell of."""
+        members = tuple(
+            KINDS[kind].of_arrays(part_of(arrays, str(number)), own)
+            for number, (kind, own) in enumerate(
+                zip(settings["kinds"], settings["members"], strict=True)
+            )
+        )
+        known = np.asarray(arrays["known"]) if "known" in arrays else None
+        return cls(members, tuple(settings["weights"]), known)
+
+
+@jax.jit
+def _add(
+    scores: tuple[jax.Array, ...], weights: tuple[float, ...], known: jax.Array | None
+) -> jax.Array:
+    """The members' weighted sum, in the order of the members."""
+    total = jnp.zeros_like(scores[0])
+    for own, weight in zip(scores, weights, strict=True):
+        if known is not None:
+            centre, spread = _scale(own, known)
+            own = (own - centre) / spread
+        total += weight * own
+    return total
+
+
+@jax.jit
+def _scale(scores: jax.Array, known: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Each user's mean and deviation over the known items: [n, 1] float32 each."""
+    count = jnp.maximum(jnp.sum(known), 1)
+    centre = jnp.sum(jnp.where(known, scores, 0), axis=1, keepdims=True) / count
+    squares = jnp.sum(jnp.where(known, jnp.square(scores - centre), 0), axis=1, keepdims=True)
+    return centre, jnp.maximum(jnp.sqrt(squares / count), _TINY)
+
+
+def blend(models: Sequence[Model], weights: Sequence[float], known: np.ndarray) -> Model:
+    """The models' weighted sum, each brought to one scale per user.
+
+    Of models of factors it is one, too, which is ranked as fast as they are.
+
+    Args:
+      models: fitted to the same users and items; those of weight 0 are left out.
+      weights: [models], at least 0, one of them above.
+      known: [num_items] bool, the items that train knows: over them a user's scores by each model
+        are brought to mean 0 and deviation 1.
+
+    Raises:
+      ValueError: no weight is above 0.
+    """
+    counting = [
+        (model, weight) for model, weight in zip(models, weights, strict=True) if weight > 0
+    ]
+    if not counting:
+        raise ValueError(f"weights are {list(weights)}; expected one above 0")
+    members, own = [model for model, _ in counting], [float(weight) for _, weight in counting]
+    factors = [model for model in members if isinstance(model, Factors)]
+    if len(factors) == len(members):
+        return side_by_side(factors, own, known)
+    return Blend(tuple(members), tuple(own), known)
+
+
+KINDS: dict[str, type[Model]] = {each.kind: each for each in (Factors, ItemWeights, Filter, Blend)}

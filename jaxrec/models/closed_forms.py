@@ -1,0 +1,48 @@
+"""The methods that are fitted at once, and what a graph network must beat: one module each."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.options import Weight
+from jaxrec.models import ease, gfcf, ials, itemknn, popularity, rp3beta, walks
+from jaxrec.models.histories import Histories
+from jaxrec.models.matrix import Track, untracked
+from jaxrec.models.model import Model
+
+CLOSED_FORMS: dict[str, Callable[..., Model]] = {
+    "most_popular": popularity.fit,
+    "itemknn": itemknn.fit,
+    "rp3beta": rp3beta.fit,
+    "ease": ease.fit,
+    "ials": ials.fit,
+    "gfcf": gfcf.fit,
+    "walks": walks.fit,
+}
+RANDOM = frozenset({"ials"})  # another seed gives other scores
+
+
+def fit(
+    name: str,
+    settings: Mapping[str, Any],
+    train: Interactions,
+    *,
+    weight: Weight = "binary",
+    seed: int,
+    track: Track = untracked,
+) -> Model:
+    """Fits one of them.
+
+    Args:
+      name: one of `CLOSED_FORMS`.
+      settings: the parameters of its `fit`, by name.
+      train: what it may know.
+      weight: an interaction's entry in the matrix from its plays, as of `edge_weight`.
+      seed: of all randomness; the same one gives the same model.
+      track: shows how far it is.
+
+    Raises:
+      UserError: a parameter doesn't suit the data, or the memory doesn't suffice.
+    """
+    matrix = Histories.of_all(train, weight).matrix()
+    return CLOSED_FORMS[name](matrix, **settings, seed=seed, track=track)

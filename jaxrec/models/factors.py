@@ -1,0 +1,222 @@
+"""Models of factors: a vector for each user and each item, and their inner products."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxrec.models.fold_in import Constant, FoldIn, LeastSquares, MessageSum
+from jaxrec.models.histories import Histories
+from jaxrec.models.model import Array, Contributions, one_history, part_of, with_prefix
+
+TINY = np.finfo(np.float32).tiny
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Factors:
+    """Scores <e_u, e_j>: the network, iALS, most popular, and blends of them.
+
+    The one kind that lists are found for without every score being written down (`rank.top_k`).
+
+    Attributes:
+      user: [num_users, dim] float32.
+      item: [num_items, dim] float32.
+      fold_in: how a history becomes a vector, for users who have no row in `user`.
+      unit_users: whether users' vectors are scaled to length 1 before they are used. It changes no
+        list, but what the scores are worth beside another model's.
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    fold_in: FoldIn
+    unit_users: bool = False
+
+    kind: ClassVar[str] = "factors"
+
+    @property
+    def num_items(self) -> int:
+        """How many items are scored."""
+        return len(self.item)
+
+    def user_vectors(self, histories: Histories) -> np.ndarray:
+        """e_u for each history, known users' own: [n, dim] float32."""
+        vectors = self._raw(histories)
+        return vectors / _lengths(vectors) if self.unit_users else vectors
+
+    def scores(self, histories: Histories) -> Array:
+        """Every item's score for each history: [n, num_items] float32."""
+        return _products(self.user_vectors(histories), self.item)
+
+    def contributions(self, history: Histories, items: np.ndarray) -> Contributions:
+        """What each entry brings; the rest is what the user's own parameters do."""
+        one_history(history)
+        raw, parts = self._raw(history), self.fold_in.parts(history, self.item)
+        own = raw[0] - parts.sum(axis=0)
+        if self.unit_users:
+            length = _lengths(raw)
+            parts, own = parts / length, own / length[0]
+        chosen = self.item[items]
+        name = "popularity" if isinstance(self.fold_in, Constant) else "own"
+        return Contributions(parts @ chosen.T, {name: chosen @ own})
+
+    def similarities(self, item: int) -> np.ndarray:
+        """The cosine of every item's vector with one's: [num_items] float32."""
+        directions = self.item / _lengths(self.item)
+        return np.asarray(directions @ directions[item], np.float32)
+
+    def arrays(self) -> dict[str, Array]:
+        """Both tables, and what the fold-in is made of."""
+        own: dict[str, Array] = {"user": self.user, "item": self.item}
+        return own | with_prefix(self.fold_in.arrays(), "fold_in")
+
+    def settings(self) -> dict[str, Any]:
+        """The kind of the fold-in and its settings."""
+        return {
+            "unit_users": self.unit_users,
+            "fold_in": self.fold_in.kind,
+            "fold_in_settings": self.fold_in.settings(),
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
+        """The model that `arrays` and `settings` tell of."""
+        fold_in = _FOLD_INS[settings["fold_in"]].of_arrays(
+            part_of(arrays, "fold_in"), settings["fold_in_settings"]
+        )
+        user, item = np.asarray(arrays["user"]), np.asarray(arrays["item"])
+        return cls(user, item, fold_in, settings["unit_users"])
+
+    def _raw(self, histories: Histories) -> np.ndarray:
+        """The vectors at their own length."""
+        strangers = np.flatnonzero(histories.users < 0)
+        if len(strangers) == 0:
+            return self.user[histories.users]
+        vectors = np.zeros((len(histories), self.item.shape[1]), np.float32)
+        known = np.flatnonzero(histories.users >= 0)
+        vectors[known] = self.user[histories.users[known]]
+        vectors[strangers] = self.fold_in.vectors(histories.take(strangers), self.item)
+        return vectors
+
+
+@jax.jit
+def _products(users: jax.Array, items: jax.Array) -> jax.Array:
+    # Full float32 on accelerators too: counts must stay exact.
+    return jnp.matmul(users, items.T, precision=lax.Precision.HIGHEST)
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    """[n, 1] float32, never 0."""
+    return np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), TINY)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SideBySide:
+    """A blend's fold-in: its members' vectors one beside another, each at the member's scale.
+
+    A member's scores of a user, <v, e_j - m> over the items with mean m, have the deviation
+    (v^T C v)^1/2, where C is the covariance of the items' vectors. So vectors divided by it give
+    scores of mean 0 and deviation 1, and their inner products are the blend's scores.
+
+    Attributes:
+      members: models of factors.
+      weights: [members], how much each counts.
+      known: [num_items] bool, the items over which mean and deviation are.
+    """
+
+    members: tuple[Factors, ...]
+    weights: tuple[float, ...]
+    known: np.ndarray
+
+    kind: ClassVar[str] = "side_by_side"
+
+    def item(self) -> np.ndarray:
+        """The members' centred item vectors, side by side: [num_items, dim] float32."""
+        return np.hstack([each.item - each.item[self.known].mean(axis=0) for each in self.members])
+
+    def vectors(self, histories: Histories, item: np.ndarray) -> np.ndarray:
+        """The members' user vectors, scaled and side by side: [n, dim] float32."""
+        del item
+        return np.hstack(
+            [self._scaled(each, weight, histories)[0] for each, weight in self._pairs()]
+        )
+
+    def parts(self, history: Histories, item: np.ndarray) -> np.ndarray:
+        """The members' parts, at the scale of the whole: [num_entries, dim] float32."""
+        del item
+        columns = []
+        for member, weight in self._pairs():
+            _, scale = self._scaled(member, weight, history)
+            parts = member.fold_in.parts(history, member.item)
+            if member.unit_users:
+                parts = parts / _lengths(member._raw(history))
+            columns.append(parts * scale)
+        return np.hstack(columns)
+
+    def arrays(self) -> dict[str, Array]:
+        """The members' arrays, by number, and the known items."""
+        arrays: dict[str, Array] = {"known": self.known}
+        for number, member in enumerate(self.members):
+            arrays |= with_prefix(member.arrays(), str(number))
+        return arrays
+
+    def settings(self) -> dict[str, Any]:
+        """The weights, and the members' settings."""
+        return {
+            "weights": list(self.weights),
+            "members": [member.settings() for member in self.members],
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
+        """The fold-in that `arrays` and `settings` tell of."""
+        members = tuple(
+            Factors.of_arrays(part_of(arrays, str(number)), own)
+            for number, own in enumerate(settings["members"])
+        )
+        return cls(members, tuple(settings["weights"]), np.asarray(arrays["known"]))
+
+    def _pairs(self) -> Sequence[tuple[Factors, float]]:
+        return list(zip(self.members, self.weights, strict=True))
+
+    def _scaled(
+        self, member: Factors, weight: float, histories: Histories
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A member's vectors at the blend's scale [n, dim], and the scale [n, 1]."""
+        vectors = member.user_vectors(histories)
+        centred = member.item[self.known] - member.item[self.known].mean(axis=0)
+        covariance = (centred.T @ centred / max(len(centred), 1)).astype(np.float64)
+        spread = np.einsum("nd,de,ne->n", vectors, covariance, vectors, optimize=True)
+        scale = weight / np.sqrt(np.maximum(spread, TINY))[:, None]
+        return np.asarray(vectors * scale, np.float32), np.asarray(scale, np.float32)
+
+
+def side_by_side(
+    members: Sequence[Factors], weights: Sequence[float], known: np.ndarray
+) -> Factors:
+    """A blend of models of factors, itself one: each at one scale per user, times its weight.
+
+    Args:
+      members: fitted to the same users and items.
+      weights: [members].
+      known: [num_items] bool, the items over which a user's scores have mean 0 and deviation 1.
+    """
+    fold_in = SideBySide(tuple(members), tuple(weights), known)
+    num_users = len(members[0].user)
+    everyone = Histories(
+        offsets=np.zeros(num_users + 1, np.int64),
+        items=np.zeros(0, np.int32),
+        weights=np.zeros(0, np.float32),
+        users=np.arange(num_users, dtype=np.int32),
+        num_items=members[0].num_items,
+    )
+    item = fold_in.item()
+    return Factors(fold_in.vectors(everyone, item), item, fold_in)
+
+
+_FOLD_INS: dict[str, type[FoldIn]] = {
+    each.kind: each for each in (MessageSum, LeastSquares, Constant, SideBySide)
+}

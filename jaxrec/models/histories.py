@@ -1,0 +1,100 @@
+"""Histories: what a model scores. Who listened to what, and how much, a row per listener."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+from jaxrec.data.interactions import Interactions, edge_weight
+from jaxrec.data.options import Weight
+
+UNKNOWN = -1  # the user of a history whom the model was not fitted to
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Histories:
+    """Rows of items with weights, in compressed form.
+
+    Attributes:
+      offsets: [n + 1] int64: history r has the entries `offsets[r]:offsets[r + 1]`.
+      items: [num_entries] int32, increasing within a history.
+      weights: [num_entries] float32, above 0.
+      users: [n] int32, each history's user as the model knows it, or UNKNOWN.
+      num_items: how many items there are.
+    """
+
+    offsets: np.ndarray
+    items: np.ndarray
+    weights: np.ndarray
+    users: np.ndarray
+    num_items: int
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @classmethod
+    def of_all(cls, train: Interactions, weight: Weight) -> "Histories":
+        """Every user's history, in the order of the users.
+
+        Args:
+          train: the interactions.
+          weight: an entry's weight from the pair's plays, as of `edge_weight`.
+        """
+        return cls(
+            offsets=train.user_offsets(),
+            items=train.item,
+            weights=edge_weight(train.plays, weight),
+            users=np.arange(train.num_users, dtype=np.int32),
+            num_items=train.num_items,
+        )
+
+    @classmethod
+    def of_items(cls, rows: Sequence[np.ndarray], num_items: int) -> "Histories":
+        """Histories of unknown users, each entry of weight 1; an item named twice counts once."""
+        distinct = [np.unique(row).astype(np.int32) for row in rows]
+        lengths = np.array([len(row) for row in distinct], np.int64)
+        items = np.concatenate(distinct) if distinct else np.zeros(0, np.int32)
+        return cls(
+            offsets=np.r_[0, np.cumsum(lengths)].astype(np.int64),
+            items=items,
+            weights=np.ones(len(items), np.float32),
+            users=np.full(len(distinct), UNKNOWN, np.int32),
+            num_items=num_items,
+        )
+
+    def take(self, rows: np.ndarray) -> "Histories":
+        """Some histories, by their places: any order, repeats allowed."""
+        lengths = np.diff(self.offsets)[rows]
+        offsets = np.r_[0, np.cumsum(lengths)].astype(np.int64)
+        entries = np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
+        entries += np.arange(offsets[-1])
+        return dataclasses.replace(
+            self,
+            offsets=offsets,
+            items=self.items[entries],
+            weights=self.weights[entries],
+            users=self.users[rows],
+        )
+
+    def of_strangers(self) -> "Histories":
+        """The same histories, of users whom the model doesn't know."""
+        return dataclasses.replace(self, users=np.full(len(self), UNKNOWN, np.int32))
+
+    def entry_rows(self) -> np.ndarray:
+        """[num_entries] int32, the history that each entry belongs to."""
+        return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
+
+    def entry_by_entry(self) -> "Histories":
+        """A history for each entry, with this one entry; of unknown users."""
+        return dataclasses.replace(
+            self,
+            offsets=np.arange(len(self.items) + 1, dtype=np.int64),
+            users=np.full(len(self.items), UNKNOWN, np.int32),
+        )
+
+    def matrix(self) -> sparse.csr_array:
+        """The histories as a sparse matrix [n, num_items] float32."""
+        return sparse.csr_array(
+            (self.weights, self.items, self.offsets), shape=(len(self), self.num_items)
+        )

@@ -1,0 +1,95 @@
+"""Models of item weights: what each item of a history says of every other item."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+
+from jaxrec.models.histories import Histories
+from jaxrec.models.model import Array, Contributions, one_history
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ItemWeights:
+    """Scores x B + b of a history x: ItemKNN, RP3beta, EASE.
+
+    Attributes:
+      weights: B, [num_items, num_items] float32 by source and target; sparse or dense.
+      bias: b, [num_items] float32; None for 0.
+      step_exponent: None: x has the history's weights. Else each is divided by their sum, and the
+        share is taken to this power: the probability of a walk's first step.
+    """
+
+    weights: sparse.csr_array | np.ndarray
+    bias: np.ndarray | None = None
+    step_exponent: float | None = None
+
+    kind: ClassVar[str] = "item_weights"
+
+    @property
+    def num_items(self) -> int:
+        """How many items are scored."""
+        return int(self.weights.shape[1])
+
+    def scores(self, histories: Histories) -> Array:
+        """Every item's score for each history: [n, num_items] float32."""
+        rows = histories.matrix()
+        rows.data = self._start(histories)
+        product = rows @ self.weights
+        dense = product.toarray() if sparse.issparse(product) else product
+        return np.asarray(dense if self.bias is None else dense + self.bias, np.float32)
+
+    def contributions(self, history: Histories, items: np.ndarray) -> Contributions:
+        """An entry's weight times what it says of each item; the rest is the items' popularity."""
+        one_history(history)
+        own = self._rows(history.items)[:, items]
+        rest = {} if self.bias is None else {"popularity": self.bias[items]}
+        return Contributions(self._start(history)[:, None] * own, rest)
+
+    def similarities(self, item: int) -> np.ndarray:
+        """What one item says of every other: [num_items] float32."""
+        return self._rows(np.array([item]))[0]
+
+    def arrays(self) -> dict[str, Array]:
+        """The matrix, and the bias where there is one."""
+        arrays: dict[str, Array]
+        if isinstance(self.weights, np.ndarray):
+            arrays = {"weights": self.weights}
+        else:
+            arrays = {
+                "offsets": self.weights.indptr,
+                "targets": self.weights.indices,
+                "values": self.weights.data,
+            }
+        return arrays if self.bias is None else arrays | {"bias": self.bias}
+
+    def settings(self) -> dict[str, Any]:
+        """The exponent."""
+        return {"step_exponent": self.step_exponent}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
+        """The model that `arrays` and `settings` tell of."""
+        found = {name: np.asarray(each) for name, each in arrays.items()}
+        if "weights" in found:
+            weights = found["weights"]
+        else:
+            num_items = len(found["offsets"]) - 1
+            weights = sparse.csr_array(
+                (found["values"], found["targets"], found["offsets"]), shape=(num_items, num_items)
+            )
+        return cls(weights, found.get("bias"), **settings)
+
+    def _start(self, histories: Histories) -> np.ndarray:
+        """x's entries: [num_entries] float32."""
+        if self.step_exponent is None:
+            return histories.weights
+        total = np.asarray(histories.matrix().sum(axis=1))[histories.entry_rows()]
+        return np.asarray((histories.weights / total) ** self.step_exponent, np.float32)
+
+    def _rows(self, items: np.ndarray) -> np.ndarray:
+        """Some rows of B, dense: [k, num_items] float32."""
+        rows = self.weights[items]
+        return np.asarray(rows.toarray() if sparse.issparse(rows) else rows, np.float32)

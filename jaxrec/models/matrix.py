@@ -1,0 +1,72 @@
+"""Products of the matrix of interactions with itself, block by block, and steps to watch."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+from scipy import sparse
+
+Step = TypeVar("Step")
+
+# Entries of a block's products before the best are chosen: some hundred MiB at most.
+ENTRIES_PER_BLOCK = 2**24
+
+
+class Track(Protocol):
+    """Wraps the steps of a loop to show how far it is."""
+
+    def __call__(self, steps: Sequence[Step], what: str, unit: str, /) -> Iterable[Step]:
+        """Yields the steps; `what` is done in them, and a step is one `unit`."""
+
+
+def untracked(steps: Sequence[Step], what: str, unit: str) -> Iterable[Step]:
+    """The steps, unwatched."""
+    del what, unit
+    return steps
+
+
+def item_blocks(matrix: sparse.csr_array) -> list[slice]:
+    """Cuts the items so that a block's rows of `matrix.T @ matrix` stay small while computed."""
+    row_length = np.diff(matrix.indptr).astype(np.int64)
+    # Item i meets every entry of every row it is in.
+    entries = np.bincount(
+        matrix.indices, weights=np.repeat(row_length, row_length), minlength=matrix.shape[1]
+    )
+    block = np.cumsum(entries) // ENTRIES_PER_BLOCK
+    cuts = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), matrix.shape[1]]
+    return [slice(start, stop) for start, stop in itertools.pairwise(cuts)]
+
+
+def strongest(rows: sparse.csr_array, count: int) -> sparse.csr_array:
+    """Keeps the largest entries of each row; of equal ones the lower columns.
+
+    Args:
+      rows: [n, m] with entries above 0.
+      count: how many stay in a row at most.
+    """
+    rows.sort_indices()
+    kept = []
+    for start, stop in zip(rows.indptr[:-1], rows.indptr[1:], strict=True):
+        if stop - start <= count:
+            kept.append(np.arange(start, stop))
+        else:
+            order = np.argsort(-rows.data[start:stop], kind="stable")[:count]
+            kept.append(start + np.sort(order))
+    chosen = np.concatenate(kept) if kept else np.zeros(0, np.int64)
+    offsets = np.r_[0, np.cumsum([len(each) for each in kept])].astype(np.int64)
+    return sparse.csr_array((rows.data[chosen], rows.indices[chosen], offsets), shape=rows.shape)
+
+
+def without_diagonal(rows: sparse.csr_array, first: int) -> sparse.csr_array:
+    """Drops the entries that relate an item to itself, and zeros.
+
+    Args:
+      rows: the rows from `first` on of a square matrix.
+      first: the index of its first row.
+    """
+    entries = rows.tocoo()
+    entries.data[entries.col == entries.row + first] = 0
+    result = entries.tocsr()
+    result.eliminate_zeros()
+    return result

@@ -1,0 +1,40 @@
+"""The most-popular list: what any trained model must beat."""
+
+import numpy as np
+from scipy import sparse
+
+from jaxrec.data.interactions import Interactions
+from jaxrec.models.factors import Factors
+from jaxrec.models.fold_in import Constant
+from jaxrec.models.matrix import Track, untracked
+
+
+def item_users(train: Interactions) -> np.ndarray:
+    """How many users have an interaction with each item: [num_items] int64."""
+    return np.bincount(train.item, minlength=train.num_items).astype(np.int64)
+
+
+def popularity_rank(train: Interactions) -> np.ndarray:
+    """Each item's place by number of users, 1 = most: [num_items] int64, ties by index."""
+    order = np.argsort(-item_users(train), kind="stable")
+    rank = np.empty(train.num_items, np.int64)
+    rank[order] = np.arange(1, train.num_items + 1)
+    return rank
+
+
+def fit(matrix: sparse.csr_array, *, seed: int = 0, track: Track = untracked) -> Factors:
+    """Scores an item by its number of users, whoever asks.
+
+    So the most-popular list is ranked, masked and measured by the very code that serves a model.
+    float32 holds the counts exactly up to 2^24 = 16,777,216 users of one item; above that, items
+    whose counts are within rounding of each other may tie.
+
+    Args:
+      matrix: [num_users, num_items].
+      seed: not used.
+      track: not used.
+    """
+    del seed, track
+    users = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)
+    one = np.ones((matrix.shape[0], 1), np.float32)
+    return Factors(one, users[:, None], Constant(np.ones(1, np.float32)))

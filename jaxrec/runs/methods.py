@@ -1,0 +1,313 @@
+"""Every method by its name: the network, the closed forms and blends of them.
+
+The one place that knows a method by its name; everything else asks the `Method`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrec.config import RunConfig, to_json, with_fields
+from jaxrec.data.interactions import Interactions
+from jaxrec.errors import UserError
+from jaxrec.models import closed_forms
+from jaxrec.models.blend import KINDS, blend
+from jaxrec.models.matrix import Step
+from jaxrec.models.method import Fitting, Hooks, Method, Saved
+from jaxrec.models.model import Model
+from jaxrec.models.popularity import item_users
+from jaxrec.train.network import Network
+
+
+@dataclasses.dataclass(eq=False)
+class ModelFitting:
+    """A model that is made in one go: one epoch of one step; the state is the model itself."""
+
+    make: Callable[[Hooks], Model]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    epochs: int = 1
+    steps_per_epoch: int = 1
+    iterative: bool = False
+    work: int = 1
+
+    def fresh(self) -> None:
+        """Nothing is known before."""
+
+    def step(self, state: Model | None) -> int:
+        """1 once it is fitted."""
+        return 0 if state is None else 1
+
+    def advance(
+        self, state: Model | None, epoch: int, hooks: Hooks, *, loss_sum: float = 0.0
+    ) -> tuple[Model, None]:
+        """Fits it."""
+        del state, epoch, loss_sum
+        return self.make(hooks), None
+
+    def model(self, state: Model) -> Model:
+        """The state."""
+        return state
+
+    def save(self, state: Model) -> Saved:
+        """The model's arrays, with its kind, settings and their shapes."""
+        return save_model(state)
+
+    def shapes(self, about: Mapping[str, Any] | None) -> dict[str, jax.ShapeDtypeStruct]:
+        """As they were when saved."""
+        return model_shapes(about)
+
+    def restore(self, saved: Saved) -> Model:
+        """The model."""
+        return restore_model(saved)
+
+    def profile(self, folder: Path, state: Model | None) -> None:
+        """Nothing: there are no steps to trace."""
+
+
+def save_model(model: Model) -> Saved:
+    """A model's arrays, and what tells which model they are."""
+    arrays = model.arrays()
+    return Saved(
+        arrays,
+        {
+            "kind": model.kind,
+            "settings": model.settings(),
+            "arrays": {
+                name: [np.dtype(each.dtype).str, list(each.shape)] for name, each in arrays.items()
+            },
+        },
+    )
+
+
+def model_shapes(about: Mapping[str, Any] | None) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes and types of the arrays that `save_model` told of."""
+    assert about is not None
+    return {
+        name: jax.ShapeDtypeStruct(tuple(shape), np.dtype(kind))
+        for name, (kind, shape) in about["arrays"].items()
+    }
+
+
+def restore_model(saved: Saved) -> Model:
+    """The model that `save_model` took apart."""
+    assert saved.about is not None
+    return KINDS[saved.about["kind"]].of_arrays(saved.arrays, saved.about["settings"])
+
+
+@dataclasses.dataclass(frozen=True)
+class ClosedForm:
+    """A method that is fitted at once; see `Method`."""
+
+    name: str
+    random: bool
+    sums: bool
+    group: str | None  # of its settings
+    unused: tuple[str, ...] = ()  # fields of the group that say something else
+
+    def identity(self, config: RunConfig) -> dict[str, Any]:
+        """Its settings, and the seed."""
+        return {"seed": config.seed} | {
+            f"{self.group}.{name}": value for name, value in self._settings(config).items()
+        }
+
+    def ranking(self, config: RunConfig) -> dict[str, Any]:
+        """None."""
+        del config
+        return {}
+
+    def frozen(self, config: RunConfig) -> dict[str, Any]:
+        """None."""
+        del config
+        return {}
+
+    def owns(self, field: str, config: RunConfig) -> bool:
+        """Its own settings."""
+        group, _, name = field.rpartition(".")
+        return group == self.group and name in self._settings(config)
+
+    def members(self, config: RunConfig) -> tuple[str, ...]:
+        """None."""
+        del config
+        return ()
+
+    def fitting(self, config: RunConfig, train: Interactions, *, copies: int = 1) -> ModelFitting:
+        """Nothing needs making ready."""
+        del copies
+
+        def make(hooks: Hooks) -> Model:
+            def track(steps: Sequence[Step], what: str, unit: str) -> Iterable[Step]:
+                with hooks.show(len(steps), f"{self.name}: {what}", unit) as bar:
+                    for step in steps:
+                        yield step
+                        bar.update(1)
+
+            return closed_forms.fit(
+                self.name,
+                self._settings(config),
+                train,
+                weight=config.data.weight,
+                seed=config.seed,
+                track=track,
+            )
+
+        return ModelFitting(make)
+
+    def _settings(self, config: RunConfig) -> dict[str, Any]:
+        if self.group is None:
+            return {}
+        group: dict[str, Any] = to_json(config)
+        for name in self.group.split("."):
+            group = group[name]
+        return {name: value for name, value in group.items() if name not in self.unused}
+
+
+class BlendMethod:
+    """Several methods' models, weighted; see `Method`.
+
+    Each member is fitted by itself, with the settings of its own group.
+    """
+
+    name = "blend"
+    random = True
+    sums = True
+
+    def identity(self, config: RunConfig) -> dict[str, Any]:
+        """Every member's fields, by the member's name."""
+        fields: dict[str, Any] = {"blend.models": list(self.members(config))}
+        for name in self.members(config):
+            own = METHODS[name].identity(config)
+            fields |= {f"{name}: {field}": value for field, value in own.items()}
+        return fields
+
+    def ranking(self, config: RunConfig) -> dict[str, Any]:
+        """The members' own, and their weights."""
+        fields = {
+            f"blend.weights.{name}": getattr(config.blend.weights, name)
+            for name in self.members(config)
+        }
+        for name in self.members(config):
+            fields |= METHODS[name].ranking(config)
+        return fields
+
+    def frozen(self, config: RunConfig) -> dict[str, Any]:
+        """The members' own."""
+        fields: dict[str, Any] = {}
+        for name in self.members(config):
+            fields |= METHODS[name].frozen(config)
+        return fields
+
+    def owns(self, field: str, config: RunConfig) -> bool:
+        """A member's field, or its weight."""
+        return any(
+            field == f"blend.weights.{name}" or METHODS[name].owns(field, config)
+            for name in self.members(config)
+        )
+
+    def members(self, config: RunConfig) -> tuple[str, ...]:
+        """Those of `config.blend.models`, each once.
+
+        Raises:
+          UserError: one is named twice or isn't a method that can be blended, or no weight is
+            above 0.
+        """
+        names = config.blend.models
+        for name in names:
+            if name not in METHODS or name == self.name or names.count(name) > 1:
+                others = ", ".join(each for each in METHODS if each != self.name)
+                raise UserError(
+                    f"config.blend.models is {names!r}; expected different ones of {others}"
+                )
+        if not any(getattr(config.blend.weights, name) > 0 for name in names):
+            raise UserError(
+                f"config.blend.weights gives each of {', '.join(names)} 0; expected one above 0"
+            )
+        return names
+
+    def fitting(self, config: RunConfig, train: Interactions, *, copies: int = 1) -> ModelFitting:
+        """Fits one member after another, in memory; `runs.fit` does it in a run's folder."""
+        return ModelFitting(lambda hooks: fit_model(config, train, hooks, copies=copies))
+
+
+# Of each member of a blend: what it was fitted by, and the model.
+Remembered = dict[str, tuple[dict[str, Any], Model]]
+
+
+def fit_model(
+    config: RunConfig,
+    train: Interactions,
+    hooks: Hooks,
+    *,
+    copies: int = 1,
+    remembered: Remembered | None = None,
+) -> Model:
+    """Fits in memory what `config.method` names.
+
+    Args:
+      config: the settings.
+      train: what may be known.
+      hooks: who watches.
+      copies: how many such fits are held in memory at once.
+      remembered: a blend's members that were fitted to the same interactions before; those with
+        the same settings are taken from there, and the others put there.
+
+    Raises:
+      RunError: the loss or the state became NaN or infinite.
+      UserError: the settings don't suit the data or the memory.
+    """
+    method = method_of(config)
+    names = method.members(config)
+    if not names:
+        fitting = method.fitting(config, train, copies=copies)
+        state = fitting.fresh()
+        for epoch in range(fitting.epochs):
+            state, _ = fitting.advance(state, epoch, hooks)
+        return fitting.model(state)
+    remembered = {} if remembered is None else remembered
+    for name in names:
+        own = member_config(config, name)
+        member = METHODS[name]
+        key = member.identity(own) | member.ranking(own) | member.frozen(own)
+        if name not in remembered or remembered[name][0] != key:
+            remembered.pop(name, None)  # its memory is free before the next is fitted
+            remembered[name] = key, fit_model(own, train, hooks, copies=copies)
+    return blended({name: remembered[name][1] for name in names}, config, train)
+
+
+def blended(models: Mapping[str, Model], config: RunConfig, train: Interactions) -> Model:
+    """The members' models with the weights that `config.blend.weights` gives them."""
+    weights = [getattr(config.blend.weights, name) for name in models]
+    return blend(list(models.values()), weights, item_users(train) > 0)
+
+
+def member_config(config: RunConfig, name: str) -> RunConfig:
+    """The configuration by which a member of a blend is fitted alone."""
+    return with_fields(config, {"method": name})
+
+
+METHODS: dict[str, Method] = {
+    "gcn": Network(),
+    **{
+        name: ClosedForm(
+            name, random=name in closed_forms.RANDOM, sums=name == "gfcf", group=f"baseline.{name}"
+        )
+        for name in ("itemknn", "rp3beta", "ease", "ials", "gfcf")
+    },
+    "most_popular": ClosedForm("most_popular", random=False, sums=False, group=None),
+    "walks": ClosedForm("walks", random=False, sums=True, group="walks", unused=("weight",)),
+    "blend": BlendMethod(),
+}
+
+
+def method_of(config: RunConfig) -> Method:
+    """The method that `config.method` names."""
+    return METHODS[config.method]
+
+
+def fitting_of(config: RunConfig, train: Interactions, *, copies: int = 1) -> Fitting:
+    """That method, about to be fitted to some interactions."""
+    return method_of(config).fitting(config, train, copies=copies)

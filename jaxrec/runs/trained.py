@@ -1,0 +1,108 @@
+"""A fitted run, opened from its folder alone: nothing is fitted again."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxrec.config import RunConfig, with_fields
+from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
+from jaxrec.gcn.message_passing import why_not
+from jaxrec.models.histories import Histories
+from jaxrec.models.model import Model
+from jaxrec.models.popularity import item_users
+from jaxrec.report.console import Console
+from jaxrec.runs.checkpoint import Checkpoints
+from jaxrec.runs.fit import restore
+from jaxrec.runs.methods import blended, fitting_of, member_config, method_of
+from jaxrec.runs.run_folder import RunFolder, load_run
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """A run with what it has learnt.
+
+    Attributes:
+      config: the run's configuration.
+      split: its interactions.
+      model: what ranks.
+      step: the checkpoint's step; None where the method has none.
+    """
+
+    config: RunConfig
+    split: Split
+    model: Model
+    step: int | None
+
+    def histories(self) -> Histories:
+        """Every user's history in train, as the model goes by it."""
+        return Histories.of_all(self.split.train, self.config.data.weight)
+
+
+def open_trained(workdir: Path, step: int | None) -> Trained:
+    """Opens a run: by default its best checkpoint if it stops early, else its last.
+
+    Args:
+      workdir: the run's folder.
+      step: a checkpoint's step, 0 for the untrained model, None for the default.
+
+    Raises:
+      UserError: no run or no such checkpoint there, or a damaged one.
+    """
+    folder = RunFolder(workdir)
+    run = load_run(folder)
+    config = run.config
+    if why_not(config.model.kernel, jax.default_backend()):  # it was trained on another machine
+        config = with_fields(config, {"model.kernel": "auto"})
+    model, step = _open(folder, config, run.split, step)
+    return Trained(run.config, run.split, model, step)
+
+
+def _open(
+    folder: RunFolder, config: RunConfig, split: Split, step: int | None
+) -> tuple[Model, int | None]:
+    members = method_of(config).members(config)
+    if members:
+        if step is not None:
+            raise UserError(
+                f"--step={step}: a blend of {', '.join(members)}, each with steps of its own; "
+                "expected no --step"
+            )
+        models = {
+            name: _open(folder.member(name), member_config(config, name), split, None)[0]
+            for name in members
+        }
+        return blended(models, config, split.train), None
+    fitting = fitting_of(config, split.train)
+    if step is not None and not fitting.iterative:
+        raise UserError(
+            f"--step={step}: a run of {config.method}, which is fitted at once; expected no --step"
+        )
+    if step == 0:
+        return fitting.model(fitting.fresh()), step
+    if not folder.checkpoints.is_dir():
+        raise UserError(f"--workdir={folder.root}: no checkpoint there yet; expected a trained run")
+    with Checkpoints(folder.checkpoints, read_only=True) as checkpoints:
+        if step in checkpoints.damaged:
+            raise UserError(
+                f"--step={step}: damaged ({checkpoints.damaged[step]}); expected one of "
+                f"{', '.join(map(str, [0, *checkpoints.steps()]))}"
+            )
+        for damage in checkpoints.damages():
+            Console().warning(f"damaged checkpoint, not used: {damage}")
+        steps = checkpoints.steps()
+        if step is None:
+            best = checkpoints.best_step() if config.eval.patience else None
+            step = checkpoints.latest_step() if best is None else best
+        if step is None or step not in steps:
+            there = ", ".join(map(str, [0, *steps]))
+            raise UserError(f"--step={step}: no such checkpoint; expected one of {there}")
+        model = fitting.model(restore(checkpoints, step, fitting))
+    return model, step if fitting.iterative else None
+
+
+def known_items(split: Split) -> np.ndarray:
+    """[num_items] bool: the items that train knows; the others can't be recommended."""
+    return np.asarray(item_users(split.train) > 0)

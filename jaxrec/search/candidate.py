@@ -1,0 +1,108 @@
+"""One trial of a search: fitted in memory to train, measured on validation, on every cut."""
+
+import contextlib
+import dataclasses
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+
+from jaxrec.config import RunConfig, with_fields
+from jaxrec.data.splits import Split
+from jaxrec.models.method import Hooks
+from jaxrec.models.model import Model
+from jaxrec.rank.measure import Measure
+from jaxrec.report.console import Console
+from jaxrec.runs.methods import Remembered, fit_model, method_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """How good some settings are.
+
+    Attributes:
+      score: `eval.metric` on all users of the validation part, the mean over the cuts.
+      epochs: after how many epochs; None where the method has none.
+      pruned: whether it was given up before its end.
+    """
+
+    score: float
+    epochs: int | None
+    pruned: bool = False
+
+
+def fit_candidate(
+    config: RunConfig,
+    splits: Sequence[Split],
+    console: Console,
+    *,
+    description: str,
+    give_up: Callable[[int, float], bool],
+    remembered: Sequence[Remembered] | None = None,
+) -> Candidate:
+    """Fits some settings and says how good they are at their best epoch.
+
+    With a learning rate that falls towards the last epoch, the last epoch is the only one that
+    training again for that many epochs would repeat: so it counts, and patience does not.
+
+    Args:
+      config: the settings.
+      splits: their train and validation parts are used, no other; the k-th, from 0, is learnt from
+        with the seed `config.seed` + k.
+      console: shows how far it is.
+      description: of the work, for the console.
+      give_up: told the score after each measured epoch; whether to go no further.
+      remembered: for each split the members of a blend that earlier candidates have fitted.
+
+    Raises:
+      RunError: the loss or the scores became NaN or infinite.
+      UserError: the settings don't suit the data, each other or the memory.
+    """
+    configs = [with_fields(config, {"seed": config.seed + k}) for k in range(len(splits))]
+    pairs = list(zip(configs, splits, strict=True))
+    measures = [
+        Measure(own.eval, split, seed=own.seed, weight=own.data.weight, peek=False)
+        for own, split in pairs
+    ]
+    method = method_of(config)
+    if method.members(config):
+        known: Sequence[Remembered] = [{} for _ in splits] if remembered is None else remembered
+        hooks = Hooks(console.progress)
+        models = (
+            fit_model(own, split.train, hooks, copies=len(splits), remembered=before)
+            for (own, split), before in zip(pairs, known, strict=True)
+        )
+        return Candidate(_mean_score(measures, models), None)
+    fittings = [method.fitting(own, split.train, copies=len(splits)) for own, split in pairs]
+    if not fittings[0].iterative:
+        hooks = Hooks(console.progress)
+        models = (
+            fitting.model(fitting.advance(fitting.fresh(), 0, hooks)[0]) for fitting in fittings
+        )
+        return Candidate(_mean_score(measures, models), None)
+    states = [fitting.fresh() for fitting in fittings]
+    any_epoch = config.lr_schedule == "constant"
+    best = Candidate(-math.inf, 0)
+    scores: list[float] = []
+    epochs = fittings[0].epochs
+    with console.progress(epochs * sum(fitting.work for fitting in fittings), description) as bar:
+        hooks = Hooks(lambda total, description, unit: contextlib.nullcontext(bar))
+        for epoch in range(epochs):
+            for k, fitting in enumerate(fittings):
+                states[k], _ = fitting.advance(states[k], epoch, hooks)
+            done = epoch + 1
+            if done < epochs and done % config.eval.every_epochs:
+                continue
+            models = (fitting.model(state) for fitting, state in zip(fittings, states, strict=True))
+            scores.append(_mean_score(measures, models))
+            if scores[-1] > best.score or not any_epoch:
+                best = Candidate(scores[-1], done)
+            if done < epochs and give_up(done, scores[-1]):
+                return dataclasses.replace(best, pruned=True)
+            if any_epoch and measures[0].out_of_patience(scores):
+                break
+    return best
+
+
+def _mean_score(measures: Sequence[Measure], models: Iterable[Model]) -> float:
+    pairs = zip(measures, models, strict=True)
+    return statistics.fmean(measure.score("validation", model) for measure, model in pairs)

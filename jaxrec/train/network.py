@@ -1,0 +1,175 @@
+"""The graph convolution network as a method: its fit, epoch by epoch, and what it ranks by."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrec.config import RunConfig, WalksConfig, to_json
+from jaxrec.data.interactions import Interactions
+from jaxrec.models.factors import Factors
+from jaxrec.models.fold_in import MessageSum
+from jaxrec.models.method import Hooks, Saved
+from jaxrec.models.model import Model
+from jaxrec.models.walks import beside_walks, walks
+from jaxrec.train.loop import Pace
+from jaxrec.train.profile import trace_steps
+from jaxrec.train.setup import Setup, build, check_learnable, check_memory
+from jaxrec.train.step import TrainState
+
+_SCHEDULE = ("lr", "lr_schedule", "warmup_epochs", "batch_size", "seed")
+_FOREIGN = ("method", "data", "eval", "checkpoint", "tune", "baseline", "blend", "quiet", "profile")
+
+
+@dataclasses.dataclass(eq=False)
+class NetworkFitting:
+    """The network about to be trained; see `Fitting`."""
+
+    setup: Setup
+    walks: WalksConfig
+    epochs: int
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    iterative: bool = True
+    pace: Pace | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates in an epoch."""
+        return self.setup.batches.num_steps
+
+    @property
+    def work(self) -> int:
+        """Edges."""
+        return self.setup.graph.num_edges
+
+    def fresh(self) -> TrainState:
+        """The state at step 0, a function of the seed."""
+        return self.setup.fresh_state()
+
+    def step(self, state: TrainState) -> int:
+        """How many updates have been made."""
+        return int(state.step)
+
+    def advance(
+        self, state: TrainState, epoch: int, hooks: Hooks, *, loss_sum: float = 0.0
+    ) -> tuple[TrainState, float]:
+        """Visits every edge once."""
+        self.pace = self.pace or Pace(hooks.longest_seconds)
+        with hooks.show(self.work, f"epoch {epoch + 1}/{self.epochs}", "edges") as bar:
+            return self.setup.train_epoch(
+                state,
+                epoch,
+                on_steps=lambda edges, loss: bar.update(edges, loss=loss),
+                loss_sum=loss_sum,
+                pace=self.pace,
+                pause_at=hooks.pause_at,
+                on_pause=hooks.on_pause,
+            )
+
+    def model(self, state: TrainState) -> Model:
+        """The final embeddings, with walks beside them where they count."""
+        setup = self.setup
+        convolution = setup.settings.convolution
+        final = setup.final_embeddings(state.params)
+        messages = np.zeros_like(final.item)  # TODO seam
+        factors = Factors(
+            np.asarray(final.user),
+            np.asarray(final.item),
+            MessageSum(np.asarray(messages), convolution.receiver_exponent),
+        )
+        if self.walks.weight == 0:
+            return factors
+        filtered = walks(
+            setup.graph,
+            exponent=self.walks.exponent,
+            longer=self.walks.longer,
+            kernel=convolution.kernel,
+        )
+        known = np.asarray(setup.graph.to_items.degrees) > 0
+        return beside_walks(factors, filtered, self.walks.weight, known)
+
+    def save(self, state: TrainState) -> Saved:
+        """The parameters, the optimizer's state and the step."""
+        return Saved(state)
+
+    def shapes(self, about: Mapping[str, Any] | None) -> TrainState:
+        """Those of a fresh state."""
+        del about
+        return self.setup.abstract_state()
+
+    def restore(self, saved: Saved) -> TrainState:
+        """The state, on the device."""
+        state: TrainState = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), saved.arrays)
+        return state
+
+    def profile(self, folder: Path, state: TrainState) -> None:
+        """Two dispatches, the second one traced."""
+        trace_steps(folder, self.setup, state)
+
+
+class Network:
+    """LightGCN and its kin, trained by gradients; see `Method`."""
+
+    name = "gcn"
+    random = True
+    sums = True
+
+    def identity(self, config: RunConfig) -> dict[str, Any]:
+        """The model, the loss and how the optimizer goes."""
+        whole = to_json(config)
+        fields = {name: whole[name] for name in _SCHEDULE}
+        if config.lr_schedule != "constant":
+            fields["epochs"] = config.epochs  # the schedule ends at the last epoch
+        for group in ("model", "loss"):
+            fields |= fields_of(group, whole)
+        return fields
+
+    def ranking(self, config: RunConfig) -> dict[str, Any]:
+        """The walks."""
+        return fields_of("walks", to_json(config))
+
+    def frozen(self, config: RunConfig) -> dict[str, Any]:
+        """The number of epochs."""
+        return {"epochs": config.epochs}
+
+    def owns(self, field: str, config: RunConfig) -> bool:
+        """All that isn't another method's, the data's or the surroundings'."""
+        del config
+        return field.split(".")[0] not in _FOREIGN
+
+    def members(self, config: RunConfig) -> tuple[str, ...]:
+        """None."""
+        del config
+        return ()
+
+    def fitting(self, config: RunConfig, train: Interactions, *, copies: int = 1) -> NetworkFitting:
+        """Builds the graph and what goes with it.
+
+        Raises:
+          UserError: there is nothing to learn from, it doesn't fit the memory, or the kernel
+            can't be had here.
+        """
+        full = check_learnable(train)
+        memory = check_memory(config, train, copies=copies)
+        setup = build(config, train)
+        shape = (
+            f"model: {config.model.layers} layers, {config.model.dim} dimensions, "
+            f"{setup.graph.num_users + setup.graph.num_items:,} nodes, {setup.graph.num_edges:,} "
+            f"edges, kernel {setup.settings.convolution.kernel}"
+        )
+        warnings: tuple[str, ...] = ()
+        if full:
+            warnings = (
+                f"{full:,} users have listened to every song; nothing can be learnt from them",
+            )
+        return NetworkFitting(setup, config.walks, config.epochs, (memory, shape), warnings)
+
+
+def fields_of(group: str, whole: Mapping[str, Any]) -> dict[str, Any]:
+    """A group's fields, such as `loss.l2`, of a configuration as nested plain values."""
+    return {f"{group}.{name}": value for name, value in whole[group].items()}
