@@ -26,7 +26,6 @@ import scipy.sparse.linalg
 
 from benchmarks.measuring import machine
 from benchmarks.tables import markdown_table
-from jaxrec.commands.prepare import prepare_split
 from jaxrec.config import RunConfig, read_config
 from jaxrec.data.interactions import Interactions
 from jaxrec.gcn import losses, model, negatives
@@ -36,6 +35,7 @@ from jaxrec.gcn.message_passing import KERNELS, choose_kernel
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.compilation import keep_compiled
+from jaxrec.runs.prepare import prepare_split
 
 
 @dataclasses.dataclass(frozen=True)

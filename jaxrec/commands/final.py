@@ -5,7 +5,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from jaxrec.commands.prepare import prepare_split
 from jaxrec.commands.show import show_results
 from jaxrec.commands.train import say_device, train_on
 from jaxrec.config import RunConfig, with_fields
@@ -13,6 +12,7 @@ from jaxrec.files import remove_leftovers
 from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked
 from jaxrec.runs.methods import method_of
+from jaxrec.runs.prepare import prepare_split
 from jaxrec.runs.results import read_results, write_results
 from jaxrec.runs.run_folder import SEED_PREFIX, RunFolder
 from jaxrec.runs.stop import StopRequest

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.api.recommender import recommender_of
 from jaxrec.errors import UserError
-from jaxrec.rank.lists import check_ending, similar_items, top_lists, write_lists
-from jaxrec.rank.measure import all_seen
+from jaxrec.rank.lists import check_ending, write_lists
 from jaxrec.report.console import Console
-from jaxrec.runs.trained import known_items, open_trained
+from jaxrec.runs.trained import open_trained
 
 
 def recommend(
@@ -43,28 +42,16 @@ def recommend(
         raise UserError(f"--users={','.join(users)}: an empty id; expected ids by commas")
     path = workdir / "recommendations.parquet" if output is None else output
     check_ending(path)
-    trained = open_trained(workdir, step)
-    train = trained.split.train
+    model = recommender_of(open_trained(workdir, step))
     if users_file is not None:
         users = _read_lines(users_file)
-    warm = np.unique(train.user)
-    chosen = warm if users is None else _find_users(train, users)
+    chosen = model.user_indices(users)
 
-    console = Console(quiet=trained.config.quiet)
-    if users is None and len(warm) < train.num_users:
-        console.warning(
-            f"{train.num_users - len(warm):,} users without training listens are left out"
-        )
-    tables = top_lists(
-        trained.model,
-        trained.histories().take(chosen),
-        names=train.users.ids[chosen],
-        item_ids=train.items,
-        k=min(k, train.num_items),
-        candidates=known_items(trained.split),
-        seen=None if include_listened else all_seen(trained.split),
-        memory_budget_mb=trained.config.eval.memory_budget_mb,
-    )
+    console = Console(quiet=model.config.quiet)
+    cold = model.split.train.num_users - len(np.unique(model.split.train.user))
+    if users is None and cold:
+        console.warning(f"{cold:,} users without training listens are left out")
+    tables = model.lists(chosen, k=k, include_listened=include_listened)
     with console.progress(len(chosen), "recommending", unit="users") as bar:
         rows = write_lists(tables, path, lambda users: bar.update(users))
     console.note(f"wrote {rows:,} recommendations for {len(chosen):,} users to {path}")
@@ -76,39 +63,18 @@ def similar(workdir: Path, *, item: str, k: int, step: int | None) -> None:
     Raises:
       UserError: no run there, or it doesn't know the song.
     """
-    trained = open_trained(workdir, step)
-    items = trained.split.train.items
-    index = int(items.index_of([item])[0])
-    known = known_items(trained.split)
-    if index < 0 or not known[index]:
-        raise UserError(f"--item={item}: {_unknown(items, index, 'song')}")
-    nearest, similarities = similar_items(trained.model, index, k=k, candidates=known)
+    model = recommender_of(open_trained(workdir, step))
+    table = model.similar(item, k=k)
+    items = model.split.train.items
+    labels = [items.label(index) for index in items.index_of(table["item"].to_pylist())]
     Console().table(
-        f"Songs like {items.label(index)}",
+        f"Songs like {items.label(int(items.index_of([item])[0]))}",
         ["rank", "song", "name", "similarity"],
         [
-            [rank, str(items.ids[other]), items.label(other), float(similarity)]
-            for rank, (other, similarity) in enumerate(
-                zip(nearest, similarities, strict=True), start=1
-            )
+            [row["rank"], str(row["item"]), label, row["similarity"]]
+            for row, label in zip(table.to_pylist(), labels, strict=True)
         ],
     )
-
-
-def _find_users(train: Interactions, wanted: Sequence[str]) -> np.ndarray:
-    index = train.users.index_of(wanted)
-    degree = np.diff(train.user_offsets())
-    for user, position in zip(wanted, index, strict=True):
-        if position < 0 or degree[position] == 0:
-            raise UserError(f"user {user!r}: {_unknown(train.users, position, 'user')}")
-    return index
-
-
-def _unknown(ids: IdMap, index: int, what: str) -> str:
-    if index >= 0:
-        return f"this {what} has no training listens, so there is nothing to go by"
-    example = ", ".join(map(str, ids.ids[:3].tolist()))
-    return f"the run knows no such {what}; expected an id such as {example}"
 
 
 def _read_lines(path: Path) -> list[str]:

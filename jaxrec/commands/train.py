@@ -4,21 +4,16 @@ from pathlib import Path
 
 import jax
 
-from jaxrec.commands.prepare import prepare_split
 from jaxrec.commands.show import show_results, show_sample
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
-from jaxrec.files import remove_leftovers
 from jaxrec.gcn import native
-from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
-from jaxrec.runs.epochs import Job
-from jaxrec.runs.fit import fit, plan
-from jaxrec.runs.lock import locked
 from jaxrec.runs.methods import method_of
-from jaxrec.runs.results import measure_finally, write_results
-from jaxrec.runs.run_folder import RunFolder, is_run_of_final, open_run
+from jaxrec.runs.prepare import prepare_split
+from jaxrec.runs.run import run
+from jaxrec.runs.run_folder import is_run_of_final
 from jaxrec.runs.stop import StopRequest
 
 
@@ -75,26 +70,10 @@ def train_on(
       console: where to say what happens.
       peek: as of `Measure`: whether test may be watched from epoch to epoch.
     """
-    planned = plan(config, split)
-    measure = Measure(config.eval, split, seed=config.seed, weight=config.data.weight, peek=peek)
-    folder = RunFolder(workdir)
-    with locked(workdir, console.warning):
-        open_run(folder, config, split, steps_per_epoch=planned.steps_per_epoch(folder))
-        remove_leftovers(workdir)
-        fitted = fit(Job(folder, config, measure, stop, console), planned)
-        results, per_user = measure_finally(measure, fitted.model, step=fitted.step)
-        write_results(workdir, results, per_user)
-        if fitted.history:
-            from jaxrec.report.curves import draw_curves  # matplotlib is slow to load
-
-            draw_curves(
-                fitted.history,
-                folder.curves,
-                metric=config.eval.metric,
-                most_popular=measure.most_popular_at_epoch(),
-            )
-    show_results(results, console)
-    show_sample(measure, fitted.model, console)
+    done = run(split, config, workdir, stop, console, peek=peek)
+    show_results(done.results, console)
+    show_sample(done.measure, done.fitted.model, console)
+    folder = done.folder
     kept = {
         folder.checkpoints: "checkpoints, a folder per step",
         folder.members: "the blend's members, a run's folder each",

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from jaxrec.commands.prepare import prepare_cuts
 from jaxrec.commands.train import say_device
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
+from jaxrec.runs.prepare import prepare_cuts
 from jaxrec.runs.stop import StopRequest
 from jaxrec.search.choice import CHOICE_NAME, Choice
 from jaxrec.search.space import parse_space

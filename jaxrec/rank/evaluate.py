@@ -46,7 +46,7 @@ class Evaluation:
         """Each metric's mean over the users."""
         return {name: float(values.mean()) for name, values in self.per_user.items()}
 
-    def summary(self, seed: int) -> dict[str, dict[str, float]]:
+    def summary(self, seed: int = 0) -> dict[str, dict[str, float]]:
         """Each metric's `mean` with `low` and `high`, the ends of its 95% bootstrap interval."""
         intervals = bootstrap_intervals(self.per_user, seed=seed)
         return {

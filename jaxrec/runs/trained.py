@@ -11,12 +11,20 @@ from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.gcn.message_passing import why_not
 from jaxrec.models.histories import Histories
+from jaxrec.models.method import Fitting
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.report.console import Console
 from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.fit import restore
-from jaxrec.runs.methods import blended, fitting_of, member_config, method_of
+from jaxrec.runs.methods import (
+    blended,
+    fitting_of,
+    member_config,
+    method_of,
+    model_shapes,
+    restore_model,
+)
 from jaxrec.runs.run_folder import RunFolder, load_run
 
 
@@ -64,7 +72,7 @@ def _open(
     folder: RunFolder, config: RunConfig, split: Split, step: int | None
 ) -> tuple[Model, int | None]:
     members = method_of(config).members(config)
-    if members:
+    if members and folder.members.is_dir():
         if step is not None:
             raise UserError(
                 f"--step={step}: a blend of {', '.join(members)}, each with steps of its own; "
@@ -75,32 +83,53 @@ def _open(
             for name in members
         }
         return blended(models, config, split.train), None
-    fitting = fitting_of(config, split.train)
-    if step is not None and not fitting.iterative:
-        raise UserError(
-            f"--step={step}: a run of {config.method}, which is fitted at once; expected no --step"
-        )
     if step == 0:
+        fitting = fitting_of(config, split.train)
+        _check_iterative(config, fitting, step)
         return fitting.model(fitting.fresh()), step
     if not folder.checkpoints.is_dir():
         raise UserError(f"--workdir={folder.root}: no checkpoint there yet; expected a trained run")
     with Checkpoints(folder.checkpoints, read_only=True) as checkpoints:
-        if step in checkpoints.damaged:
+        return _open_checkpoint(checkpoints, config, split, step)
+
+
+def _open_checkpoint(
+    checkpoints: Checkpoints, config: RunConfig, split: Split, step: int | None
+) -> tuple[Model, int | None]:
+    """The model of a checkpoint: kept whole, or as a state from which the method makes it."""
+    if step in checkpoints.damaged:
+        raise UserError(
+            f"--step={step}: damaged ({checkpoints.damaged[step]}); expected one of "
+            f"{', '.join(map(str, [0, *checkpoints.steps()]))}"
+        )
+    for damage in checkpoints.damages():
+        Console().warning(f"damaged checkpoint, not used: {damage}")
+    steps = checkpoints.steps()
+    found = step
+    if found is None:
+        best = checkpoints.best_step() if config.eval.patience else None
+        found = checkpoints.latest_step() if best is None else best
+    if found is None or found not in steps:
+        there = ", ".join(map(str, [0, *steps]))
+        raise UserError(f"--step={found}: no such checkpoint; expected one of {there}")
+    about = checkpoints.about(found)
+    if about is not None:
+        if step is not None:
             raise UserError(
-                f"--step={step}: damaged ({checkpoints.damaged[step]}); expected one of "
-                f"{', '.join(map(str, [0, *checkpoints.steps()]))}"
+                f"--step={step}: a model of {config.method} that is kept whole, without the steps "
+                "that led to it; expected no --step"
             )
-        for damage in checkpoints.damages():
-            Console().warning(f"damaged checkpoint, not used: {damage}")
-        steps = checkpoints.steps()
-        if step is None:
-            best = checkpoints.best_step() if config.eval.patience else None
-            step = checkpoints.latest_step() if best is None else best
-        if step is None or step not in steps:
-            there = ", ".join(map(str, [0, *steps]))
-            raise UserError(f"--step={step}: no such checkpoint; expected one of {there}")
-        model = fitting.model(restore(checkpoints, step, fitting))
-    return model, step if fitting.iterative else None
+        return restore_model(checkpoints.restore(found, model_shapes(about))), None
+    fitting = fitting_of(config, split.train)
+    return fitting.model(restore(checkpoints, found, fitting)), found
+
+
+def _check_iterative(config: RunConfig, fitting: Fitting, step: int) -> None:
+    if not fitting.iterative:
+        raise UserError(
+            f"--step={step}: a model of {config.method} that is kept whole, without the steps that "
+            "led to it; expected no --step"
+        )
 
 
 def known_items(split: Split) -> np.ndarray:

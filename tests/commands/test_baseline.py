@@ -12,11 +12,11 @@ import pytest
 from jaxrec.commands.fit import fit_baseline
 
 from jaxrec import baselines, commands
-from jaxrec.commands.prepare import prepare_split
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
+from jaxrec.runs.prepare import prepare_split
 
 MakeConfig = Callable[..., RunConfig]
 # The default of 256 is for real data; the checkerboard has 4 groups.

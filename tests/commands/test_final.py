@@ -14,13 +14,13 @@ import pytest
 from jaxrec import commands
 from jaxrec.commands import measure as measure_module
 from jaxrec.commands.final import without_validation
-from jaxrec.commands.prepare import prepare_split
 from jaxrec.commands.tune import tune
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
 from jaxrec.rank.measure import Measure
 from jaxrec.rank.metrics import bootstrap_intervals
 from jaxrec.report.console import Console
+from jaxrec.runs.prepare import prepare_split
 from jaxrec.runs.results import read_results
 from jaxrec.runs.run_folder import RunFolder, load_run
 from jaxrec.search.choice import read_choice

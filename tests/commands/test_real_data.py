@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from jaxrec import commands
-from jaxrec.commands.prepare import prepare_split
 from jaxrec.config import RunConfig, read_config
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
+from jaxrec.runs.prepare import prepare_split
 
 
 def config_of(name: str, folder: Path, **changes: object) -> RunConfig:

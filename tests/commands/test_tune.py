@@ -15,13 +15,13 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from jaxrec.commands import candidate as candidate_module
 from jaxrec.commands import measure as measure_module
 from jaxrec.commands import tune as tune_module
-from jaxrec.commands.prepare import prepare_cuts, prepare_split
 from jaxrec.commands.tune import tune
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
+from jaxrec.runs.prepare import prepare_cuts, prepare_split
 from jaxrec.search.candidate import Candidate, fit_candidate
 from jaxrec.search.choice import read_choice
 from jaxrec.search.study import finished, next_trial, open_study

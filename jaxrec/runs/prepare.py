@@ -18,7 +18,7 @@ from jaxrec.report.console import Console
 
 def prepare_split(config: RunConfig, console: Console) -> Split:
     """Reads the listening history, filters and splits it, and says what came of it."""
-    result = _split(config, *_history(config, console))
+    result = _split(config, *read_history(config, console))
     _say_counts(result, console)
     return result
 
@@ -39,14 +39,14 @@ def prepare_cuts(config: RunConfig, console: Console) -> list[Split]:
             "random or given"
         )
     with_fields(config, {"seed": config.seed + config.tune.cuts - 1})  # refused if too great
-    history = _history(config, console)
+    history = read_history(config, console)
     first = _split(config, *history)
     _say_counts(first, console)
     seeds = range(config.seed + 1, config.seed + config.tune.cuts)
     return [first, *(_split(config, *history, validation_seed=seed) for seed in seeds)]
 
 
-def _history(config: RunConfig, console: Console) -> tuple[Listens, Listens | None]:
+def read_history(config: RunConfig, console: Console) -> tuple[Listens, Listens | None]:
     """All listens, and those of a given test part."""
     if config.data.source == "synthetic":
         return synthetic.generate(config.seed), None

@@ -1,0 +1,50 @@
+"""How good a recommender is, by the protocol of the command line."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxrec.api.recommender import Recommender
+from jaxrec.api.words import plain_errors
+from jaxrec.config import EvalConfig
+from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
+from jaxrec.rank.evaluate import Evaluation
+from jaxrec.rank.measure import Measure
+
+
+def evaluate(model: Recommender, split: Split, *, ks: Sequence[int] = (10, 20)) -> Evaluation:
+    """Ranks all items for all users of test (else validation), everything seen before masked.
+
+    >>> parts = jr.split(everyone, seed=0)
+    >>> model = jr.fit(parts.train, method="itemknn")
+    >>> sorted(jr.evaluate(model, parts, ks=(3,)).summary()["recall@3"])
+    ['high', 'low', 'mean']
+
+    Args:
+      model: from `fit` or `load`.
+      split: whose train part it was fitted to.
+      ks: lengths of the lists.
+
+    Returns:
+      The figures; `summary()` has each metric's mean with its 95% interval, `per_user` the users'.
+
+    Raises:
+      UserError: the model was fitted to other data, or there is nothing held out.
+    """
+    train, own = split.train, model.split.train
+    same = np.array_equal(train.users.ids, own.users.ids) and np.array_equal(
+        train.items.ids, own.items.ids
+    )
+    if not same or not np.array_equal(train.keys(), own.keys()):
+        raise UserError("the model was not fitted to split.train; expected the split it came of")
+    measure = Measure(
+        EvalConfig(ks=tuple(ks)), split, seed=model.config.seed, weight=model.config.data.weight
+    )
+    if measure.held_out is None:
+        raise UserError(
+            "split has no validation and no test part; expected one to measure on, as of "
+            'split(listens, kind="random")'
+        )
+    with plain_errors():
+        return measure.of_all(measure.final_part, model.model, tuple(ks))

@@ -1,0 +1,103 @@
+"""Models out: fitted to a history, or opened from a folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxrec.api.recommender import Recommender, recommender_of
+from jaxrec.api.words import plain_errors
+from jaxrec.config import RunConfig, read_config, to_json
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
+from jaxrec.models.method import Hooks
+from jaxrec.report.console import Console
+from jaxrec.runs.compilation import keep_compiled
+from jaxrec.runs.methods import fit_model
+from jaxrec.runs.run import run
+from jaxrec.runs.stop import StopRequest
+from jaxrec.runs.trained import open_trained
+
+
+def fit(
+    train: Interactions | Split,
+    method: str | None = None,
+    *,
+    config: RunConfig | None = None,
+    workdir: str | Path | None = None,
+    quiet: bool = True,
+    **fields: Any,
+) -> Recommender:
+    """Fits a model.
+
+    >>> model = jr.fit(groups, method="gcn", epochs=5, lr=0.05, model={"dim": 8})
+    >>> model.recommend(["u0"], k=1)["item"].to_pylist()
+    ['a0']
+
+    Args:
+      train: what to learn from: `split.train`, or a whole split, of which train is learnt from
+        and validation may stop the training early (with `eval={"patience": 3}`, in a `workdir`).
+      method: `gcn` (the network, the default), `most_popular`, `itemknn`, `rp3beta`, `ease`,
+        `ials`, `gfcf`, `walks` or `blend`.
+      config: a whole configuration to start from; None for the defaults.
+      workdir: a folder for the run: it is saved there as it goes, measured at the end, and goes on
+        where it was stopped. None keeps nothing.
+      quiet: False to be shown how far it is.
+      **fields: fields of the configuration by name, groups as dicts: `epochs=20`,
+        `loss={"name": "softmax"}`, `blend={"models": ("gcn", "ease")}`. docs/config.md has them.
+
+    Raises:
+      UserError: a field or the data can't be used, or the folder holds another run.
+      RunError: the loss became NaN or infinite, or a checkpoint couldn't be saved.
+    """
+    with plain_errors():
+        chosen: dict[str, Any] = dict(fields) | {"quiet": quiet}
+        if method is not None:
+            chosen["method"] = method
+        settings = read_config(_merge({} if config is None else to_json(config), chosen))
+        split = train if isinstance(train, Split) else _only_train(train)
+        keep_compiled()
+        if workdir is None:
+            hooks = Hooks(Console(quiet=quiet).progress)
+            return Recommender(fit_model(settings, split.train, hooks), settings, split)
+        with StopRequest(settings.checkpoint.grace_seconds) as stop:
+            done = run(split, settings, Path(workdir), stop, Console(quiet=quiet))
+        return Recommender(done.fitted.model, settings, split)
+
+
+def load(folder: str | Path, *, step: int | None = None) -> Recommender:
+    """Opens what `Recommender.save` or a run on the command line has left in a folder.
+
+    >>> jr.fit(groups, method="itemknn").save("another-model")
+    >>> jr.load("another-model").method
+    'itemknn'
+
+    Args:
+      folder: the folder.
+      step: a checkpoint's step; None for the best where the run stops early, else the last.
+
+    Raises:
+      UserError: no run and no model there, or a damaged one.
+    """
+    with plain_errors():
+        trained = open_trained(Path(folder), step)
+    return recommender_of(trained)
+
+
+def _only_train(train: Interactions) -> Split:
+    if not isinstance(train, Interactions):
+        raise UserError(
+            f"train is a {type(train).__name__}; expected split.train or a split, from "
+            "split(read(...))"
+        )
+    return Split(train, None, None, {"kind": "none", "cold": {}})
+
+
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The base with the changes, group by group."""
+    merged = dict(base)
+    for name, value in changes.items():
+        known = merged.get(name, {})
+        is_group = isinstance(value, Mapping) and isinstance(known, Mapping)
+        merged[name] = _merge(known, value) if is_group else value
+    return merged

@@ -1,0 +1,184 @@
+"""Histories in: from files, Arrow tables and data frames, and cut into train and test."""
+
+import datetime
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jaxrec.api.words import plain_errors
+from jaxrec.config import read_config
+from jaxrec.data import splits
+from jaxrec.data.interactions import Listens
+from jaxrec.data.options import SplitKind, ValidationRule
+from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
+from jaxrec.report.console import Console
+from jaxrec.runs.prepare import read_history
+
+_TABLE = "table.parquet"
+
+
+def read(
+    source: Any,
+    *,
+    user: str = "user",
+    item: str = "item",
+    timestamp: str | None = None,
+    plays: str | None = None,
+    ms_played: str | None = None,
+    name: str | None = None,
+    artist: str | None = None,
+    quiet: bool = True,
+    **fields: Any,
+) -> Listens:
+    """Reads a listening history.
+
+    >>> import pyarrow as pa
+    >>> table = pa.table({"user": ["ann", "ann", "bob"], "song": ["s1", "s2", "s1"]})
+    >>> listens = jr.read(table, item="song")
+    >>> len(listens), listens.users.ids.tolist()
+    (3, ['ann', 'bob'])
+
+    Args:
+      source: a path (a file, a folder or a glob), an Arrow table, or any data frame that speaks
+        Arrow, such as one of pandas, Polars or DuckDB.
+      user: the column of who listened.
+      item: the column of what was listened to.
+      timestamp: the column of when, or None.
+      plays: the column of how often, or None.
+      ms_played: the column of for how long, in milliseconds, or None.
+      name: the column of the items' names, or None.
+      artist: the column of the items' artists, or None.
+      quiet: False to be told what was read.
+      **fields: any other field of `config.data`, such as `format`, `on_bad_rows` or `time_from`.
+
+    Raises:
+      UserError: a bad row, column, file or argument.
+    """
+    columns = {
+        "user": user,
+        "item": item,
+        "timestamp": timestamp,
+        "plays": plays,
+        "ms_played": ms_played,
+        "item_name": name,
+        "artist": artist,
+    }
+    table = _as_table(source)
+    with plain_errors(), tempfile.TemporaryDirectory() as folder:
+        path, more = str(source), dict(fields)
+        if table is not None:
+            path = str(Path(folder) / _TABLE)
+            pq.write_table(table.select(_used(table, columns)), path)
+            more["format"] = "parquet"
+        own = {"source": "listens", "split": "none", "path": path, "columns": columns}
+        config = read_config({"quiet": quiet, "data": own | more})
+        try:
+            listens, _ = read_history(config, Console(quiet=quiet))
+        except UserError as error:
+            what = "the table" if table is not None else path
+            raise UserError(str(error).replace(path, what)) from error
+        return listens
+
+
+def _as_table(source: Any) -> pa.Table | None:
+    """A table of what holds rows itself; None of a path."""
+    if isinstance(source, str | Path):
+        return None
+    if isinstance(source, pa.Table):
+        return source
+    if hasattr(source, "__arrow_c_stream__"):
+        return pa.table(source)
+    raise UserError(
+        f"source is a {type(source).__name__}; expected a path, an Arrow table, or a data frame "
+        "that speaks Arrow (has __arrow_c_stream__), such as pandas' from 2.2 on or Polars'"
+    )
+
+
+def _used(table: pa.Table, columns: dict[str, str | None]) -> list[str]:
+    """The columns that are named; no other is looked at."""
+    names = [name for name in columns.values() if name is not None]
+    for name in names:
+        if name not in table.column_names:
+            raise UserError(
+                f"the table has no column {name!r}; expected one of "
+                f"{', '.join(map(repr, table.column_names))}"
+            )
+    return list(dict.fromkeys(names))
+
+
+def split(
+    listens: Listens,
+    kind: SplitKind = "random",
+    *,
+    seed: int = 0,
+    test_fraction: float = 0.2,
+    validation_fraction: float = 0.0,
+    validation_rule: ValidationRule = "random",
+    last_n: int = 1,
+    moment: str | datetime.datetime | int | None = None,
+    min_plays: float = 1,
+    core: int = 0,
+) -> Split:
+    """Cuts a history into train, validation and test.
+
+    >>> parts = jr.split(everyone, seed=0, test_fraction=0.3)
+    >>> len(parts.train), len(parts.test)
+    (16, 8)
+
+    Args:
+      listens: the history, from `read`.
+      kind: `random` (a share of each user's items), `last_n` (each user's last items), `time`
+        (everything from a moment on), or `none` (all is train).
+      seed: of what is random.
+      test_fraction: the share of test, for `random` and `time`.
+      validation_fraction: the share of train that is held out to choose by.
+      validation_rule: `random`, or `alike`: from users and items like those of test.
+      last_n: items per user, for `last_n`.
+      moment: for `time`: seconds since 1970, ISO 8601 text or a datetime (UTC where it has no
+        zone); None takes the moment that leaves `test_fraction` after it.
+      min_plays: pairs with fewer plays are left out.
+      core: users and items with fewer interactions are left out, again and again.
+
+    Raises:
+      UserError: the history can't be cut so.
+    """
+    with plain_errors():
+        return splits.split(
+            listens,
+            kind=kind,
+            seed=seed,
+            test_fraction=test_fraction,
+            last_n=last_n,
+            moment=_seconds(moment),
+            validation_fraction=validation_fraction,
+            validation_rule=validation_rule,
+            min_plays=min_plays,
+            core=core,
+        )
+
+
+def _seconds(moment: str | datetime.datetime | int | None) -> int | None:
+    if isinstance(moment, str):
+        try:
+            moment = datetime.datetime.fromisoformat(moment)
+        except ValueError as error:
+            raise UserError(
+                f"moment is {moment!r}; expected ISO 8601 such as 2024-05-31"
+            ) from error
+    if isinstance(moment, datetime.datetime):
+        zone = moment.tzinfo or datetime.UTC
+        return int(moment.replace(tzinfo=zone).timestamp())
+    return moment
+
+
+def item_rows(histories: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """The histories as lists, refused where one is a single text, which is a sequence too."""
+    for row in histories:
+        if isinstance(row, str | bytes):
+            raise UserError(f"histories has {row!r}; expected a list of items for each listener")
+    return [list(row) for row in histories]

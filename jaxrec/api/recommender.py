@@ -1,0 +1,303 @@
+"""A fitted model with the ids of the data it was fitted to: lists, likeness, reasons."""
+
+import dataclasses
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jaxrec.api.reading import item_rows
+from jaxrec.api.words import plain_errors
+from jaxrec.config import RunConfig
+from jaxrec.data.interactions import IdMap
+from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
+from jaxrec.models.histories import Histories
+from jaxrec.models.model import Model
+from jaxrec.rank.lists import similar_items, top_lists
+from jaxrec.rank.measure import all_seen
+from jaxrec.runs.saving import save_trained
+from jaxrec.runs.trained import Trained, known_items
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recommender:
+    """What `fit` and `load` return.
+
+    >>> model = jr.fit(groups, method="itemknn")
+    >>> model.method, len(model.users), len(model.items)
+    ('itemknn', 8, 8)
+
+    Attributes:
+      model: what ranks.
+      config: the configuration it was fitted by.
+      split: what it was fitted to (`split.train`), and what else is known.
+    """
+
+    model: Model
+    config: RunConfig
+    split: Split
+
+    @property
+    def method(self) -> str:
+        """How it was fitted, as in `fit`.
+
+        >>> jr.fit(groups, method="ease").method
+        'ease'
+        """
+        return self.config.method
+
+    @property
+    def users(self) -> list[Any]:
+        """The ids of the users it knows.
+
+        >>> jr.fit(groups, method="itemknn").users[:2]
+        ['u0', 'u1']
+        """
+        train = self.split.train
+        return list(train.users.ids[np.unique(train.user)].tolist())
+
+    @property
+    def items(self) -> list[Any]:
+        """The ids of the items it can recommend.
+
+        >>> jr.fit(groups, method="itemknn").items[:2]
+        ['a0', 'a1']
+        """
+        return list(self.split.train.items.ids[known_items(self.split)].tolist())
+
+    def recommend(
+        self,
+        users: Sequence[Any] | None = None,
+        *,
+        histories: Sequence[Sequence[Any]] | None = None,
+        k: int = 10,
+        include_listened: bool = False,
+    ) -> pa.Table:
+        """The best k items of each user, or for each history of somebody new.
+
+        >>> model = jr.fit(groups, method="itemknn")
+        >>> model.recommend(["u0"], k=1).to_pylist()[0]["item"]
+        'a0'
+        >>> model.recommend(histories=[["b0", "b1"]], k=2)["item"].to_pylist()
+        ['b2', 'b3']
+
+        Args:
+          users: ids of users that the model knows; None for all of them.
+          histories: in place of users: what each of some new listeners has listened to, lists of
+            item ids. Items that the model doesn't know are left out, with a warning.
+          k: items per list, fewer where fewer are left.
+          include_listened: whether what was listened to may be listed, too.
+
+        Returns:
+          An Arrow table, a row per item: user (the id; of histories, their place from 0), rank
+          from 1, item, name (where names are known), score.
+
+        Raises:
+          UserError: an unknown user, or a history of which nothing is known.
+        """
+        if users is not None and histories is not None:
+            raise UserError("users and histories are both given; expected one of them")
+        if k < 1:
+            raise UserError(f"k is {k}; expected at least 1")
+        if histories is not None:
+            rows = self._known_rows(item_rows(histories))
+            chosen = Histories.of_items(rows, self.split.train.num_items)
+            names = np.arange(len(rows))
+        else:
+            index = self.user_indices(users)
+            chosen, names = self._histories().take(index), self.split.train.users.ids[index]
+        tables = [table for _, table in self._lists(chosen, names, k, include_listened)]
+        return pa.concat_tables(tables) if tables else pa.table({})
+
+    def lists(
+        self, users: np.ndarray, *, k: int, include_listened: bool
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """The tables of `recommend`, some thousand users at a time.
+
+        >>> model = jr.fit(groups, method="itemknn")
+        >>> users = model.user_indices(["u0", "u1"])
+        >>> [count for count, _ in model.lists(users, k=1, include_listened=False)]
+        [2]
+
+        Args:
+          users: [n] int, from `user_indices`.
+          k: items per list.
+          include_listened: whether what was listened to may be listed, too.
+
+        Yields:
+          How many users a table is for, and the table.
+        """
+        names = self.split.train.users.ids[users]
+        yield from self._lists(self._histories().take(users), names, k, include_listened)
+
+    def user_indices(self, users: Sequence[Any] | None) -> np.ndarray:
+        """The users' places in the model, by their ids: [n] int.
+
+        >>> jr.fit(groups, method="itemknn").user_indices(["u1", "u0"]).tolist()
+        [1, 0]
+
+        Args:
+          users: their ids; None for all of them.
+
+        Raises:
+          UserError: an unknown user.
+        """
+        train = self.split.train
+        if users is None:
+            return np.unique(train.user)
+        if isinstance(users, str | bytes):
+            raise UserError(f"users is {users!r}; expected a list of ids")
+        index = train.users.index_of(users)
+        degree = np.diff(train.user_offsets())
+        for user, position in zip(users, index, strict=True):
+            if position < 0 or degree[position] == 0:
+                raise UserError(f"user {user!r}: {_unknown(train.users, position, 'user')}")
+        return np.asarray(index)
+
+    def similar(self, item: Any, *, k: int = 10) -> pa.Table:
+        """The k items most like one: by the cosine of their vectors, where items have any.
+
+        >>> jr.fit(groups, method="itemknn").similar("a1", k=3)["item"].to_pylist()
+        ['a0', 'a2', 'a3']
+
+        Args:
+          item: its id.
+          k: how many; fewer where there are fewer.
+
+        Returns:
+          An Arrow table: rank from 1, item, name (where names are known), similarity.
+
+        Raises:
+          UserError: an item that the model doesn't know.
+        """
+        index = self._item_index(item)
+        nearest, similarities = similar_items(
+            self.model, index, k=k, candidates=known_items(self.split)
+        )
+        columns = {"rank": pa.array(np.arange(1, len(nearest) + 1, dtype=np.int32))}
+        columns |= _items(self.split.train.items, nearest)
+        return pa.table(columns | {"similarity": pa.array(similarities)})
+
+    def explain(self, user: Any, item: Any) -> pa.Table:
+        """Why an item has its score for a user: what each item of the history brings.
+
+        >>> reasons = jr.fit(groups, method="itemknn").explain("u0", "a0")
+        >>> reasons["item"].to_pylist(), reasons["rest"].to_pylist()
+        (['a1', 'a2', 'a3', None], [None, None, None, 'popularity'])
+
+        Args:
+          user: the id of a user, or a list of item ids, the history of somebody new.
+          item: its id.
+
+        Returns:
+          An Arrow table, the greatest contribution first: item, name (where names are known),
+          contribution. What doesn't come of the history is a row each without an item, its `rest`
+          says what it is: `own` (the user's own parameters), `popularity`, `scale` (of a blend).
+          The contributions add up to the score.
+
+        Raises:
+          UserError: a user or an item that the model doesn't know.
+        """
+        train = self.split.train
+        if isinstance(user, list | tuple):
+            history = Histories.of_items(self._known_rows([list(user)]), train.num_items)
+        else:
+            history = self._histories().take(self.user_indices([user]))
+        index = np.array([self._item_index(item)], np.int32)
+        found = self.model.contributions(history, index)
+        order = np.argsort(-found.entries[:, 0], kind="stable")
+        rest = {name: float(part[0]) for name, part in found.rest.items()}
+        columns = {
+            name: pa.concat_arrays([column, pa.nulls(len(rest), column.type)])
+            for name, column in _items(train.items, history.items[order]).items()
+        }
+        values = np.r_[found.entries[order, 0], list(rest.values())].astype(np.float32)
+        labels = pa.array([None] * len(order) + list(rest), pa.string())
+        return pa.table(columns | {"rest": labels, "contribution": pa.array(values)})
+
+    def save(self, folder: str | Path) -> None:
+        """Saves the model with all it needs; `load` takes it back, and so does the command line.
+
+        >>> jr.fit(groups, method="itemknn").save("model")
+        >>> jr.load("model").recommend(["u0"], k=1)["item"].to_pylist()
+        ['a0']
+
+        Args:
+          folder: where; it must not hold another run.
+
+        Raises:
+          UserError: the folder holds another run or can't be written to.
+          RunError: the disk is full.
+        """
+        with plain_errors():
+            save_trained(Path(folder), self.config, self.split, self.model)
+
+    def _histories(self) -> Histories:
+        return Histories.of_all(self.split.train, self.config.data.weight)
+
+    def _lists(
+        self, histories: Histories, names: np.ndarray, k: int, include_listened: bool
+    ) -> Iterator[tuple[int, pa.Table]]:
+        train = self.split.train
+        return top_lists(
+            self.model,
+            histories,
+            names=names,
+            item_ids=train.items,
+            k=min(k, train.num_items),
+            candidates=known_items(self.split),
+            seen=None if include_listened else all_seen(self.split),
+            memory_budget_mb=self.config.eval.memory_budget_mb,
+        )
+
+    def _item_index(self, item: Any) -> int:
+        items = self.split.train.items
+        index = int(items.index_of([item])[0])
+        if index < 0 or not known_items(self.split)[index]:
+            raise UserError(f"item {item!r}: {_unknown(items, index, 'item')}")
+        return index
+
+    def _known_rows(self, histories: Sequence[Sequence[Any]]) -> list[np.ndarray]:
+        """The indices of each history's items, those that the model doesn't know left out."""
+        known, rows, unknown, total = known_items(self.split), [], 0, 0
+        for place, history in enumerate(histories):
+            index = self.split.train.items.index_of(history)
+            index = index[index >= 0]
+            index = index[known[index]]
+            if len(index) == 0:
+                raise UserError(
+                    f"history {place} has no item that the model knows; expected some of "
+                    "model.items"
+                )
+            unknown, total = unknown + len(history) - len(index), total + len(history)
+            rows.append(index)
+        if unknown:
+            warnings.warn(
+                f"{unknown:,} of {total:,} items in the histories are not known and left out",
+                stacklevel=3,
+            )
+        return rows
+
+
+def recommender_of(trained: Trained) -> Recommender:
+    """The recommender of a run that was opened."""
+    return Recommender(trained.model, trained.config, trained.split)
+
+
+def _unknown(ids: IdMap, index: int, what: str) -> str:
+    if index >= 0:
+        return f"this {what} has no training listens, so there is nothing to go by"
+    example = ", ".join(map(str, ids.ids[:3].tolist()))
+    return f"the model knows no such {what}; expected an id such as {example}"
+
+
+def _items(ids: IdMap, index: np.ndarray) -> dict[str, pa.Array]:
+    """Columns of ids, and of names where there are any."""
+    columns = {"item": pa.array(ids.ids[index])}
+    if ids.names is not None:
+        columns["name"] = pa.array(ids.names[index], pa.string())
+    return columns

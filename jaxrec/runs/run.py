@@ -1,0 +1,80 @@
+"""A whole run in its folder: fitted, measured, written. What is shown of it is the caller's."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from jaxrec.config import RunConfig
+from jaxrec.data.splits import Split
+from jaxrec.files import remove_leftovers
+from jaxrec.rank.measure import Measure
+from jaxrec.report.console import Console
+from jaxrec.runs.epochs import Job
+from jaxrec.runs.fit import Fitted, fit, plan
+from jaxrec.runs.lock import locked
+from jaxrec.runs.results import measure_finally, write_results
+from jaxrec.runs.run_folder import RunFolder, open_run
+from jaxrec.runs.stop import StopRequest
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """A run that came to its end.
+
+    Attributes:
+      folder: where it is.
+      fitted: what came of the fit.
+      measure: how it was measured.
+      results: the final figures, as in `results.json`.
+    """
+
+    folder: RunFolder
+    fitted: Fitted
+    measure: Measure
+    results: dict[str, Any]
+
+
+def run(
+    split: Split,
+    config: RunConfig,
+    workdir: Path,
+    stop: StopRequest,
+    console: Console,
+    *,
+    peek: bool = True,
+) -> Run:
+    """Fits and measures in `workdir`, going on where a run there stopped.
+
+    Args:
+      split: what to learn from and to measure on; `config` need not say how it was made.
+      config: everything else.
+      workdir: the run's folder.
+      stop: who may ask the run to stop.
+      console: where to say what happens.
+      peek: as of `Measure`: whether test may be watched from epoch to epoch.
+
+    Raises:
+      UserError: the data or the configuration can't be used, or the folder holds another run, is
+        in use by one, or has damaged checkpoints only.
+      RunError: the loss became NaN or infinite, or a checkpoint couldn't be saved.
+      Stopped: it was asked for; what there was to save is saved.
+    """
+    planned = plan(config, split)
+    measure = Measure(config.eval, split, seed=config.seed, weight=config.data.weight, peek=peek)
+    folder = RunFolder(workdir)
+    with locked(workdir, console.warning):
+        open_run(folder, config, split, steps_per_epoch=planned.steps_per_epoch(folder))
+        remove_leftovers(workdir)
+        fitted = fit(Job(folder, config, measure, stop, console), planned)
+        results, per_user = measure_finally(measure, fitted.model, step=fitted.step)
+        write_results(workdir, results, per_user)
+        if fitted.history:
+            from jaxrec.report.curves import draw_curves  # matplotlib is slow to load
+
+            draw_curves(
+                fitted.history,
+                folder.curves,
+                metric=config.eval.metric,
+                most_popular=measure.most_popular_at_epoch(),
+            )
+    return Run(folder, fitted, measure, results)

@@ -1,0 +1,33 @@
+"""A fitted model put into a folder of its own, whole, from which a run is opened."""
+
+from pathlib import Path
+
+from jaxrec.config import RunConfig
+from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
+from jaxrec.models.model import Model
+from jaxrec.report.console import Console
+from jaxrec.runs.checkpoint import Checkpoints, saved_steps
+from jaxrec.runs.lock import locked
+from jaxrec.runs.methods import save_model
+from jaxrec.runs.run_folder import RunFolder, open_run
+
+STEP = 1  # of the one checkpoint: a model that is kept whole has none of its own
+
+
+def save_trained(workdir: Path, config: RunConfig, split: Split, model: Model) -> None:
+    """Writes what `open_trained` needs, and nothing of how the model came about.
+
+    Raises:
+      UserError: the folder holds a run already, or can't be written to.
+      RunError: the model couldn't be saved.
+    """
+    folder = RunFolder(workdir)
+    with locked(workdir, Console().warning):
+        if folder.config.exists() or saved_steps(folder.checkpoints):
+            raise UserError(
+                f"--workdir={workdir} holds a run already; expected a folder of its own"
+            )
+        open_run(folder, config, split, steps_per_epoch={})
+        with Checkpoints(folder.checkpoints) as checkpoints:
+            checkpoints.save(save_model(model), step=STEP, score=None)
