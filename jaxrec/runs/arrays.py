@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,30 @@ import orbax.checkpoint as ocp
 
 from jaxrec.errors import RunError
 
+PART_BYTES = 2**28  # Orbax holds some times what it writes at once
 _OVERHEAD_BYTES = 128 * 1024  # of the small files beside the arrays
 _LONGEST_ERROR = 400
 
+# The rows of a leaf that go into a part together: its place among the leaves, first and end row.
+Rows = tuple[int, int, int]
+
 
 def write_arrays(path: Path, tree: Any) -> None:
-    """Writes a tree of arrays to a folder that doesn't exist yet."""
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
-        checkpointer.save(path, args=ocp.args.StandardSave(tree))
+    """Writes a tree of NumPy arrays to a folder that doesn't exist yet, and reads it back.
+
+    Part by part, so that beside the tree no more than some parts are in memory.
+
+    Raises:
+      RunError: what was read back is not what was written.
+    """
+    path.mkdir()
+    leaves = jax.tree.leaves(tree)
+    for number, part in enumerate(_parts(leaves)):
+        arrays = _part_of(leaves, part)
+        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+            checkpointer.save(path / str(number), args=ocp.args.StandardSave(arrays))
+        if tree_digest(_read_part(path / str(number), arrays)) != tree_digest(arrays):
+            raise RunError("read back, it was not what had been saved")
 
 
 def read_arrays(path: Path, like: Any) -> Any:
@@ -28,11 +45,55 @@ def read_arrays(path: Path, like: Any) -> Any:
 
     Args:
       path: the folder.
-      like: a tree, or shapes of one, of the same structure.
+      like: a tree, or shapes of one, of the same structure and the same shapes.
     """
-    empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
+    leaves, structure = jax.tree.flatten(like)
+    found = [np.empty(leaf.shape, leaf.dtype) for leaf in leaves]
+    for number, part in enumerate(_parts(found)):
+        arrays = _read_part(path / str(number), _part_of(found, part))
+        for name, (leaf, start, stop) in zip(arrays, part, strict=True):
+            if found[leaf].ndim:
+                found[leaf][start:stop] = arrays[name]
+            else:
+                found[leaf][()] = arrays[name]
+    return jax.tree.unflatten(structure, found)
+
+
+def _read_part(path: Path, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    empty = {name: np.empty(each.shape, each.dtype) for name, each in like.items()}
     with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
-        return checkpointer.restore(path, args=ocp.args.StandardRestore(empty))
+        found: dict[str, np.ndarray] = checkpointer.restore(
+            path, args=ocp.args.StandardRestore(empty)
+        )
+    return {name: found[name] for name in like}
+
+
+def _parts(leaves: Sequence[np.ndarray]) -> list[list[Rows]]:
+    """Cuts the leaves, and a large leaf's rows, into parts of at most PART_BYTES, or a row each."""
+    parts: list[list[Rows]] = []
+    room = 0
+    for leaf, array in enumerate(leaves):
+        if array.size == 0:  # Orbax saves none of these, and they hold nothing
+            continue
+        length = array.shape[0] if array.ndim else 1
+        row_bytes = array.nbytes // length
+        longest = max(1, PART_BYTES // row_bytes)
+        for start in range(0, length, longest):
+            stop = min(start + longest, length)
+            if (stop - start) * row_bytes > room:
+                parts.append([])
+                room = PART_BYTES
+            parts[-1].append((leaf, start, stop))
+            room -= (stop - start) * row_bytes
+    return parts
+
+
+def _part_of(leaves: Sequence[np.ndarray], part: Sequence[Rows]) -> dict[str, np.ndarray]:
+    """A part's arrays, by the leaf's number and its first row."""
+    return {
+        f"{leaf:05d}.{start}": leaves[leaf][start:stop] if leaves[leaf].ndim else leaves[leaf]
+        for leaf, start, stop in part
+    }
 
 
 def tree_digest(tree: Any) -> str:
