@@ -7,7 +7,7 @@ Score: Recall@20 .1944, NDCG@20 .1613 on all 29,858 users, mean of five seeds; m
 Without a network, put train.txt and test.txt in a folder and add --config.data.path=FOLDER.
 One layer, temperature, weight of the negatives, learning rate and start are those that BSL's
 authors published (Wu et al. 2023, https://arxiv.org/abs/2312.12882); walks and epochs were chosen
-on validation data: docs/results.md says how, and which other settings did as well or better there.
+on validation data: docs/lab/ says how, and which other settings did as well or better there.
 """
 
 import ml_collections

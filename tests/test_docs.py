@@ -75,9 +75,7 @@ def test_a_link_to_nothing_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path, request: pytest.FixtureRequest) -> None:
-    if page == ROOT / "README.md":
-        request.applymarker(pytest.mark.xfail(reason="names docs/design.md until it is rewritten"))
+def test_links_lead_somewhere(page: Path) -> None:
     assert not broken_links(page)
 
 
