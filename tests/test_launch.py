@@ -87,8 +87,7 @@ def test_the_first_call_installs_and_the_second_only_runs(machine):
     assert machine.installs("train.sh") == ["-r requirements.txt"]
     lines, said = machine.call("train.sh", "--config.epochs=2")
     root = machine.root
-    config = f"--config={root}/configs/default.py"
-    assert lines == [f"run -P -m jaxrec.main {config} --config.epochs=2 | in {root} | {root}"]
+    assert lines == [f"run -P -m jaxrec.main --config.epochs=2 | in {root} | {root}"]
     assert said == ""
 
 
@@ -206,28 +205,11 @@ def test_works_from_any_folder_and_through_a_link(machine, tmp_path):
     link.symlink_to(machine.root / "launch" / "train.sh")
     lines, _ = machine.call(link, "--workdir=run", cwd=elsewhere)
     root = machine.root
-    config = f"--config={root}/configs/default.py"
     # Relative paths on the command line mean the caller's folder.
-    expected = f"run -P -m jaxrec.main {config} --workdir=run | in {elsewhere} | {root}"
+    expected = f"run -P -m jaxrec.main --workdir=run | in {elsewhere} | {root}"
     assert lines[-1] == expected
     lines, _ = machine.call("test.sh", cwd=elsewhere)
     assert lines[-1] == f"run -m pytest | in {root} | "
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--config=mine.py", "--config.epochs=2"],
-        ["--config", "mine.py"],
-        ["evaluate", "--workdir=run"],
-        ["--workdir=run", "recommend"],
-        ["similar"],
-    ],
-)
-def test_the_default_config_is_left_out_where_another_one_counts(machine, arguments):
-    lines, _ = machine.call("train.sh", *arguments)
-    root = machine.root
-    assert lines[-1] == f"run -P -m jaxrec.main {' '.join(arguments)} | in {root} | {root}"
 
 
 @pytest.mark.parametrize("script", ["launch/environment.sh", "launch/train.sh", ".ci/run"])
