@@ -10,6 +10,8 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 TOOLS = ["bash", "basename", "cat", "chmod", "cp", "dirname", "env", "ls", "mkdir", "mv"]
 TOOLS += ["readlink", "rm"]
+SCRIPTS = ["launch/environment.sh", "launch/train.sh", "launch/test.sh"]
+SCRIPTS += [".ci/audit", ".ci/lowest", ".ci/run", ".ci/wheel"]
 
 # Stands in for Python: answers the version check, makes an environment with a copy of itself, and
 # keeps a record of what pip is asked for and what is run.
@@ -212,13 +214,13 @@ def test_works_from_any_folder_and_through_a_link(machine, tmp_path):
     assert lines[-1] == f"run -m pytest | in {root} | "
 
 
-@pytest.mark.parametrize("script", ["launch/environment.sh", "launch/train.sh", ".ci/run"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_are_valid_bash(script):
     subprocess.run(["bash", "-n", str(REPOSITORY / script)], check=True)
 
 
 def test_scripts_may_be_run():
-    for script in ("launch/train.sh", "launch/test.sh", ".ci/run"):
+    for script in SCRIPTS[1:]:
         assert os.access(REPOSITORY / script, os.X_OK)
 
 
