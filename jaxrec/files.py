@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 _ENDING = ".partial"
 
 
@@ -46,22 +48,24 @@ def _is_another(process: str) -> bool:
 
 
 def cache_folder() -> Path:
-    """For downloads: `$JAXREC_CACHE`, or `jaxrec` in the user's cache folder."""
+    """For downloads: `$JAXREC_CACHE`, or the folder in the user's own cache."""
     own = os.environ.get("JAXREC_CACHE")
-    return Path(own) if own else _users_cache() / "jaxrec"
+    return Path(own) if own else _users_cache()
 
 
 def compiled_folder() -> Path:
-    """For what is compiled: JAX's own setting where it names a folder, or `jaxrec/compiled`.
+    """For what is compiled: JAX's own setting where it names a folder, or `compiled` in the cache.
 
     Not in `$JAXREC_CACHE`, which users may share: what is compiled is run.
     """
     own = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
-    return Path(own) if own and "://" not in own else _users_cache() / "jaxrec" / "compiled"
+    return Path(own) if own and "://" not in own else _users_cache() / "compiled"
 
 
 def _users_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """`jaxrec` in `$XDG_CACHE_HOME`, or where the system keeps such things: ~/.cache on Linux."""
+    named = os.environ.get("XDG_CACHE_HOME")  # also on systems that have another convention
+    return Path(named, "jaxrec") if named else platformdirs.user_cache_path("jaxrec", False)
 
 
 def is_private(folder: Path) -> bool:

@@ -7,15 +7,7 @@ source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/environment.sh"
 
 prepare_environment run
 
-# The default config, unless another is named, or a command that takes its from the run's folder.
-config="--config=$root/configs/default.py"
-for argument in "$@"; do
-  case "$argument" in
-    --config | --config=* | -config | -config=* | evaluate | recommend | similar | compare) config='' ;;
-  esac
-done
-
 # The caller's folder stays current, so that relative paths mean what they say; -P keeps that
 # folder from hiding a module.
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
-exec "$venv/bin/python" -P -m jaxrec.main ${config:+"$config"} "$@"
+exec "$venv/bin/python" -P -m jaxrec.main "$@"

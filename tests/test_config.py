@@ -18,7 +18,9 @@ from jaxrec.config import (
     to_json,
     with_fields,
 )
+from jaxrec.config.page import page
 from jaxrec.errors import UserError
+from tests.nursery import ROOT
 
 CONFIGS = (
     "default",
@@ -165,3 +167,8 @@ def test_fields_describe_themselves(path: str, expected: str) -> None:
 def test_fields_of_a_plain_value_are_refused() -> None:
     with pytest.raises(UserError, match=r"config\.lr\.x is not a field"):
         describe_field("config.lr.x")
+
+
+def test_the_page_of_all_fields_is_up_to_date() -> None:
+    text = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+    assert text == page(), "expected what `python -m jaxrec.config > docs/config.md` writes"

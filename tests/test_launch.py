@@ -10,6 +10,8 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 TOOLS = ["bash", "basename", "cat", "chmod", "cp", "dirname", "env", "ls", "mkdir", "mv"]
 TOOLS += ["readlink", "rm"]
+SCRIPTS = ["launch/environment.sh", "launch/train.sh", "launch/test.sh"]
+SCRIPTS += [".ci/audit", ".ci/lowest", ".ci/run", ".ci/wheel"]
 
 # Stands in for Python: answers the version check, makes an environment with a copy of itself, and
 # keeps a record of what pip is asked for and what is run.
@@ -87,8 +89,7 @@ def test_the_first_call_installs_and_the_second_only_runs(machine):
     assert machine.installs("train.sh") == ["-r requirements.txt"]
     lines, said = machine.call("train.sh", "--config.epochs=2")
     root = machine.root
-    config = f"--config={root}/configs/default.py"
-    assert lines == [f"run -P -m jaxrec.main {config} --config.epochs=2 | in {root} | {root}"]
+    assert lines == [f"run -P -m jaxrec.main --config.epochs=2 | in {root} | {root}"]
     assert said == ""
 
 
@@ -206,37 +207,20 @@ def test_works_from_any_folder_and_through_a_link(machine, tmp_path):
     link.symlink_to(machine.root / "launch" / "train.sh")
     lines, _ = machine.call(link, "--workdir=run", cwd=elsewhere)
     root = machine.root
-    config = f"--config={root}/configs/default.py"
     # Relative paths on the command line mean the caller's folder.
-    expected = f"run -P -m jaxrec.main {config} --workdir=run | in {elsewhere} | {root}"
+    expected = f"run -P -m jaxrec.main --workdir=run | in {elsewhere} | {root}"
     assert lines[-1] == expected
     lines, _ = machine.call("test.sh", cwd=elsewhere)
     assert lines[-1] == f"run -m pytest | in {root} | "
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--config=mine.py", "--config.epochs=2"],
-        ["--config", "mine.py"],
-        ["evaluate", "--workdir=run"],
-        ["--workdir=run", "recommend"],
-        ["similar"],
-    ],
-)
-def test_the_default_config_is_left_out_where_another_one_counts(machine, arguments):
-    lines, _ = machine.call("train.sh", *arguments)
-    root = machine.root
-    assert lines[-1] == f"run -P -m jaxrec.main {' '.join(arguments)} | in {root} | {root}"
-
-
-@pytest.mark.parametrize("script", ["launch/environment.sh", "launch/train.sh", ".ci/run"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_are_valid_bash(script):
     subprocess.run(["bash", "-n", str(REPOSITORY / script)], check=True)
 
 
 def test_scripts_may_be_run():
-    for script in ("launch/train.sh", "launch/test.sh", ".ci/run"):
+    for script in SCRIPTS[1:]:
         assert os.access(REPOSITORY / script, os.X_OK)
 
 

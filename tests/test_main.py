@@ -60,11 +60,18 @@ def as_users_do(*arguments: str, cwd: Path) -> Said:
             "--config=none.py: get_config() returns None; expected a ConfigDict",
         ),
         (["--config=empty.py"], "--config=empty.py: AttributeError: "),
-        (["--config.lr=1"], "--config.lr needs a config; expected --config=FILE"),
-        ([], "--config is missing; expected a file such as configs/default.py"),
+        (
+            ["--config=wants.py"],
+            "--config=wants.py: TypeError: get_config() missing 1 requir",
+        ),
+        (["--config=wants.py:a"], "--config=wants.py:2: KeyError: 'a'; expected a config file"),
+        (["--config=none.py:a"], "; expected --config=FILE:ARGUMENT where get_config takes an arg"),
+        (["--config=nope.py:a"], "--config=nope.py:a: no such file"),
+        (["--config.lr=0"], "config.lr is 0.0; expected a number above 0"),
+        (["evaluate", "--config.lr=1"], "--config.lr needs a config; expected --config=FILE"),
         (["fly"], "command is 'fly'; expected one of train, evaluate, recommend, similar"),
         (["--nonsense"], "nonsense"),
-        (["tune"], "--config is missing; expected a file such as configs/default.py"),
+        (["train", "--workdir", "evaluate"], "--config is missing; expected --config=FILE or --c"),
         (["tune", CONFIG, "--config.tune.space=lr"], "config.tune.space has 'lr': expected"),
         (["tune", CONFIG, "--config.tune.space=()"], "config.tune.space is (); expected a list"),
         (["evaluate", "--final", "--workdir=empty"], "--workdir=empty: no best_config.json there"),
@@ -96,6 +103,7 @@ def test_a_mistake_is_one_line_and_status_2(
     (tmp_path / "typo.py").write_text("def get_config():\n    return 'a' + 1\n")
     (tmp_path / "none.py").write_text("def get_config():\n    pass\n")
     (tmp_path / "empty.py").write_text("")
+    (tmp_path / "wants.py").write_text("def get_config(name):\n    return {}[name]\n")
     (tmp_path / "bad.csv").write_text("user,item\na,x\n,y\n")
     result = jaxrec(nursery, *arguments, cwd=tmp_path)
     assert result.status == 2
@@ -107,6 +115,7 @@ def test_a_mistake_is_one_line_and_status_2(
         "typo.py",
         "none.py",
         "empty.py",
+        "wants.py",
         "bad.csv",
         "__pycache__",
         ".cache",
@@ -137,11 +146,25 @@ def test_a_config_file_may_set_only_what_it_changes_and_flags_any_field(
     assert "config.data.sources is not a field; did you mean config.data.source?" in result.stderr
 
 
+def test_what_follows_a_colon_is_the_argument_of_get_config(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from jaxrec.config import default_config\n"
+        "def get_config(path):\n"
+        "    config = default_config()\n"
+        "    config.data.source, config.data.path = 'listens', f'{path}.csv'\n"
+        "    return config\n"
+    )
+    result = jaxrec(nursery, "--config=mine.py:a:b", cwd=tmp_path)
+    assert result.status == 2 and "a:b.csv" in result.stderr
+
+
 def test_help_shows_each_command_with_an_example(tmp_path: Path) -> None:
     result = as_users_do("--help", cwd=tmp_path)
     assert result.status == 0
     for command in ("train", "evaluate", "recommend", "similar", "tune", "compare"):
-        assert f"python -m jaxrec.main {command} --" in result.stdout
+        assert f"jaxrec {command} --" in result.stdout
 
 
 def test_the_last_config_counts_and_overrides_apply_to_it(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ class EvalConfig:
         "recall@10",
         "chooses the best checkpoint; drawn in curves.png",
         pattern=METRIC_PATTERN,
-        expected=f"{METRIC_PATTERN}, such as recall@10",
+        expected="recall, precision, ndcg, hit_rate, mrr or map and a list length, such as "
+        "recall@10",
     )
     patience: int = setting(
         0, "evaluations without a better metric before stopping; 0 is off", minimum=0
@@ -74,12 +75,10 @@ class TuneConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything a run depends on.
+    """Everything a run depends on."""
 
-    A field that is added later has the default with which a run is what it was without the field:
-    so the folder of an older run is read.
-    """
-
+    # The folder of an older run lacks the fields that are added later, and is read with their
+    # defaults: with these a run must be what it was without them.
     method: Method = setting(
         "gcn",
         "gcn (the network), most_popular, itemknn, rp3beta, ease, ials, gfcf, walks (the graph's "

@@ -53,7 +53,7 @@ def fetch(
       cache_dir: folder for downloads, in a folder per dataset; None for `cache_folder()`.
       data_path: a folder that has the files already; nothing is downloaded then.
       say: called with lines for the user: what is downloaded, and what is unverified.
-      progress: called with the bytes so far and in total (or None) of each download.
+      progress: shows how far each download is.
       timeout: seconds without an answer after which a download is given up.
 
     Returns:

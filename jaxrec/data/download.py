@@ -22,8 +22,17 @@ from typing import IO, Protocol, cast
 
 CHUNK_BYTES = 1 << 18
 
-# Called with the bytes so far and in total (None where the server doesn't say).
-Progress = Callable[[int, int | None], None]
+
+class Work(Protocol):
+    """A piece of work under way."""
+
+    def update(self, advance: int) -> None:
+        """Says that `advance` more units are done."""
+
+
+# Shows a piece of work until its block ends: of how many units (None where nobody says), what it
+# is, and the unit's name.
+Progress = Callable[[int | None, str, str], contextlib.AbstractContextManager[Work]]
 
 
 class DownloadError(Exception):
@@ -53,7 +62,7 @@ def download(
       sha256: expected SHA-256 in hexadecimal, None where unknown.
       limit: most bytes to accept where the size is unknown.
       timeout: seconds without an answer after which to give up.
-      progress: called as the bytes come in.
+      progress: shows how far it is, in bytes.
 
     Returns:
       The SHA-256 of the file.
@@ -70,10 +79,11 @@ def download(
         total: int | None = response.length
         if size is not None and total is not None and total != size:
             raise DownloadError(f"it has {total:,} bytes, expected {size:,}")
-        with target.open("wb") as file:
-            body = _Reporting(response, total, progress)
+        expected = size if size is not None else total
+        shown = (progress or _nothing)(expected, f"downloading {target.name}", "bytes")
+        with target.open("wb") as file, shown as work:
+            body = _Reporting(response, work)
             received, found = _copy(body, file, limit if size is None else size)
-    expected = size if size is not None else total
     if expected is not None and received != expected:
         raise DownloadError(f"it broke off after {received:,} of {expected:,} bytes")
     if sha256 is not None and found != sha256:
@@ -166,16 +176,25 @@ class _Limited:
 class _Reporting:
     """Reads from the network, telling how far it has come."""
 
-    def __init__(self, stream: _Readable, total: int | None, progress: Progress | None):
-        self.stream, self.total, self.progress, self.count = stream, total, progress, 0
+    def __init__(self, stream: _Readable, work: Work):
+        self.stream, self.work = stream, work
 
     def read(self, size: int, /) -> bytes:
         with _network_errors():
             chunk = self.stream.read(size)
-        self.count += len(chunk)
-        if self.progress is not None:
-            self.progress(self.count, self.total)
+        self.work.update(len(chunk))
         return chunk
+
+
+class _Unseen:
+    def update(self, advance: int) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _nothing(total: int | None, description: str, unit: str) -> Iterator[Work]:
+    """Shows nothing."""
+    yield _Unseen()
 
 
 def _copy(source: _Readable, target: IO[bytes], limit: int) -> tuple[int, str]:

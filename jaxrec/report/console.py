@@ -120,8 +120,10 @@ class Console:
         )
 
     @contextlib.contextmanager
-    def progress(self, total: int, description: str, unit: str = "edges") -> Iterator[Progress]:
-        """Shows how far a piece of work of `total` units is, until the block ends."""
+    def progress(
+        self, total: int | None, description: str, unit: str = "edges"
+    ) -> Iterator[Progress]:
+        """Shows how far a piece of work is, of `total` units where known, until the block ends."""
         if self._quiet:
             yield _Silent()
         elif not self._terminal:
@@ -205,7 +207,7 @@ def _figures(fields: Mapping[str, float], rate: float, unit: str) -> str:
     return "  ".join(
         [
             *(f"{name} {format_value(float(value))}" for name, value in fields.items()),
-            f"{rate:,.0f} {unit}/s",
+            f"{rate / 1e6:.1f} MB/s" if unit == "bytes" else f"{rate:,.0f} {unit}/s",
         ]
     )
 
@@ -230,7 +232,7 @@ class _Bar:
 
 
 class _PlainLines:
-    def __init__(self, console: Console, total: int, description: str, unit: str) -> None:
+    def __init__(self, console: Console, total: int | None, description: str, unit: str) -> None:
         self._console, self._total, self._description = console, total, description
         self._unit, self._done = unit, 0
         self._start = self._said = time.monotonic()
@@ -238,14 +240,19 @@ class _PlainLines:
     def update(self, advance: int, **fields: float) -> None:
         self._done += advance
         now = time.monotonic()
-        if now - self._said < PLAIN_SECONDS or self._done >= self._total:
+        done = self._total is not None and self._done >= self._total
+        if now - self._said < PLAIN_SECONDS or done:
             return
         self._said = now
         rate = self._done / (now - self._start)
+        figures = _figures(fields, rate, self._unit)
+        if self._total is None:
+            self._console.note(f"{self._description}: {self._done:,} {self._unit}  {figures}")
+            return
         left = (self._total - self._done) / max(rate, 1e-9)
         self._console.note(
-            f"{self._description}: {self._done / self._total:.0%}  "
-            f"{_figures(fields, rate, self._unit)}  {left / 60:.0f} min left"
+            f"{self._description}: {self._done / self._total:.0%}  {figures}  "
+            f"{left / 60:.0f} min left"
         )
 
 

@@ -96,7 +96,9 @@ def _read(config: RunConfig, console: Console) -> tuple[Listens, Listens | None]
             "columns": columns,
         }
     else:
-        found, settings = catalog.locate(data.source, data_path=data.path, say=console.note)
+        found, settings = catalog.locate(
+            data.source, data_path=data.path, say=console.note, progress=console.progress
+        )
         paths = list(found)
     if (len(paths) == 2) != (data.split == "given"):
         raise UserError(

@@ -1,5 +1,6 @@
 """The catalogue: fetched once, checked, whole or not at all, and the data are the known ones."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -10,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -178,11 +180,13 @@ class TestFetch:
             catalog.fetch("toy", tmp_path / str(number), say=said.append)
             assert len(said) == 1
 
-    def test_reports_progress(self, server, add, tmp_path):
-        seen = []
+    def test_shows_how_far_each_download_is(self, server, add, tmp_path):
+        shown = Mock()
+        progress = Mock(return_value=contextlib.nullcontext(shown))
         add(zipped(f"{server.url}/toy.zip"))
-        catalog.fetch("toy", tmp_path, progress=lambda *now: seen.append(now))
-        assert seen[-1] == (len(ARCHIVE), len(ARCHIVE))
+        catalog.fetch("toy", tmp_path, progress=progress)
+        progress.assert_called_once_with(len(ARCHIVE), "downloading toy.zip", "bytes")
+        assert sum(call.args[0] for call in shown.update.call_args_list) == len(ARCHIVE)
 
     @pytest.mark.parametrize(
         ("path", "changes", "reason"),

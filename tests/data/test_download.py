@@ -1,9 +1,11 @@
 """Downloads and archives: whole and checked, or an error, never something else."""
 
+import contextlib
 import gzip
 import hashlib
 import io
 import random
+import re
 import socket
 import stat
 import tarfile
@@ -16,8 +18,27 @@ from pathlib import Path
 import pytest
 
 from jaxrec.data.download import DownloadError, download, unpack
+from jaxrec.report.console import Console
 
 BODY = bytes(range(256)) * 3000
+
+
+class Shown:
+    """Keeps what a download shows of itself."""
+
+    def __init__(self):
+        self.asked, self.advances, self.ended = [], [], False
+
+    @contextlib.contextmanager
+    def __call__(self, total, description, unit):
+        self.asked.append((total, description, unit))
+        try:
+            yield self
+        finally:
+            self.ended = True
+
+    def update(self, advance):
+        self.advances.append(advance)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -86,12 +107,26 @@ class TestDownload:
         assert download(f"{server}/whole", target, size=len(BODY), sha256=sha256) == sha256
 
     @pytest.mark.parametrize(("path", "total"), [("whole", len(BODY)), ("unsized", None)])
-    def test_reports_progress(self, server, tmp_path, path, total):
-        seen = []
-        download(f"{server}/{path}", tmp_path / "file", progress=lambda *now: seen.append(now))
-        counts = [count for count, _ in seen]
-        assert counts == sorted(counts)
-        assert seen[-1] == (len(BODY), total)
+    def test_shows_progress(self, server, tmp_path, path, total):
+        shown = Shown()
+        download(f"{server}/{path}", tmp_path / "file", progress=shown)
+        assert shown.asked == [(total, "downloading file", "bytes")]
+        assert len(shown.advances) > 2 and sum(shown.advances) == len(BODY)
+        assert shown.ended
+
+    def test_a_bar_ends_where_a_download_breaks_off(self, server, tmp_path):
+        shown = Shown()
+        with pytest.raises(DownloadError):
+            download(f"{server}/short", tmp_path / "file", progress=shown)
+        assert shown.ended and sum(shown.advances) == 5000
+
+    def test_a_console_shows_a_bar_on_a_terminal(self, server, tmp_path, monkeypatch):
+        monkeypatch.setenv("TERM", "xterm")
+        terminal = io.StringIO()
+        monkeypatch.setattr(terminal, "isatty", lambda: True)
+        download(f"{server}/whole", tmp_path / "file", progress=Console(stream=terminal).progress)
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+        assert re.search(r"downloading file .*100% [\d.]+ MB/s .* left", text)
 
     @pytest.mark.parametrize(
         ("path", "expected", "message"),

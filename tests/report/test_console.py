@@ -198,6 +198,20 @@ def test_a_log_hears_of_a_long_epoch_now_and_then(monkeypatch):
     ]
 
 
+def test_a_log_hears_of_a_long_download_whose_size_nobody_knows(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(console_module.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    with Console(stream=stream).progress(None, "downloading a.zip", "bytes") as progress:
+        for _ in range(4):
+            now[0] += 30
+            progress.update(45_000_000)
+    assert stream.getvalue().splitlines() == [
+        "downloading a.zip: 90,000,000 bytes  1.5 MB/s",
+        "downloading a.zip: 180,000,000 bytes  1.5 MB/s",
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
