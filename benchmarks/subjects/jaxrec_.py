@@ -1,6 +1,7 @@
 """jaxrec by its own training loop, kernels and evaluation."""
 
 import contextlib
+import dataclasses
 import statistics
 import time
 from pathlib import Path
@@ -41,7 +42,7 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
         "prepare_s": prepared,
         "baseline_mb": baseline,
         "above_baseline_mb": resident_mb(peak=True) - baseline,
-        "kernel": setup.settings.convolution.kernel,
+        "kernel": setup.convolution.sums.kernel,
         "device": _device(),
     }
 
@@ -136,6 +137,7 @@ def measure_steps(setup: Setup, *, batch_size: int, steps: int) -> dict[str, Any
       steps: at least so many are measured.
     """
     batches = EdgeBatches(setup.graph.num_edges, batch_size)
+    setup = dataclasses.replace(setup, batches=batches)
     count = batches.num_steps
     edges, times = [0], [time.perf_counter()]
 
@@ -146,18 +148,7 @@ def measure_steps(setup: Setup, *, batch_size: int, steps: int) -> dict[str, Any
             raise _Enough
 
     def run_epoch(state: TrainState, epoch: int) -> TrainState:
-        state, _ = loop.train_epoch(
-            state,
-            setup.graph,
-            setup.mass,
-            epoch=epoch,
-            seed=setup.seed,
-            batches=batches,
-            settings=setup.settings,
-            optimizer=setup.optimizer,
-            on_steps=on_steps,
-        )
-        return state
+        return setup.train_epoch(state, epoch, on_steps=on_steps)[0]
 
     # The last dispatch of an epoch is shorter than the others and compiles anew: it stays out.
     bounded = count >= steps + 4 * loop.STEPS_PER_DISPATCH
@@ -200,14 +191,14 @@ def scale(request: dict[str, Any]) -> dict[str, Any]:
     figures = measure_steps(setup, batch_size=request["batch"], steps=request["steps"])
     training = resident_mb(peak=True)
     nodes = setup.graph.num_users + setup.graph.num_items
-    convolution = setup.settings.convolution
+    convolution = setup.convolution
     moved = step_bytes(
         nodes=nodes,
         edges=setup.graph.num_edges,
         dim=setup.dim,
         layers=convolution.num_layers,
-        kernel=convolution.kernel,
-        dtype=convolution.dtype,
+        kernel=convolution.sums.kernel,
+        dtype=convolution.sums.dtype,
         read=share_read(setup.graph, request["batch"]),
     )
     copied = copy_bytes_per_second()  # last, since its array would count as ours
@@ -217,7 +208,7 @@ def scale(request: dict[str, Any]) -> dict[str, Any]:
         "copy_bytes_per_s": copied,
         "roofline_s": moved / copied,
         "nodes": nodes,
-        "kernel": convolution.kernel,
+        "kernel": convolution.sums.kernel,
         "device": _device(),
         "baseline_mb": baseline,
         "build_peak_mb": built,

@@ -1,1 +1,1 @@
-"""Graph convolution as pure functions of arrays: graph, message passing, model, losses."""
+"""Graph convolution as pure functions of arrays: graph, sums, convolution, objectives."""

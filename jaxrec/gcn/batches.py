@@ -1,4 +1,4 @@
-"""An epoch's order: every edge once, in batches of edges or of listeners with all their listens."""
+"""An epoch's order: every edge once, in batches of edges or of users with all their edges."""
 
 import dataclasses
 import functools
@@ -60,33 +60,32 @@ def _edge_order(key: jax.Array, num_edges: int, size: int) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ListenerBatches:
-    """Batches of listeners, each of whom brings all their edges: stratified by activity.
+class UserBatches:
+    """Batches of users, each of whom brings all their edges: stratified by activity.
 
-    Listeners are ranked by their number of listens and cut into strata of `num_steps`; an epoch
-    deals one of each stratum to every batch, at random. So every batch has heavy and light
-    listeners alike, and its number of edges differs from another's by at most the greatest number
-    of listens of one listener: shapes can be static at hardly any padding.
+    Users are ranked by their number of edges and cut into strata of `num_steps`; an epoch deals
+    one of each stratum to every batch, at random. So every batch has active and less active users
+    alike, and its number of edges differs from another's by at most the greatest number of edges
+    of one user: shapes can be static at hardly any padding.
 
     Attributes:
-      strata: [listeners per batch, num_steps] int32, listeners by falling number of listens, -1
-        for padding.
-      listens: [num_users] int64, how many edges each user has.
+      strata: [users per batch, num_steps] int32, users by falling number of edges, -1 for padding.
+      edges_of: [num_users] int64, how many edges each user has.
     """
 
     strata: np.ndarray
-    listens: np.ndarray
+    edges_of: np.ndarray
 
     @classmethod
-    def of(cls, adjacency: Adjacency, *, batch_size: int) -> "ListenerBatches":
+    def of(cls, adjacency: Adjacency, *, batch_size: int) -> "UserBatches":
         """Batches of about so many edges each, from the users' rows (`graph.to_users`)."""
-        listens = np.diff(np.asarray(adjacency.offsets)).astype(np.int64)
-        active = np.argsort(-listens, kind="stable")[: np.count_nonzero(listens)]
+        edges_of = np.diff(np.asarray(adjacency.offsets)).astype(np.int64)
+        active = np.argsort(-edges_of, kind="stable")[: np.count_nonzero(edges_of)]
         num_steps = min(-(-adjacency.num_edges // batch_size), len(active))
         per_batch = -(-len(active) // num_steps)
         padding = per_batch * num_steps - len(active)
         strata = np.pad(active, (0, padding), constant_values=-1).reshape(per_batch, num_steps)
-        return cls(strata=strata.astype(np.int32), listens=listens)
+        return cls(strata=strata.astype(np.int32), edges_of=edges_of)
 
     @property
     def num_steps(self) -> int:
@@ -96,40 +95,42 @@ class ListenerBatches:
     @property
     def max_edges(self) -> int:
         """The most edges that a batch can have."""
-        return int(np.where(self.strata >= 0, self.listens[self.strata], 0).max(axis=1).sum())
+        return int(np.where(self.strata >= 0, self.edges_of[self.strata], 0).max(axis=1).sum())
 
     def order(self, key: jax.Array) -> jax.Array:
-        """[num_steps, listeners per batch] int32."""
-        return _listener_order(key, self.strata)
+        """[num_steps, users per batch] int32."""
+        return _user_order(key, self.strata)
 
     def edges_in(self, order: jax.Array) -> np.ndarray:
-        """The sum of the listens of each batch's listeners."""
+        """The sum of the edges of each batch's users."""
         users = np.asarray(order)
-        return np.where(users >= 0, self.listens[users], 0).sum(axis=1)
+        return np.where(users >= 0, self.edges_of[users], 0).sum(axis=1)
 
 
 @jax.jit
-def _listener_order(key: jax.Array, strata: jax.Array) -> jax.Array:
+def _user_order(key: jax.Array, strata: jax.Array) -> jax.Array:
     return jax.vmap(jax.random.permutation)(jax.random.split(key, len(strata)), strata).T
 
 
-class BatchListens(NamedTuple):
+class BatchInteractions(NamedTuple):
     """All edges of a batch of users, one user's after another's, then padding.
 
     Attributes:
-      item: [max_edges] int32, each edge's song.
+      user: [n] int32, the users; padding among them is user 0, without edges.
+      item: [max_edges] int32, each edge's item.
       row: [max_edges] int32, its user's place in the batch; never falls.
       weight: [max_edges] float32, its normalised weight; 0 for padding.
       is_edge: [max_edges] bool, False for padding.
     """
 
+    user: jax.Array
     item: jax.Array
     row: jax.Array
     weight: jax.Array
     is_edge: jax.Array
 
 
-def listens_of(adjacency: Adjacency, users: jax.Array, *, max_edges: int) -> BatchListens:
+def interactions_of(adjacency: Adjacency, users: jax.Array, *, max_edges: int) -> BatchInteractions:
     """All edges of some users.
 
     Args:
@@ -147,4 +148,4 @@ def listens_of(adjacency: Adjacency, users: jax.Array, *, max_edges: int) -> Bat
     is_edge = place < ends[-1]
     edge = jnp.where(is_edge, start[row] + place - (ends - degree)[row], 0)
     weight = jnp.where(is_edge, adjacency.weights[edge], 0.0)
-    return BatchListens(adjacency.senders[edge], row, weight, is_edge)
+    return BatchInteractions(known, adjacency.senders[edge], row, weight, is_edge)

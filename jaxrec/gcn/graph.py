@@ -1,4 +1,4 @@
-"""The user-song graph: normalised edges in both orientations, built once on the host."""
+"""The user-item graph: normalised edges in both orientations, built once on the host."""
 
 import jax
 import jax.numpy as jnp
@@ -40,8 +40,8 @@ class BipartiteGraph:
     """Both halves of the symmetric adjacency A = D^-1/2 [[0, R], [R^T, 0]] D^-1/2.
 
     Attributes:
-      to_users: users receive from songs; its edge order is (user, item).
-      to_items: songs receive from users; its edge order is (item, user).
+      to_users: users receive from items; its edge order is (user, item).
+      to_items: items receive from users; its edge order is (item, user).
     """
 
     to_users: Adjacency
@@ -54,12 +54,12 @@ class BipartiteGraph:
 
     @property
     def num_items(self) -> int:
-        """How many songs the graph has, isolated ones included."""
+        """How many items the graph has, isolated ones included."""
         return self.to_items.num_rows
 
     @property
     def num_edges(self) -> int:
-        """How many (user, song) edges there are, each counted once."""
+        """How many (user, item) edges there are, each counted once."""
         return self.to_users.num_edges
 
 
@@ -81,7 +81,7 @@ def build_graph(
       item: [num_edges] int, increasing within each user.
       weight: [num_edges] float, > 0.
       num_users: how many users there are.
-      num_items: how many songs there are.
+      num_items: how many items there are.
 
     Raises:
       ValueError: edges unsorted, repeated or out of range, weights not positive and finite, or
@@ -124,7 +124,7 @@ def _adjacency(
 
 
 def edge_endpoints(graph: BipartiteGraph, edge: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The users and songs of edges given by number in (user, item) order.
+    """The users and items of edges given by number in (user, item) order.
 
     The user is found in the offsets by binary search, which spares an array over all edges.
 

@@ -1,4 +1,11 @@
-"""Losses over a batch of listened songs and sampled ones. Pure functions of scores."""
+"""Losses over a batch of items that users know and sampled ones. Pure functions of scores.
+
+A loss for batches of edges is a function like `bpr`, one for batches of users a function of
+`UserScores` like a `Softmax`; both are hashable, so that they can be static under jit.
+"""
+
+import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +20,8 @@ def bpr(
     which neither overflows nor loses the small values.
 
     Args:
-      positive_scores: [batch] float32, s(u, i) of the listened songs.
-      negative_scores: [batch, num_negatives] float32, s(u, j) of the sampled songs.
+      positive_scores: [batch] float32, s(u, i) of the known items.
+      negative_scores: [batch, num_negatives] float32, s(u, j) of the sampled items.
       row_weights: [batch] float32, 0 for padding; the mean is over the weights.
 
     Returns:
@@ -24,17 +31,27 @@ def bpr(
     return weighted_mean(rows, row_weights)
 
 
-def softmax(
-    positive_scores: jax.Array,
-    negative_scores: jax.Array,
-    *,
-    row: jax.Array,
-    is_edge: jax.Array,
-    log_weights: jax.Array,
-    temperature: float,
-    negative_weight: float = 1.0,
-) -> jax.Array:
-    """Sampled softmax over negatives that the listeners of a batch share: the mean over edges of
+class UserScores(NamedTuple):
+    """Scores of a batch of users: of each of their edges, and with negatives they share.
+
+    Attributes:
+      positive: [num_edges] float32, s(u, i) of the edges.
+      negative: [num_rows, num_negatives] float32, s(u, j) of every user with every negative.
+      log_weights: [num_rows, num_negatives] or broadcast to it, log q_j; -inf leaves it out.
+      row: [num_edges] int32, each edge's row of `negative`; never falls.
+      is_edge: [num_edges] bool, False for padding.
+    """
+
+    positive: jax.Array
+    negative: jax.Array
+    log_weights: jax.Array
+    row: jax.Array
+    is_edge: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Softmax:
+    """Sampled softmax over negatives that the users of a batch share: the mean over edges of
 
         -s(u, i) / t + w log sum_j q_j exp(s(u, j) / t).
 
@@ -42,27 +59,35 @@ def softmax(
     w = t / t_negative, BSL for one positive a term (Wu et al. 2023,
     https://arxiv.org/abs/2312.12882, eq. 18), where w < 1 makes the positives' part sharper. The
     positive itself is not in the sum, as in both authors' code. The sum is shared by all of a
-    listener's edges, so that it costs a row of scores for each listener, not for each edge.
+    user's edges, so that it costs a row of scores for each user, not for each edge.
 
-    Args:
-      positive_scores: [num_edges] float32, s(u, i) of the listens; cosines.
-      negative_scores: [num_rows, num_negatives] float32, s(u, j) of every listener with every
-        negative.
-      row: [num_edges] int32, each edge's row of `negative_scores`.
-      is_edge: [num_edges] bool, False for padding.
-      log_weights: [num_rows, num_negatives] or broadcast to it, log q_j; -inf leaves it out.
-      temperature: t.
+    Attributes:
+      temperature: t, > 0.
       negative_weight: w.
-
-    Returns:
-      [] float32. A listener for whom every negative is left out counts for nothing.
     """
-    logits = negative_scores / temperature + log_weights
-    any_left = jnp.isfinite(jnp.max(logits, axis=-1))
-    # Replaced within, too, since the derivative of an empty sum is not a number.
-    log_sum = jax.nn.logsumexp(jnp.where(any_left[:, None], logits, 0.0), axis=-1)
-    losses = negative_weight * log_sum[row] - positive_scores / temperature
-    return weighted_mean(losses, (is_edge & any_left[row]).astype(jnp.float32))
+
+    temperature: float
+    negative_weight: float = 1.0
+
+    def __call__(self, scores: UserScores) -> jax.Array:
+        """The mean over edges.
+
+        Args:
+          scores: cosines.
+
+        Returns:
+          [] float32. A user for whom every negative is left out counts for nothing.
+        """
+        return weighted_mean(*self.of_edges(scores))
+
+    def of_edges(self, scores: UserScores) -> tuple[jax.Array, jax.Array]:
+        """Each edge's loss and its weight in the mean, both [num_edges] float32."""
+        logits = scores.negative / self.temperature + scores.log_weights
+        any_left = jnp.isfinite(jnp.max(logits, axis=-1))
+        # Replaced within, too, since the derivative of an empty sum is not a number.
+        log_sum = jax.nn.logsumexp(jnp.where(any_left[:, None], logits, 0.0), axis=-1)
+        losses = self.negative_weight * log_sum[scores.row] - scores.positive / self.temperature
+        return losses, (scores.is_edge & any_left[scores.row]).astype(jnp.float32)
 
 
 def l2(*embeddings: jax.Array, row_weights: jax.Array) -> jax.Array:

@@ -1,9 +1,10 @@
 """Neighbourhood sums: what graph convolution spends its time on.
 
 `segment_sum` is the reference. Other kernels compute the same sums faster on some backend and
-are tested equal to it. None is differentiated: `model.propagate` supplies its own derivative.
+are tested equal to it. None is differentiated: `propagation` has its own derivatives.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Protocol
@@ -92,8 +93,7 @@ def csr(adjacency: Adjacency, embeddings: jax.Array, dtype: str) -> jax.Array:
     that does to the result but saves no time. `jax.experimental.sparse` is not actively
     developed, so nothing else may use it.
     """
-    if dtype == "bfloat16":
-        embeddings = jax.lax.reduce_precision(embeddings, exponent_bits=8, mantissa_bits=7)
+    embeddings = _rounded(embeddings, dtype)
     shape = (adjacency.num_rows, embeddings.shape[0])
     matrix = sparse.BCSR((adjacency.weights, adjacency.senders, adjacency.offsets), shape=shape)
     return matrix @ embeddings
@@ -129,6 +129,44 @@ def prefetch(
 
 
 KERNELS: dict[str, Kernel] = {"segment_sum": segment_sum, "csr": csr, "prefetch": prefetch}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sums:
+    """How neighbourhoods are summed; hashable, so that it can be static under jit.
+
+    Attributes:
+      kernel: a name in `KERNELS`.
+      dtype: in what the embeddings are gathered, a name in `DTYPES`.
+    """
+
+    kernel: str
+    dtype: str = "float32"
+
+    def __call__(
+        self,
+        adjacency: Adjacency,
+        embeddings: jax.Array,
+        *,
+        base: jax.Array | None = None,
+        receiving: jax.Array | None = None,
+        sending: jax.Array | None = None,
+    ) -> jax.Array:
+        """The kernel's sums: see `Kernel`."""
+        return KERNELS[self.kernel](
+            adjacency, embeddings, self.dtype, base=base, receiving=receiving, sending=sending
+        )
+
+    def rounded(self, embeddings: jax.Array) -> jax.Array:
+        """Embeddings as they are gathered, in float32."""
+        return _rounded(embeddings, self.dtype)
+
+
+def _rounded(embeddings: jax.Array, dtype: str) -> jax.Array:
+    """Not by two conversions: XLA may leave out both."""
+    if dtype == "float32":
+        return embeddings
+    return jax.lax.reduce_precision(embeddings, exponent_bits=8, mantissa_bits=7)
 
 
 def why_not(name: str, backend: str) -> str | None:

@@ -1,86 +1,38 @@
-"""Negative sampling: exact for each listener, or shared by all listeners of a batch."""
+"""Negative sampling: exact for each user, or shared by all users of a batch.
+
+A sampler for batches of edges is a function like `sample_negatives`, one for batches of users a
+function like `shared_negatives`.
+"""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from flax import struct
 
+from jaxrec.gcn.batches import BatchInteractions
 from jaxrec.gcn.graph import Adjacency
-
-MAX_MASS = 2**30  # total of the integer masses; leaves room for sums in int32
-
-
-@struct.dataclass
-class ItemMass:
-    """How likely each song is as a negative, in whole numbers so that sums are exact.
-
-    Attributes:
-      cumulative: [num_items + 1] int32; song i owns the masses `cumulative[i]:cumulative[i + 1]`.
-      before: [num_edges] int32, for each edge in (user, item) order the mass of the songs before
-        this one that the user has not listened to.
-    """
-
-    cumulative: jax.Array
-    before: jax.Array
-
-
-def popularity_mass(positives: Adjacency, *, num_items: int, alpha: float) -> ItemMass:
-    """Masses proportional to (number of listeners)^alpha, at least 1 each, on the host.
-
-    Mikolov et al. 2013, https://arxiv.org/abs/1310.4546, use alpha 0.75; 0 is uniform. The
-    rounding to whole numbers is below one part in 10^4 for catalogues of up to 100,000 songs.
-
-    Args:
-      positives: the users' rows (`graph.to_users`).
-      num_items: how many songs there are, at most 2**30.
-      alpha: the exponent.
-
-    Raises:
-      ValueError: more songs than masses.
-    """
-    if num_items > MAX_MASS:
-        raise ValueError(f"{num_items:,} songs: popularity masses exist for at most {MAX_MASS:,}")
-    items = np.asarray(positives.senders)
-    listeners = np.maximum(np.bincount(items, minlength=num_items), 1)
-    share = listeners.astype(np.float64) ** alpha
-    share /= share.sum()
-    mass = np.maximum(1, np.floor(share * (MAX_MASS - num_items))).astype(np.int64)
-    cumulative = np.concatenate([[0], np.cumsum(mass)])
-    offsets = np.asarray(positives.offsets).astype(np.int64)
-    running = np.concatenate([[0], np.cumsum(mass[items])])[:-1]  # over all rows, before each edge
-    row_start = np.repeat(np.append(running, 0)[offsets[:-1]], np.diff(offsets))
-    before = cumulative[items] - (running - row_start)
-    return ItemMass(jnp.asarray(cumulative, jnp.int32), jnp.asarray(before, jnp.int32))
+from jaxrec.gcn.training_graph import ItemMass, TrainingGraph
 
 
 def sample_negatives(
-    key: jax.Array,
-    positives: Adjacency,
-    users: jax.Array,
-    *,
-    num_items: int,
-    num_negatives: int,
-    mass: ItemMass | None = None,
+    key: jax.Array, data: TrainingGraph, users: jax.Array, num_negatives: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Songs each user hasn't listened to, drawn independently and exactly, at a fixed cost.
+    """Items each user hasn't interacted with, drawn independently and exactly, at a fixed cost.
 
     Uniform: with the user's sorted positives p_0 < ... < p_(m-1), draw r uniformly from
     [0, num_items - m) and return r + #{k : p_k - k <= r}, counted by binary search in the row.
-    With masses the same holds with the mass before p_k in place of p_k - k, and the song that owns
+    With masses the same holds with the mass before p_k in place of p_k - k, and the item that owns
     the resulting mass is returned; equal masses give the uniform case.
 
     Args:
       key: the step's `jax.random` key.
-      positives: the users' rows (`graph.to_users`).
+      data: the graph, whose edges are the positives, and how likely each item is.
       users: [n] int32.
-      num_items: how many songs there are.
       num_negatives: draws per user.
-      mass: how likely each song is; None for uniform.
 
     Returns:
-      items [n, num_negatives] int32, and [n] bool, False for a user who has listened to every
-      song (its items then mean nothing).
+      items [n, num_negatives] int32, and [n] bool, False for a user who has interacted with every
+      item (whose items then mean nothing).
     """
+    positives, num_items, mass = data.graph.to_users, data.graph.num_items, data.mass
     start, stop = positives.offsets[users], positives.offsets[users + 1]
     if mass is None:
         available = num_items - (stop - start)
@@ -119,43 +71,74 @@ def _row_mass(positives: Adjacency, mass: ItemMass, start: jax.Array, stop: jax.
 
 
 def shared_negatives(
-    key: jax.Array, *, num_items: int, num_negatives: int, mass: ItemMass | None = None
-) -> jax.Array:
-    """Songs drawn independently for a whole batch, with repetition.
+    key: jax.Array, data: TrainingGraph, batch: BatchInteractions, num_negatives: int
+) -> tuple[jax.Array, jax.Array]:
+    """Items drawn for a whole batch of users; those that a user knows are left out for that user.
 
-    With masses of alpha 1 a song is as likely as it is to be in a batch: what in-batch negatives
+    With masses of alpha 1 an item is as likely as it is to be in a batch: what in-batch negatives
     are, without their dependence on the batch.
 
     Args:
       key: the step's `jax.random` key.
-      num_items: how many songs there are.
-      num_negatives: draws.
-      mass: how likely each song is; None for uniform.
+      data: the graph, and how likely each item is.
+      batch: n users with all their edges.
+      num_negatives: draws, m.
 
     Returns:
-      [num_negatives] int32.
+      items [m] int32, with repetition, and [n, m] float32, the logarithm of each item's share of
+      the draws: all of it at one of its places, -inf at its others and where the user knows it.
     """
-    if mass is None:
-        return uniform_below(key, jnp.int32(num_items), (num_negatives,))
-    draw = uniform_below(key, mass.cumulative[-1], (num_negatives,))
-    return jnp.searchsorted(mass.cumulative, draw, side="right").astype(jnp.int32) - 1
+    items = draw_items(key, data, num_negatives)
+    place, count = count_once(items, num_items=data.graph.num_items)
+    return items, jnp.where(known_draws(place, count, batch), -jnp.inf, log_shares(count))
+
+
+def draw_items(key: jax.Array, data: TrainingGraph, num_draws: int) -> jax.Array:
+    """[num_draws] int32, items drawn independently, with repetition."""
+    if data.mass is None:
+        return uniform_below(key, jnp.int32(data.graph.num_items), (num_draws,))
+    draw = uniform_below(key, data.mass.cumulative[-1], (num_draws,))
+    return jnp.searchsorted(data.mass.cumulative, draw, side="right").astype(jnp.int32) - 1
 
 
 def count_once(items: jax.Array, *, num_items: int) -> tuple[jax.Array, jax.Array]:
-    """Marks one of each song's places in a list of draws, and counts the draws there.
+    """Marks one of each item's places in a list of draws, and counts the draws there.
 
     Args:
-      items: [n] int32, songs with repetition.
-      num_items: how many songs there are.
+      items: [m] int32, with repetition.
+      num_items: how many items there are.
 
     Returns:
-      place [num_items] int32: where each song is marked, -1 where it was not drawn; and count [n]
-      int32: how often the song was drawn at its marked place, 0 at the others.
+      place [num_items] int32: where each item is marked, -1 where it was not drawn; and count [m]
+      int32: how often the item was drawn at its marked place, 0 at the others.
     """
     place = (
         jnp.full(num_items, -1, jnp.int32).at[items].max(jnp.arange(len(items), dtype=jnp.int32))
     )
     return place, jnp.zeros(len(items), jnp.int32).at[place[items]].add(1)
+
+
+def log_shares(count: jax.Array) -> jax.Array:
+    """[m] float32, the logarithm of each place's share of all draws; -inf where it has none.
+
+    Args:
+      count: [m] int32, from `count_once`.
+    """
+    return jnp.where(count > 0, jnp.log(jnp.maximum(count, 1) / len(count)), -jnp.inf)
+
+
+def known_draws(place: jax.Array, count: jax.Array, batch: BatchInteractions) -> jax.Array:
+    """[n, m] bool, whether each of n users has interacted with the item at each marked place.
+
+    Args:
+      place: [num_items] int32, from `count_once`.
+      count: [m] int32, from `count_once`.
+      batch: the users with all their edges.
+    """
+    drawn = place[batch.item]
+    known = jnp.where(batch.is_edge & (drawn >= 0), drawn, len(count))
+    nothing = jnp.zeros((len(batch.user), len(count)), bool)
+    return nothing.at[batch.row, known].set(True, mode="drop")
 
 
 def uniform_below(key: jax.Array, bound: jax.Array, shape: tuple[int, ...]) -> jax.Array:

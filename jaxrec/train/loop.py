@@ -1,5 +1,6 @@
 """One epoch of training: batches formed on the device, several steps per dispatch."""
 
+import dataclasses
 import functools
 import math
 import time
@@ -12,9 +13,9 @@ import optax
 
 from jaxrec.errors import RunError
 from jaxrec.gcn.batches import Batches
-from jaxrec.gcn.graph import BipartiteGraph
-from jaxrec.gcn.negatives import ItemMass
-from jaxrec.train.step import StepSettings, TrainState, train_steps
+from jaxrec.gcn.objectives import Objective
+from jaxrec.gcn.training_graph import TrainingGraph
+from jaxrec.train.step import TrainState, train_steps
 
 STEPS_PER_DISPATCH = 16
 
@@ -45,16 +46,30 @@ class Pace:
             self.steps //= 2
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Training:
+    """What all epochs of a run have in common.
+
+    Attributes:
+      data: the training graph.
+      objective: what is lowered.
+      batches: how an epoch is cut into batches, as the objective takes them.
+      optimizer: the optax transformation.
+      seed: the run's seed.
+    """
+
+    data: TrainingGraph
+    objective: Objective
+    batches: Batches
+    optimizer: optax.GradientTransformation
+    seed: int
+
+
 def train_epoch(
+    training: Training,
     state: TrainState,
-    graph: BipartiteGraph,
-    mass: ItemMass | None,
-    *,
     epoch: int,
-    seed: int,
-    batches: Batches,
-    settings: StepSettings,
-    optimizer: optax.GradientTransformation,
+    *,
     on_steps: Callable[[int, float], None],
     loss_sum: float = 0.0,
     pace: Pace | None = None,
@@ -66,14 +81,9 @@ def train_epoch(
     Losses are read one dispatch late, so that the device never waits for the host.
 
     Args:
+      training: what all epochs have in common.
       state: the state before, at the epoch's start or within it; donated.
-      graph: the training graph.
-      mass: how likely each song is as a negative; None for uniform.
       epoch: number of the epoch, from 0.
-      seed: the run's seed.
-      batches: how the epoch is cut into batches.
-      settings: the step's static settings.
-      optimizer: the optax transformation.
       on_steps: called with the number of edges done since the last call and the mean loss of the
         steps they took.
       loss_sum: the loss summed over the epoch's edges visited before.
@@ -88,11 +98,11 @@ def train_epoch(
       RunError: a loss or the state was NaN or infinite.
     """
     pace = Pace() if pace is None else pace
-    key = jax.random.key(seed)
+    key = jax.random.key(training.seed)
     order_key = jax.random.fold_in(jax.random.fold_in(key, ORDER), epoch)
     step_key = jax.random.fold_in(key, STEP)
-    order = batches.order(order_key)
-    rows = batches.edges_in(order)
+    order = training.batches.order(order_key)
+    rows = training.batches.edges_in(order)
     num_steps = len(order)
     first_step = epoch * num_steps
     start = int(state.step) - first_step
@@ -113,13 +123,15 @@ def train_epoch(
             loss_sum += loss * int(rows[offset])
         on_steps(int(rows[start : start + len(block)].sum()), float(block.mean()))
 
-    advance = functools.partial(train_steps, settings=settings, optimizer=optimizer)
+    advance = functools.partial(
+        train_steps, objective=training.objective, optimizer=training.optimizer
+    )
     pending: tuple[int, jax.Array] | None = None
     last_read: float | None = None
     while start < num_steps:
         size = min(pace.steps, num_steps - start)
         block = jax.lax.dynamic_slice_in_dim(order, start, size)
-        state, dispatched = advance(state, graph, block, step_key, mass)
+        state, dispatched = advance(state, training.data, block, step_key)
         if pending is not None:
             read(*pending)
             now = time.perf_counter()
@@ -139,7 +151,7 @@ def train_epoch(
             f"step {int(state.step)} (epoch {epoch + 1}): the parameters are no longer finite. "
             f"{_ADVICE}"
         )
-    return state, loss_sum / graph.num_edges
+    return state, loss_sum / training.data.graph.num_edges
 
 
 _ADVICE = "The last good checkpoint is kept; a lower config.lr may help"

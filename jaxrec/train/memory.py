@@ -4,6 +4,8 @@ import jax
 
 from jaxrec import host_memory
 from jaxrec.errors import UserError
+from jaxrec.gcn.convolution import LightGCN
+from jaxrec.gcn.objectives import Objective
 
 FLOAT = INT = 4  # bytes
 
@@ -14,12 +16,9 @@ def estimate_bytes(
     num_items: int,
     num_edges: int,
     dim: int,
-    layers: int,
     batch_size: int,
-    negatives: int,
-    kernel: str,
-    loss: str = "bpr",
-    unit_layers: bool = False,
+    convolution: LightGCN,
+    objective: Objective,
     copies: int = 1,
 ) -> int:
     """Device memory of training at its peak, in bytes.
@@ -31,32 +30,29 @@ def estimate_bytes(
 
     Args:
       num_users: rows of the users' embeddings.
-      num_items: rows of the songs' embeddings.
+      num_items: rows of the items' embeddings.
       num_edges: training interactions.
       dim: length of an embedding.
-      layers: rounds of neighbourhood sums.
       batch_size: edges per step.
-      negatives: sampled songs per edge (bpr), or shared by a batch (softmax).
-      kernel: how neighbourhoods are summed.
-      loss: a name of `StepSettings.loss`.
-      unit_layers: whether layers' inputs are scaled, and so kept for the backward pass.
+      convolution: the objective's.
+      objective: what is lowered.
       copies: models held at once, each with its graph, of which one at a time is trained.
     """
     batch_size = min(batch_size, num_edges)
+    layers = convolution.num_layers
     table = FLOAT * dim * (num_users + num_items)
-    row = FLOAT * dim * batch_size
     state = 3 * table
     graph = 2 * num_edges * (INT + FLOAT) + (INT + FLOAT) * (num_users + num_items)
     order = INT * num_edges
     propagation = table * (3 if layers else 1.5)
-    if unit_layers:
+    if convolution.unit_layers:  # layers' inputs are kept for the backward pass
         propagation += 2.5 * table * max(0, layers - 1)
-    messages = 2.2 * num_edges * dim * FLOAT if kernel == "segment_sum" and layers else 0
-    if loss == "softmax":
-        listeners = num_users * batch_size / num_edges
-        batch = 3.1 * row + 2.2 * FLOAT * listeners * negatives
-    else:
-        batch = row * (3.4 + 4.4 * negatives)
+    messages = 0.0
+    if convolution.sums.kernel == "segment_sum" and layers:
+        messages = 2.2 * num_edges * dim * FLOAT
+    batch = objective.batch_bytes(
+        num_users=num_users, num_edges=num_edges, dim=dim, batch_size=batch_size
+    )
     return int(copies * (state + graph) + order + propagation + messages + batch)
 
 

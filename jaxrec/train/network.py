@@ -74,7 +74,7 @@ class NetworkFitting:
     def model(self, state: TrainState) -> Model:
         """The final embeddings, with walks beside them where they count."""
         setup = self.setup
-        convolution = setup.settings.convolution
+        convolution = setup.convolution
         final = setup.final_embeddings(state.params)
         messages = np.zeros_like(final.item)  # TODO seam
         factors = Factors(
@@ -88,7 +88,7 @@ class NetworkFitting:
             setup.graph,
             exponent=self.walks.exponent,
             longer=self.walks.longer,
-            kernel=convolution.kernel,
+            kernel=convolution.sums.kernel,
         )
         known = np.asarray(setup.graph.to_items.degrees) > 0
         return beside_walks(factors, filtered, self.walks.weight, known)
@@ -160,7 +160,7 @@ class Network:
         shape = (
             f"model: {config.model.layers} layers, {config.model.dim} dimensions, "
             f"{setup.graph.num_users + setup.graph.num_items:,} nodes, {setup.graph.num_edges:,} "
-            f"edges, kernel {setup.settings.convolution.kernel}"
+            f"edges, kernel {setup.convolution.sums.kernel}"
         )
         warnings: tuple[str, ...] = ()
         if full:

@@ -28,11 +28,10 @@ def trace_steps(folder: Path, setup: Setup, state: TrainState) -> None:
     def dispatch(state: TrainState) -> TrainState:
         state, losses = train_steps(
             state,
-            setup.graph,
+            setup.data,
             batches,
             key,
-            setup.mass,
-            settings=setup.settings,
+            objective=setup.objective,
             optimizer=setup.optimizer,
         )
         losses.block_until_ready()

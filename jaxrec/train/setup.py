@@ -13,41 +13,38 @@ import optax
 from jaxrec.config import RunConfig
 from jaxrec.data.interactions import Interactions, edge_weight
 from jaxrec.errors import UserError
-from jaxrec.gcn.batches import Batches, EdgeBatches, ListenerBatches
+from jaxrec.gcn import losses
+from jaxrec.gcn.convolution import LightGCN
+from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import BipartiteGraph, build_graph
-from jaxrec.gcn.message_passing import choose_kernel
-from jaxrec.gcn.model import Convolution, Embeddings
-from jaxrec.gcn.negatives import ItemMass, popularity_mass
-from jaxrec.train.loop import INIT, train_epoch
+from jaxrec.gcn.message_passing import Sums, choose_kernel
+from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
+from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
+from jaxrec.train.loop import INIT, Training, train_epoch
 from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
-from jaxrec.train.step import StepSettings, TrainState, create_state, learning_rate
+from jaxrec.train.step import TrainState, create_state, learning_rate
 
-_propagate = jax.jit(Convolution.__call__, static_argnums=0)
+_convolve = jax.jit(LightGCN.__call__, static_argnums=0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Setup:
+class Setup(Training):
     """What training and ranking need beside the state.
 
     Attributes:
-      graph: the training graph.
-      mass: how likely each song is as a negative; None for uniform.
-      batches: how an epoch is cut into batches.
-      settings: the step's static settings.
-      optimizer: Adam with the configured learning rate.
+      convolution: the objective's, by which the final embeddings are made.
       dim: length of an embedding.
       init_stddev: standard deviation of the initial embeddings.
-      seed: the run's seed.
     """
 
-    graph: BipartiteGraph
-    mass: ItemMass | None
-    batches: Batches
-    settings: StepSettings
-    optimizer: optax.GradientTransformation
+    convolution: LightGCN
     dim: int
     init_stddev: float
-    seed: int
+
+    @property
+    def graph(self) -> BipartiteGraph:
+        """The training graph."""
+        return self.data.graph
 
     def fresh_state(self) -> TrainState:
         """The state at step 0, a function of the seed."""
@@ -62,22 +59,11 @@ class Setup:
         self, state: TrainState, epoch: int, *, on_steps: Callable[[int, float], None], **run: Any
     ) -> tuple[TrainState, float]:
         """`loop.train_epoch` with these parts; `run` is what depends on the run's progress."""
-        return train_epoch(
-            state,
-            self.graph,
-            self.mass,
-            epoch=epoch,
-            seed=self.seed,
-            batches=self.batches,
-            settings=self.settings,
-            optimizer=self.optimizer,
-            on_steps=on_steps,
-            **run,
-        )
+        return train_epoch(self, state, epoch, on_steps=on_steps, **run)
 
     def final_embeddings(self, params: Embeddings) -> Embeddings:
         """Layer 0 propagated over the training graph."""
-        return _propagate(self.settings.convolution, self.graph, params)
+        return _convolve(self.convolution, self.graph, params)
 
 
 def build(config: RunConfig, train: Interactions) -> Setup:
@@ -100,14 +86,9 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         raise UserError(f"config.data.source is {config.data.source!r}: {error}") from error
     mass = None
     if config.loss.sampler == "popularity":
-        mass = popularity_mass(
-            graph.to_users, num_items=train.num_items, alpha=config.loss.popularity_alpha
-        )
-    batches: Batches = EdgeBatches(graph.num_edges, min(config.batch_size, graph.num_edges))
-    max_edges = 0
-    if config.loss.name == "softmax":
-        batches = ListenerBatches.of(graph.to_users, batch_size=config.batch_size)
-        max_edges = batches.max_edges
+        mass = popularity_mass(graph, alpha=config.loss.popularity_alpha)
+    convolution = _convolution(config)
+    objective, batches = _objective(config, convolution).with_batches(graph, config.batch_size)
     steps = batches.num_steps
     optimizer = _adam(
         config.lr,
@@ -115,33 +96,38 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         math.ceil(config.warmup_epochs * steps),
         config.epochs * steps,
     )
-    settings = StepSettings(
-        convolution=Convolution(
-            num_layers=config.model.layers,
-            kernel=_kernel(config),
-            dtype=config.model.dtype,
-            receiver_exponent=config.model.receiver_exponent,
-            sender_exponent=config.model.sender_exponent,
-            unit_layers=config.model.unit_layers,
-            layer_zero=config.model.layer_zero,
-        ),
-        loss=config.loss.name,
-        num_negatives=config.loss.negatives,
-        l2=config.loss.l2,
-        temperature=config.loss.temperature,
-        negative_weight=config.loss.negative_weight,
-        max_edges=max_edges,
-    )
     return Setup(
-        graph=graph,
-        mass=mass,
+        data=TrainingGraph(graph, mass),
+        objective=objective,
         batches=batches,
-        settings=settings,
         optimizer=optimizer,
+        seed=config.seed,
+        convolution=convolution,
         dim=config.model.dim,
         init_stddev=config.model.init_stddev,
-        seed=config.seed,
     )
+
+
+def _convolution(config: RunConfig) -> LightGCN:
+    return LightGCN(
+        num_layers=config.model.layers,
+        sums=Sums(_kernel(config), config.model.dtype),
+        receiver_exponent=config.model.receiver_exponent,
+        sender_exponent=config.model.sender_exponent,
+        unit_layers=config.model.unit_layers,
+        layer_zero=config.model.layer_zero,
+    )
+
+
+def _objective(config: RunConfig, convolution: LightGCN) -> Objective:
+    """What the name of a loss stands for: the one place that knows these names."""
+    loss = config.loss
+    match loss.name:
+        case "bpr":
+            return EdgeObjective(convolution, loss.negatives, loss.l2)
+        case "softmax":
+            ranking = losses.Softmax(loss.temperature, loss.negative_weight)
+            return UserObjective(convolution, loss.negatives, loss.l2, ranking)
 
 
 def _kernel(config: RunConfig) -> str:
@@ -197,17 +183,15 @@ def check_memory(config: RunConfig, train: Interactions, *, copies: int = 1) -> 
       UserError: the memory doesn't suffice, or the kernel can't be had here.
     """
     device = jax.devices()[0]
+    convolution = _convolution(config)
     needed = estimate_bytes(
         num_users=train.num_users,
         num_items=train.num_items,
         num_edges=len(train),
         dim=config.model.dim,
-        layers=config.model.layers,
         batch_size=config.batch_size,
-        negatives=config.loss.negatives,
-        kernel=_kernel(config),
-        loss=config.loss.name,
-        unit_layers=config.model.unit_layers,
+        convolution=convolution,
+        objective=_objective(config, convolution),
         copies=copies,
     )
     available = available_bytes(device)

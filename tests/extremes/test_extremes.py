@@ -15,9 +15,12 @@ import pytest
 from jaxrec import commands
 from jaxrec.errors import UserError
 from jaxrec.gcn import graph as graph_module
+from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import build_graph
-from jaxrec.gcn.model import Embeddings, propagate
-from jaxrec.gcn.negatives import popularity_mass, sample_negatives
+from jaxrec.gcn.message_passing import Sums
+from jaxrec.gcn.negatives import sample_negatives
+from jaxrec.gcn.propagation import propagate
+from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
 from tests.commands.conftest import config_with
 from tests.kernels import KERNELS
 
@@ -176,7 +179,7 @@ def test_isolated_nodes_keep_their_share_of_their_own_embedding(kernel: str) -> 
     nothing = np.zeros(0, np.int32)
     graph = build_graph(nothing, nothing, nothing, num_users=3, num_items=2)
     first = Embeddings(jnp.arange(6.0).reshape(3, 2), jnp.arange(4.0).reshape(2, 2))
-    final = propagate(graph, first, 3, kernel)
+    final = propagate(graph, first, 3, Sums(kernel))
     np.testing.assert_allclose(final.user, first.user / 4)
     np.testing.assert_allclose(final.item, first.item / 4)
 
@@ -193,7 +196,7 @@ def test_a_song_of_ten_million_listeners() -> None:
     assert graph.to_items.offsets.tolist() == [0, listeners, listeners]
     assert graph.to_users.offsets[-1] == listeners
     assert graph.to_users.weights[-1] == np.float32(listeners**-0.5)
-    mass = popularity_mass(graph.to_users, num_items=2, alpha=1.0)
+    mass = popularity_mass(graph, alpha=1.0)
     cumulative = np.asarray(mass.cumulative)
     assert (np.diff(cumulative) >= 1).all() and cumulative[-1] <= 2**30
 
@@ -228,14 +231,8 @@ def test_negatives_of_a_user_with_every_song_but_one_are_that_song() -> None:
     graph = build_graph(
         np.zeros(songs - 1, int), others, np.ones(songs - 1), num_users=1, num_items=songs
     )
-    for mass in (None, popularity_mass(graph.to_users, num_items=songs, alpha=0.75)):
-        items, possible = sample_negatives(
-            jax.random.key(0),
-            graph.to_users,
-            jnp.zeros(64, jnp.int32),
-            num_items=songs,
-            num_negatives=4,
-            mass=mass,
-        )
+    for mass in (None, popularity_mass(graph, alpha=0.75)):
+        data = TrainingGraph(graph, mass)
+        items, possible = sample_negatives(jax.random.key(0), data, jnp.zeros(64, jnp.int32), 4)
         assert possible.all()
         assert (items == 3_141).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxrec.gcn import batches as module
-from jaxrec.gcn.batches import Batches, EdgeBatches, ListenerBatches
+from jaxrec.gcn.batches import Batches, EdgeBatches, UserBatches
 from tests.graphs import graph_from_dense
 
 RATINGS = (np.random.default_rng(0).random((50, 30)) < np.linspace(0.02, 0.9, 50)[:, None]) * 1.0
@@ -15,7 +15,7 @@ GRAPH = graph_from_dense(RATINGS)
 USERS, ITEMS = np.nonzero(RATINGS)
 
 # Jitted, since operations that are called one by one are also compiled one by one.
-listens_of = jax.jit(module.listens_of, static_argnames="max_edges")
+interactions_of = jax.jit(module.interactions_of, static_argnames="max_edges")
 
 
 def edge_number(user: np.ndarray, item: np.ndarray) -> np.ndarray:
@@ -34,13 +34,14 @@ def test_every_edge_comes_once_per_epoch(num_edges: int, size: int) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 40, 100, 10_000])
-def test_every_listener_comes_once_per_epoch_with_all_their_listens(batch_size: int) -> None:
-    batches = ListenerBatches.of(GRAPH.to_users, batch_size=batch_size)
+def test_every_user_comes_once_per_epoch_with_all_their_edges(batch_size: int) -> None:
+    batches = UserBatches.of(GRAPH.to_users, batch_size=batch_size)
     order = np.asarray(batches.order(jax.random.key(0)))
     found = []
     for users, edges in zip(order, batches.edges_in(order), strict=True):
-        listens = listens_of(GRAPH.to_users, users, max_edges=batches.max_edges)
-        items, row, weight, is_edge = map(np.asarray, listens)
+        found_edges = interactions_of(GRAPH.to_users, users, max_edges=batches.max_edges)
+        user, items, row, weight, is_edge = map(np.asarray, found_edges)
+        np.testing.assert_array_equal(user, np.maximum(users, 0))
         assert (weight[~is_edge] == 0).all()
         expected = np.asarray(GRAPH.to_users.weights)[
             edge_number(users[row[is_edge]], items[is_edge])
@@ -53,8 +54,8 @@ def test_every_listener_comes_once_per_epoch_with_all_their_listens(batch_size: 
     np.testing.assert_array_equal(pairs, [USERS, ITEMS])
 
 
-def test_batches_of_listeners_differ_by_less_than_one_listener() -> None:
-    batches = ListenerBatches.of(GRAPH.to_users, batch_size=100)
+def test_batches_of_users_differ_by_less_than_one_user() -> None:
+    batches = UserBatches.of(GRAPH.to_users, batch_size=100)
     edges = batches.edges_in(batches.order(jax.random.key(3)))
     assert len(edges) == batches.num_steps > 5
     most = int(RATINGS.sum(axis=1).max())
@@ -62,14 +63,14 @@ def test_batches_of_listeners_differ_by_less_than_one_listener() -> None:
     assert edges.max() <= batches.max_edges <= edges.mean() + most
 
 
-def test_users_without_listens_are_in_no_batch() -> None:
-    order = ListenerBatches.of(GRAPH.to_users, batch_size=64).order(jax.random.key(0))
+def test_users_without_edges_are_in_no_batch() -> None:
+    order = UserBatches.of(GRAPH.to_users, batch_size=64).order(jax.random.key(0))
     users = np.sort(np.asarray(order).ravel())
     np.testing.assert_array_equal(users[users >= 0], np.unique(USERS))
 
 
 @pytest.mark.parametrize(
-    "batches", [EdgeBatches(100, 10), ListenerBatches.of(GRAPH.to_users, batch_size=60)]
+    "batches", [EdgeBatches(100, 10), UserBatches.of(GRAPH.to_users, batch_size=60)]
 )
 def test_another_epoch_has_another_order(batches: Batches) -> None:
     orders = [batches.order(jax.random.key(seed)) for seed in (0, 0, 1)]
@@ -77,6 +78,6 @@ def test_another_epoch_has_another_order(batches: Batches) -> None:
     assert (orders[0] != orders[2]).any()
 
 
-def test_listens_of_nobody_are_none() -> None:
-    is_edge = listens_of(GRAPH.to_users, jnp.array([-1, 7, -1]), max_edges=5).is_edge
+def test_the_edges_of_nobody_are_none() -> None:
+    is_edge = interactions_of(GRAPH.to_users, jnp.array([-1, 7, -1]), max_edges=5).is_edge
     assert not is_edge.any()

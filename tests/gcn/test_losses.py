@@ -1,6 +1,7 @@
 """Losses against values computed by hand, at extremes, and with padding."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +10,11 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxrec.gcn import losses
+from jaxrec.gcn.losses import Softmax, UserScores
 
 # Jitted, since operations that are called one by one are also compiled one by one.
-bpr, softmax, l2, weighted_mean = map(
-    jax.jit, (losses.bpr, losses.softmax, losses.l2, losses.weighted_mean)
-)
+bpr, l2, weighted_mean = map(jax.jit, (losses.bpr, losses.l2, losses.weighted_mean))
+softmax = jax.jit(losses.Softmax.__call__, static_argnums=0)
 slope_of_mean = jax.jit(jax.value_and_grad(losses.weighted_mean))
 
 
@@ -72,18 +73,17 @@ def test_l2_by_hand() -> None:
 
 
 def softmax_of(
-    positive: list[float], negative: list[list[float]], row: list[int], **options: float
+    positive: list[float], negative: list[list[float]], row: list[int], **options: Any
 ) -> jax.Array:
     weights = options.pop("log_weights", 0.0)
-    return softmax(
-        jnp.array(positive),
-        jnp.array(negative),
+    scores = UserScores(
+        positive=jnp.array(positive),
+        negative=jnp.array(negative),
+        log_weights=jnp.broadcast_to(jnp.asarray(weights), (len(negative), len(negative[0]))),
         row=jnp.array(row),
         is_edge=jnp.ones(len(row), bool),
-        log_weights=jnp.broadcast_to(jnp.asarray(weights), (len(negative), len(negative[0]))),
-        temperature=options.pop("temperature", 1.0),
-        **options,
     )
+    return softmax(Softmax(options.pop("temperature", 1.0), **options), scores)
 
 
 def test_softmax_by_hand() -> None:
@@ -103,14 +103,7 @@ def test_softmax_temperature_and_weight_by_hand() -> None:
 
 def test_softmax_counts_a_negative_as_often_as_its_weight_says() -> None:
     twice = softmax_of([0.3], [[0.1, 0.5, 0.5]], [0])
-    weighted = softmax(
-        jnp.array([0.3]),
-        jnp.array([[0.1, 0.5, 9.0]]),
-        row=jnp.array([0]),
-        is_edge=jnp.array([True]),
-        log_weights=jnp.log(jnp.array([[1.0, 2.0, 0.0]])),
-        temperature=1.0,
-    )
+    weighted = softmax_of([0.3], [[0.1, 0.5, 9.0]], [0], log_weights=[0.0, math.log(2), -math.inf])
     assert float(weighted) == pytest.approx(float(twice), rel=1e-6)
 
 
@@ -123,15 +116,8 @@ def test_softmax_gradient_matches_finite_differences_and_skips_what_is_left_out(
     log_weights = jnp.where(left_out, -jnp.inf, 0.0)
 
     def loss(positive: jax.Array, negative: jax.Array) -> jax.Array:
-        return softmax(
-            positive,
-            negative,
-            row=row,
-            is_edge=is_edge,
-            log_weights=log_weights,
-            temperature=0.5,
-            negative_weight=0.8,
-        )
+        scores = UserScores(positive, negative, log_weights, row, is_edge)
+        return softmax(Softmax(0.5, negative_weight=0.8), scores)
 
     check_grads(loss, (positive, negative), order=1, modes=["rev"], eps=1e-2)
     gradient = jax.jit(jax.grad(loss, argnums=(0, 1)))(positive, negative)
@@ -143,14 +129,14 @@ def test_softmax_gradient_matches_finite_differences_and_skips_what_is_left_out(
 @pytest.mark.parametrize("temperature", [1e-4, 1.0, 1e4])
 def test_softmax_is_finite_at_extremes(temperature: float) -> None:
     def loss(negative: jax.Array) -> jax.Array:
-        return softmax(
-            jnp.array([-1.0]),
-            negative,
+        scores = UserScores(
+            positive=jnp.array([-1.0]),
+            negative=negative,
+            log_weights=jnp.zeros((1, 2)),
             row=jnp.array([0]),
             is_edge=jnp.array([True]),
-            log_weights=jnp.zeros((1, 2)),
-            temperature=temperature,
         )
+        return softmax(Softmax(temperature), scores)
 
     value, gradient = jax.jit(jax.value_and_grad(loss))(jnp.array([[1.0, -1.0]]))
     assert np.isfinite(value) and np.isfinite(gradient).all()

@@ -1,5 +1,6 @@
 """The CPU's own kernel is jaxlib's CSR product to the bit, and leaves out only what it may."""
 
+import dataclasses
 import functools
 
 import jax
@@ -7,15 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxrec.gcn.convolution import LightGCN
+from jaxrec.gcn.embeddings import EVERY_ROW, Embeddings, Masks
 from jaxrec.gcn.graph import BipartiteGraph, build_graph
-from jaxrec.gcn.message_passing import KERNELS, choose_kernel
-from jaxrec.gcn.model import EVERY_ROW, Convolution, Embeddings, Masks
+from jaxrec.gcn.message_passing import KERNELS, Sums, choose_kernel
 from tests import kernels
+from tests.graphs import graph_from_dense
 
-LIGHT = Convolution(num_layers=3, kernel="csr")
-LIGHTGCN_PP = Convolution(
-    num_layers=2, kernel="csr", receiver_exponent=0.6, unit_layers=True, layer_zero=0.3
-)
+LIGHT = LightGCN(3, Sums("csr"))
+LIGHTGCN_PP = LightGCN(2, Sums("csr"), receiver_exponent=0.6, unit_layers=True, layer_zero=0.3)
 
 
 @functools.cache
@@ -84,10 +85,10 @@ def test_masked_rows_are_left_out_and_no_others(kernel: str, share: float) -> No
 @pytest.mark.parametrize("kernel", kernels.KERNELS)
 @pytest.mark.parametrize("convolution", [LIGHT, LIGHTGCN_PP])
 def test_rows_read_and_gradient_are_the_same_whether_others_are_left_out(
-    kernel: str, convolution: Convolution
+    kernel: str, convolution: LightGCN
 ) -> None:
     graph = large_graph()
-    convolution = Convolution(**{**vars(convolution), "kernel": kernel})
+    convolution = dataclasses.replace(convolution, sums=Sums(kernel))
     embeddings = Embeddings(user=rows(graph.num_users, 16), item=rows(graph.num_items, 16, seed=5))
     users, items = jnp.array([3, 699, 3, 41]), jnp.array([0, 7, 898, 899])
     read = Masks(
@@ -126,3 +127,16 @@ def test_auto_is_what_the_backend_can_have_and_what_it_cannot_is_refused() -> No
 @pytest.mark.parametrize("kernel", kernels.PREFETCH)
 def test_auto_on_a_cpu_with_a_compiler_is_our_own(kernel: str) -> None:
     assert choose_kernel("auto", "cpu") == choose_kernel(kernel, "cpu") == kernel
+
+
+@pytest.mark.parametrize("kernel", kernels.KERNELS)
+def test_bfloat16_rounds_the_gathered_embeddings_alone(kernel: str) -> None:
+    ratings = (np.random.default_rng(5).random((9, 300)) < 0.9) * 1.0
+    graph = graph_from_dense(ratings)
+    exact = rows(300, 5)
+    rounded = exact.astype(jnp.bfloat16).astype(jnp.float32)
+    result = sums(kernel, graph.to_users, exact, dtype="bfloat16")
+    expected = sums(kernel, graph.to_users, rounded)
+    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(Sums(kernel, "bfloat16").rounded(exact), rounded)
+    assert np.any(np.asarray(result) != sums(kernel, graph.to_users, exact))

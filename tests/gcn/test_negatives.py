@@ -7,18 +7,17 @@ import pytest
 from scipy import stats
 
 from jaxrec.gcn import negatives
+from jaxrec.gcn.batches import interactions_of
+from jaxrec.gcn.training_graph import ItemMass, TrainingGraph, popularity_mass
 from tests.graphs import graph_from_dense
 
 NUM_ITEMS = 40
 DRAWS = 40_000
 
 # Jitted, since operations that are called one by one are also compiled one by one.
-sample_negatives = jax.jit(
-    negatives.sample_negatives, static_argnames=("num_items", "num_negatives")
-)
-shared_negatives = jax.jit(
-    negatives.shared_negatives, static_argnames=("num_items", "num_negatives")
-)
+sample_negatives = jax.jit(negatives.sample_negatives, static_argnums=3)
+shared_negatives = jax.jit(negatives.shared_negatives, static_argnums=3)
+draw_items = jax.jit(negatives.draw_items, static_argnums=2)
 uniform_below = jax.jit(negatives.uniform_below, static_argnums=2)
 count_once = jax.jit(negatives.count_once, static_argnames="num_items")
 
@@ -35,16 +34,9 @@ def listened() -> np.ndarray:
     return np.array([*rows, ends, all_but_one, np.ones(NUM_ITEMS, bool), np.zeros(NUM_ITEMS, bool)])
 
 
-def draw(listened: np.ndarray, mass: negatives.ItemMass | None) -> tuple[np.ndarray, np.ndarray]:
-    graph = graph_from_dense(listened * 1.0)
-    items, possible = sample_negatives(
-        jax.random.key(1),
-        graph.to_users,
-        jnp.arange(len(listened)),
-        num_items=NUM_ITEMS,
-        num_negatives=DRAWS,
-        mass=mass,
-    )
+def draw(listened: np.ndarray, mass: ItemMass | None) -> tuple[np.ndarray, np.ndarray]:
+    data = TrainingGraph(graph_from_dense(listened * 1.0), mass)
+    items, possible = sample_negatives(jax.random.key(1), data, jnp.arange(len(listened)), DRAWS)
     return np.asarray(items), np.asarray(possible)
 
 
@@ -56,7 +48,7 @@ def test_negatives_are_never_positives_and_follow_the_distribution(
     mass = None
     expected = np.ones(NUM_ITEMS)
     if alpha is not None:
-        mass = negatives.popularity_mass(graph.to_users, num_items=NUM_ITEMS, alpha=alpha)
+        mass = popularity_mass(graph, alpha=alpha)
         expected = np.maximum(listened.sum(axis=0), 1) ** alpha
     items, possible = draw(listened, mass)
     np.testing.assert_array_equal(possible, ~listened.all(axis=1))
@@ -73,7 +65,7 @@ def test_equal_masses_give_the_uniform_draws_themselves_in_distribution_and_supp
     listened: np.ndarray,
 ) -> None:
     graph = graph_from_dense(listened * 1.0)
-    mass = negatives.popularity_mass(graph.to_users, num_items=NUM_ITEMS, alpha=0.0)
+    mass = popularity_mass(graph, alpha=0.0)
     uniform, _ = draw(listened, None)
     weighted, _ = draw(listened, mass)
     # The same random words, cut at the same shares of the range: all but rounding at the cuts.
@@ -86,9 +78,7 @@ def test_the_same_key_gives_the_same_negatives_and_another_key_others(listened: 
 
     def sample(seed: int) -> np.ndarray:
         users = jnp.zeros(100, jnp.int32)
-        items, _ = sample_negatives(
-            jax.random.key(seed), graph.to_users, users, num_items=NUM_ITEMS, num_negatives=1
-        )
+        items, _ = sample_negatives(jax.random.key(seed), TrainingGraph(graph), users, 1)
         return np.asarray(items)
 
     np.testing.assert_array_equal(sample(0), sample(0))
@@ -113,21 +103,34 @@ def test_uniform_below_small_bounds(bound: int) -> None:
 
 
 @pytest.mark.parametrize("alpha", [None, 0.5, 1.0])
-def test_shared_negatives_are_as_likely_as_their_masses(alpha: float | None) -> None:
+def test_drawn_items_are_as_likely_as_their_masses(alpha: float | None) -> None:
     ratings = np.ones((8, 5)) * (np.arange(8)[:, None] < np.array([8, 4, 2, 1, 1]))
-    mass = None
+    graph, mass = graph_from_dense(ratings), None
     expected = np.full(5, 0.2)
     if alpha is not None:
-        graph = graph_from_dense(ratings)
-        mass = negatives.popularity_mass(graph.to_users, num_items=5, alpha=alpha)
+        mass = popularity_mass(graph, alpha=alpha)
         expected = ratings.sum(axis=0) ** alpha
-    items = shared_negatives(jax.random.key(0), num_items=5, num_negatives=20_000, mass=mass)
+    items = draw_items(jax.random.key(0), TrainingGraph(graph, mass), 20_000)
     counts = np.bincount(items, minlength=5)
     assert stats.chisquare(counts, 20_000 * expected / expected.sum()).pvalue > 1e-4
 
 
-def test_each_drawn_song_is_counted_at_one_place() -> None:
+def test_each_drawn_item_is_counted_at_one_place() -> None:
     place, count = map(np.asarray, count_once(jnp.array([3, 1, 3, 3, 0]), num_items=5))
     assert [int(p) >= 0 for p in place] == [True, True, False, True, False]
     assert [int(count[place[item]]) for item in (0, 1, 3)] == [1, 1, 3]
     assert int(count.sum()) == 5 and int((count > 0).sum()) == 3
+
+
+def test_shared_negatives_share_out_the_draws_and_leave_out_what_a_user_knows() -> None:
+    ratings = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]], float)
+    data = TrainingGraph(graph_from_dense(ratings))
+    users = jnp.array([2, 0, -1, 3])
+    batch = interactions_of(data.graph.to_users, users, max_edges=8)
+    items, log_weights = map(np.asarray, shared_negatives(jax.random.key(4), data, batch, 50))
+    drawn = np.bincount(items, minlength=4)
+    assert drawn.sum() == 50 and (drawn > 0).all()
+    for user, row in zip(np.asarray(users), np.exp(log_weights), strict=True):
+        shares = np.bincount(items, weights=row, minlength=4)
+        knows = ratings[user] if user >= 0 else np.zeros(4)
+        np.testing.assert_allclose(shares, drawn / 50 * (1 - knows), rtol=1e-5)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.gcn import negatives
 from jaxrec.gcn.batches import EdgeBatches
+from jaxrec.gcn.negatives import sample_negatives
+from jaxrec.gcn.training_graph import MAX_MASS, TrainingGraph, popularity_mass
 from tests.graphs import dense_normalised, graph_from_dense
 
 USERS, ITEMS, EDGES, DRAWS = 5, 6, 14, 64
@@ -20,14 +21,8 @@ GRAPHS = st.permutations(range(USERS * ITEMS)).map(
 
 @jax.jit
 def draw(seed, graph, mass):
-    return negatives.sample_negatives(
-        jax.random.key(seed),
-        graph.to_users,
-        jnp.arange(USERS),
-        num_items=ITEMS,
-        num_negatives=DRAWS,
-        mass=mass,
-    )
+    users = jnp.arange(USERS)
+    return sample_negatives(jax.random.key(seed), TrainingGraph(graph, mass), users, DRAWS)
 
 
 @pytest.mark.parametrize("alpha", [None, 0.75])
@@ -37,9 +32,9 @@ def test_negatives_are_all_unheard_songs_and_no_others(alpha, listened, seed):
     graph = graph_from_dense(listened * 1.0)
     mass = None
     if alpha is not None:
-        mass = negatives.popularity_mass(graph.to_users, num_items=ITEMS, alpha=alpha)
+        mass = popularity_mass(graph, alpha=alpha)
         cumulative = np.asarray(mass.cumulative, np.int64)
-        assert (np.diff(cumulative) > 0).all() and cumulative[-1] <= negatives.MAX_MASS
+        assert (np.diff(cumulative) > 0).all() and cumulative[-1] <= MAX_MASS
     items, possible = map(np.asarray, draw(seed, graph, mass))
     assert possible.tolist() == (~listened.all(axis=1)).tolist()
     assert ((items >= 0) & (items < ITEMS)).all()

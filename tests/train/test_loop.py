@@ -1,5 +1,6 @@
 """An epoch visits every edge; stopping and going on changes nothing; bad losses stop the run."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,26 @@ import pytest
 
 from jaxrec.errors import RunError
 from jaxrec.gcn.batches import EdgeBatches
-from jaxrec.gcn.model import Convolution
+from jaxrec.gcn.convolution import LightGCN
+from jaxrec.gcn.message_passing import Sums
+from jaxrec.gcn.objectives import EdgeObjective
+from jaxrec.gcn.training_graph import TrainingGraph
 from jaxrec.runs.checkpoint import Checkpoints, Progress
-from jaxrec.train.loop import STEPS_PER_DISPATCH, Pace, train_epoch
-from jaxrec.train.step import StepSettings, TrainState, create_state
+from jaxrec.train.loop import STEPS_PER_DISPATCH, Pace, Training, train_epoch
+from jaxrec.train.step import TrainState, create_state
 from tests.graphs import graph_from_dense
 
-SETTINGS = StepSettings(
-    convolution=Convolution(num_layers=1, kernel="csr"), loss="bpr", num_negatives=1, l2=0.0
-)
 OPTIMIZER = optax.adam(0.05)
 GRAPH = graph_from_dense((np.random.default_rng(0).random((30, 40)) < 0.3) * 1.0)
 BATCH = 16
 BATCHES = EdgeBatches(GRAPH.num_edges, BATCH)
+TRAINING = Training(
+    data=TrainingGraph(GRAPH),
+    objective=EdgeObjective(LightGCN(1, Sums("csr")), num_negatives=1, l2=0.0),
+    batches=BATCHES,
+    optimizer=OPTIMIZER,
+    seed=0,
+)
 
 
 def fresh() -> TrainState:
@@ -39,14 +47,9 @@ def run_epoch(
 ) -> tuple[TrainState, float]:
     done = [] if edges_done is None else edges_done
     return train_epoch(
+        dataclasses.replace(TRAINING, seed=seed),
         state,
-        GRAPH,
-        None,
-        epoch=epoch,
-        seed=seed,
-        batches=BATCHES,
-        settings=SETTINGS,
-        optimizer=OPTIMIZER,
+        epoch,
         on_steps=lambda edges, loss: done.append(edges),
         **options,
     )

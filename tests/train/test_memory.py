@@ -1,16 +1,24 @@
 """The estimate of device memory is near XLA's own account, and what can't fit is refused."""
 
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
 import pytest
 
 from jaxrec.errors import UserError
+from jaxrec.gcn.convolution import LightGCN
+from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import Adjacency, BipartiteGraph
-from jaxrec.gcn.model import Convolution, Embeddings
+from jaxrec.gcn.losses import Softmax
+from jaxrec.gcn.message_passing import Sums
+from jaxrec.gcn.objectives import EdgeObjective, UserObjective
+from jaxrec.gcn.training_graph import TrainingGraph
 from jaxrec.train.loop import STEPS_PER_DISPATCH
 from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
-from jaxrec.train.step import StepSettings, TrainState, train_steps
+from jaxrec.train.step import TrainState, train_steps
 from tests.kernels import with_kernel
 
 TOLERANCE = 0.25
@@ -21,16 +29,23 @@ CODE_AS_IT_COMES = {
 }
 
 
+def step_of(
+    loss: str, *, layers: int, kernel: str, negatives: int
+) -> tuple[LightGCN, EdgeObjective | UserObjective]:
+    """The convolution and the objective of a step, with the loss that `config.loss.name` names."""
+    convolution = LightGCN(layers, Sums(kernel), unit_layers=loss == "softmax")
+    if loss == "bpr":
+        return convolution, EdgeObjective(convolution, negatives, l2=1e-4)
+    return convolution, UserObjective(convolution, negatives, l2=1e-4, loss=Softmax(1.0))
+
+
 def compiled_bytes(
     num_users: int,
     num_items: int,
     num_edges: int,
     dim: int,
-    layers: int,
     batch_size: int,
-    negatives: int,
-    kernel: str,
-    loss: str,
+    objective: EdgeObjective | UserObjective,
 ) -> int:
     """What XLA allots to a dispatch of training steps, and the epoch's order."""
     shape = jax.ShapeDtypeStruct
@@ -46,23 +61,16 @@ def compiled_bytes(
 
     params = Embeddings(shape((num_users, dim), jnp.float32), shape((num_items, dim), jnp.float32))
     state = TrainState(shape((), jnp.int32), params, jax.eval_shape(optimizer.init, params))
-    settings = StepSettings(
-        convolution=Convolution(num_layers=layers, kernel=kernel, unit_layers=loss == "softmax"),
-        loss=loss,
-        num_negatives=negatives,
-        l2=1e-4,
-        max_edges=batch_size,
-    )
-    if loss == "softmax":
-        batch_size = num_users * batch_size // num_edges  # so many listeners
+    if isinstance(objective, UserObjective):
+        objective = dataclasses.replace(objective, max_edges=batch_size)
+        batch_size = num_users * batch_size // num_edges  # so many users
     account = (
         train_steps.lower(
             state,
-            BipartiteGraph(adjacency(num_users), adjacency(num_items)),
+            TrainingGraph(BipartiteGraph(adjacency(num_users), adjacency(num_items))),
             shape((STEPS_PER_DISPATCH, batch_size), jnp.int32),
             jax.eval_shape(lambda: jax.random.key(0)),
-            None,
-            settings=settings,
+            objective=objective,
             optimizer=optimizer,
         )
         .compile(CODE_AS_IT_COMES)
@@ -95,10 +103,19 @@ SHAPES = [
 def test_the_estimate_is_near_what_is_allotted(
     shape: tuple[int, int, int, int, int, int, int, str, str],
 ) -> None:
-    names = ("num_users", "num_items", "num_edges", "dim", "layers", "batch_size", "negatives")
-    given = dict(zip((*names, "kernel", "loss"), shape, strict=True))
-    estimate = estimate_bytes(**given, unit_layers=given["loss"] == "softmax")  # type: ignore
-    assert estimate == pytest.approx(compiled_bytes(*shape), rel=TOLERANCE)
+    num_users, num_items, num_edges, dim, layers, batch_size, negatives, kernel, loss = shape
+    convolution, objective = step_of(loss, layers=layers, kernel=kernel, negatives=negatives)
+    estimate = estimate_bytes(
+        num_users=num_users,
+        num_items=num_items,
+        num_edges=num_edges,
+        dim=dim,
+        batch_size=batch_size,
+        convolution=convolution,
+        objective=objective,
+    )
+    allotted = compiled_bytes(num_users, num_items, num_edges, dim, batch_size, objective)
+    assert estimate == pytest.approx(allotted, rel=TOLERANCE)
 
 
 def test_what_can_not_fit_is_refused_with_what_to_change() -> None:
@@ -118,10 +135,13 @@ def test_the_device_says_how_much_is_free() -> None:
 def test_a_batch_is_no_larger_than_the_graph_and_copies_count_without_their_buffers(
     loss: str,
 ) -> None:
-    shape = {"num_users": 60, "num_items": 40, "num_edges": 500, "dim": 8, "layers": 1}
-    rest = {"negatives": 10_000, "kernel": "csr", "loss": loss}
-    whole = estimate_bytes(**shape, **rest, batch_size=500)
-    assert estimate_bytes(**shape, **rest, batch_size=10**7) == whole
-    two, three = (estimate_bytes(**shape, **rest, batch_size=500, copies=n) for n in (2, 3))
+    convolution, objective = step_of(loss, layers=1, kernel="csr", negatives=10_000)
+    shape = {"num_users": 60, "num_items": 40, "num_edges": 500, "dim": 8}
+    estimate = functools.partial(
+        estimate_bytes, **shape, convolution=convolution, objective=objective
+    )
+    whole = estimate(batch_size=500)
+    assert estimate(batch_size=10**7) == whole
+    two, three = (estimate(batch_size=500, copies=n) for n in (2, 3))
     tables = 3 * 4 * 8 * (60 + 40)
     assert tables < two - whole == three - two < 5 * tables

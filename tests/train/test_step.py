@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,46 +10,43 @@ import numpy as np
 import optax
 import pytest
 
-from jaxrec.gcn import model, negatives
-from jaxrec.gcn.batches import EdgeBatches, ListenerBatches
-from jaxrec.train.step import (
-    StepSettings,
-    TrainState,
-    batch_loss,
-    create_state,
-    learning_rate,
-    train_step,
-    train_steps,
-)
+from jaxrec.gcn.batches import EdgeBatches
+from jaxrec.gcn.convolution import LightGCN
+from jaxrec.gcn.embeddings import unit
+from jaxrec.gcn.losses import Softmax
+from jaxrec.gcn.message_passing import Sums
+from jaxrec.gcn.negatives import draw_items
+from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
+from jaxrec.gcn.training_graph import TrainingGraph
+from jaxrec.train.step import TrainState, create_state, learning_rate, train_step, train_steps
 from tests.graphs import graph_from_dense
 from tests.kernels import with_kernel
 
-SETTINGS = StepSettings(
-    convolution=model.Convolution(num_layers=2, kernel="csr"),
-    loss="bpr",
-    num_negatives=2,
-    l2=1e-3,
-)
+CSR = Sums("csr")
+BPR = EdgeObjective(LightGCN(2, CSR), num_negatives=2, l2=1e-3)
 OPTIMIZER = optax.adam(0.05)
 RATINGS = (np.random.default_rng(0).random((20, 30)) < 0.25) * 1.0
 GRAPH = graph_from_dense(RATINGS)
+DATA = TrainingGraph(GRAPH)
 KEY = jax.random.key(3)
-LISTENERS = ListenerBatches.of(GRAPH.to_users, batch_size=40)
-SOFTMAX = dataclasses.replace(
-    SETTINGS,
-    loss="softmax",
-    num_negatives=64,
-    l2=1e-2,
-    temperature=0.2,
-    negative_weight=0.9,
-    max_edges=LISTENERS.max_edges,
-)
+SOFTMAX, USERS = UserObjective(
+    LightGCN(2, CSR), num_negatives=64, l2=1e-2, loss=Softmax(0.2, negative_weight=0.9)
+).with_batches(GRAPH, 40)
+
 
 # Jitted, since operations that are called one by one are also compiled one by one.
-loss_of = jax.jit(batch_loss, static_argnames="settings")
-slope_of = jax.jit(jax.value_and_grad(batch_loss), static_argnames="settings")
-one_step = jax.jit(train_step, static_argnames=("settings", "optimizer"))
-convolve = jax.jit(lambda params, layers: layers(GRAPH, params), static_argnums=1)
+@functools.partial(jax.jit, static_argnums=0)
+def loss_of(objective: Objective, *arguments: Any) -> jax.Array:
+    return objective(*arguments)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def slope_of(objective: Objective, *arguments: Any) -> tuple[jax.Array, Any]:
+    return jax.value_and_grad(objective)(*arguments)
+
+
+one_step = jax.jit(train_step, static_argnames=("objective", "optimizer"))
+convolve = jax.jit(lambda params, convolution: convolution(GRAPH, params), static_argnums=1)
 
 
 def fresh() -> TrainState:
@@ -63,8 +61,8 @@ def assert_equal(a: object, b: object) -> None:
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-def listener_batches() -> jax.Array:
-    return LISTENERS.order(jax.random.key(1))
+def user_batches() -> jax.Array:
+    return USERS.order(jax.random.key(1))
 
 
 @pytest.mark.parametrize("kernel", [with_kernel("prefetch")])
@@ -72,47 +70,43 @@ def listener_batches() -> jax.Array:
 @pytest.mark.parametrize(
     "convolution",
     [
-        *(model.Convolution(num_layers=layers, kernel="csr") for layers in (0, 1, 3)),
-        model.Convolution(num_layers=2, kernel="csr", unit_layers=True, layer_zero=0.3),
+        *(LightGCN(layers, CSR) for layers in (0, 1, 3)),
+        LightGCN(2, CSR, unit_layers=True, layer_zero=0.3),
     ],
 )
 def test_steps_with_our_own_kernel_are_those_with_jaxlib_s(
-    kernel: str, loss: str, convolution: model.Convolution
+    kernel: str, loss: str, convolution: LightGCN
 ) -> None:
     """Though ours sums only the rows that a step reads; one batch is padded.
 
     Bit for bit with BPR. Around softmax's sums XLA fuses what ours adds by itself.
     """
-    settings = dataclasses.replace(SETTINGS if loss == "bpr" else SOFTMAX, convolution=convolution)
+    theirs = dataclasses.replace(BPR if loss == "bpr" else SOFTMAX, convolution=convolution)
     ours = dataclasses.replace(
-        settings, convolution=dataclasses.replace(convolution, kernel=kernel)
+        theirs, convolution=dataclasses.replace(convolution, sums=Sums(kernel))
     )
-    order = batches(4).at[1, 5:].set(-1) if loss == "bpr" else listener_batches()
+    order = batches(4).at[1, 5:].set(-1) if loss == "bpr" else user_batches()
 
-    def trained(settings: StepSettings) -> tuple[TrainState, jax.Array]:
-        return train_steps(fresh(), GRAPH, order, KEY, None, settings=settings, optimizer=OPTIMIZER)
+    def trained(objective: Objective) -> tuple[TrainState, jax.Array]:
+        return train_steps(fresh(), DATA, order, KEY, objective=objective, optimizer=OPTIMIZER)
 
     if loss == "bpr":
-        assert_equal(trained(ours), trained(settings))
+        assert_equal(trained(ours), trained(theirs))
     else:
         near = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
-        jax.tree.map(near, trained(ours), trained(settings))
+        jax.tree.map(near, trained(ours), trained(theirs))
 
 
-@pytest.mark.parametrize(
-    ("settings", "order"), [(SETTINGS, batches(8)), (SOFTMAX, listener_batches())]
-)
+@pytest.mark.parametrize(("objective", "order"), [(BPR, batches(8)), (SOFTMAX, user_batches())])
 def test_scanned_steps_equal_single_steps_bit_for_bit(
-    settings: StepSettings, order: jax.Array
+    objective: Objective, order: jax.Array
 ) -> None:
     state, losses = fresh(), []
     for batch in order:
-        state, loss = one_step(
-            state, GRAPH, batch, KEY, None, settings=settings, optimizer=OPTIMIZER
-        )
+        state, loss = one_step(state, DATA, batch, KEY, objective=objective, optimizer=OPTIMIZER)
         losses.append(loss)
     scanned, scanned_losses = train_steps(
-        fresh(), GRAPH, order, KEY, None, settings=settings, optimizer=OPTIMIZER
+        fresh(), DATA, order, KEY, objective=objective, optimizer=OPTIMIZER
     )
     assert_equal(scanned, state)
     assert_equal(scanned_losses, jnp.stack(losses))
@@ -120,20 +114,20 @@ def test_scanned_steps_equal_single_steps_bit_for_bit(
 
 
 @pytest.mark.parametrize(
-    ("settings", "batch"), [(SETTINGS, batches(1)[0]), (SOFTMAX, listener_batches()[0])]
+    ("objective", "batch"), [(BPR, batches(1)[0]), (SOFTMAX, user_batches()[0])]
 )
-def test_a_step_follows_the_gradient_of_its_loss(settings: StepSettings, batch: jax.Array) -> None:
+def test_a_step_follows_the_gradient_of_its_loss(objective: Objective, batch: jax.Array) -> None:
     """With plain gradient descent the update is the gradient, which finite differences confirm."""
     optimizer = optax.sgd(1.0)
     state = create_state(jax.random.key(0), GRAPH, optimizer, dim=4, stddev=0.5)
-    after, loss = one_step(state, GRAPH, batch, KEY, None, settings=settings, optimizer=optimizer)
+    after, loss = one_step(state, DATA, batch, KEY, objective=objective, optimizer=optimizer)
     step_key = jax.random.fold_in(KEY, state.step)
-    objective = jax.jit(lambda p: batch_loss(p, GRAPH, batch, step_key, None, settings))
-    assert float(loss) == pytest.approx(float(objective(state.params)), rel=1e-6)
+    loss_at = jax.jit(lambda p: objective(p, DATA, batch, step_key))
+    assert float(loss) == pytest.approx(float(loss_at(state.params)), rel=1e-6)
     move = jax.tree.map(jnp.subtract, state.params, after.params)
     width = 0.02
     ahead, behind = (
-        objective(jax.tree.map(lambda p, m, sign=sign: p + sign * width * m, state.params, move))
+        loss_at(jax.tree.map(lambda p, m, sign=sign: p + sign * width * m, state.params, move))
         for sign in (1, -1)
     )
     slope = sum(float(jnp.vdot(m, m)) for m in jax.tree.leaves(move))
@@ -143,16 +137,14 @@ def test_a_step_follows_the_gradient_of_its_loss(settings: StepSettings, batch: 
 def test_padding_changes_nothing() -> None:
     edges = batches(1)[0]
     padded = jnp.concatenate([edges, jnp.full(7, -1, edges.dtype)])
-    settings = dataclasses.replace(SETTINGS, num_negatives=1)
+    objective = dataclasses.replace(BPR, num_negatives=1)
     key = jax.random.key(5)
     # The negatives drawn depend on the shape, so compare with the padding's own rows changed.
     other = padded.at[len(edges) :].set(-2)
-    losses = [
-        slope_of(fresh().params, GRAPH, each, key, None, settings)[0] for each in (padded, other)
-    ]
+    losses = [slope_of(objective, fresh().params, DATA, each, key)[0] for each in (padded, other)]
     assert float(losses[0]) == float(losses[1])
     alone = jnp.full_like(padded, -1)
-    loss, gradient = slope_of(fresh().params, GRAPH, alone, key, None, settings)
+    loss, gradient = slope_of(objective, fresh().params, DATA, alone, key)
     assert float(loss) == 0.0
     assert not any(np.any(part) for part in jax.tree.leaves(gradient))
 
@@ -164,7 +156,7 @@ def test_users_who_know_every_song_weigh_nothing() -> None:
     graph = graph_from_dense(ratings)
     state = create_state(jax.random.key(0), graph, OPTIMIZER, dim=4, stddev=0.1)
     everything = jnp.arange(5)  # the edges of user 0
-    loss = loss_of(state.params, graph, everything, KEY, None, SETTINGS)
+    loss = loss_of(BPR, state.params, TrainingGraph(graph), everything, KEY)
     assert float(loss) == 0.0
 
 
@@ -172,7 +164,7 @@ def test_the_loss_falls() -> None:
     state, all_losses = fresh(), []
     for _ in range(12):
         state, losses = train_steps(
-            state, GRAPH, batches(8), KEY, None, settings=SETTINGS, optimizer=OPTIMIZER
+            state, DATA, batches(8), KEY, objective=BPR, optimizer=OPTIMIZER
         )
         all_losses.append(float(losses.mean()))
     assert all_losses[-1] < 0.5 * all_losses[0]
@@ -191,13 +183,12 @@ def test_learning_rate_schedules() -> None:
 
 def test_softmax_equals_the_sum_written_out() -> None:
     """Each listen against the draws that its listener has not listened to, cosine by cosine."""
-    users = listener_batches()[0]
+    users = user_batches()[0]
     params = fresh().params
-    loss = loss_of(
-        params, GRAPH, users, KEY, None, dataclasses.replace(SOFTMAX, l2=0.0, negative_weight=1.0)
-    )
+    plain = dataclasses.replace(SOFTMAX, l2=0.0, loss=Softmax(0.2))
+    loss = loss_of(plain, params, DATA, users, KEY)
     final = jax.tree.map(np.asarray, convolve(params, SOFTMAX.convolution))
-    drawn = np.asarray(negatives.shared_negatives(KEY, num_items=GRAPH.num_items, num_negatives=64))
+    drawn = np.asarray(draw_items(KEY, DATA, 64))
 
     def cosine(user: int, item: int) -> float:
         a, b = final.user[user], final.item[item]
@@ -212,26 +203,24 @@ def test_softmax_equals_the_sum_written_out() -> None:
 
 
 def test_softmax_skips_listeners_that_are_padding() -> None:
-    users = listener_batches()[0]
+    users = user_batches()[0]
     some = users.at[1:].set(-1)
     alone = users[:1]
-    padded, _ = slope_of(fresh().params, GRAPH, some, KEY, None, SOFTMAX)
-    expected = loss_of(fresh().params, GRAPH, alone, KEY, None, SOFTMAX)
+    padded, _ = slope_of(SOFTMAX, fresh().params, DATA, some, KEY)
+    expected = loss_of(SOFTMAX, fresh().params, DATA, alone, KEY)
     assert float(padded) == pytest.approx(float(expected), rel=1e-6)
     nobody = jnp.full_like(users, -1)
-    loss, gradient = slope_of(fresh().params, GRAPH, nobody, KEY, None, SOFTMAX)
+    loss, gradient = slope_of(SOFTMAX, fresh().params, DATA, nobody, KEY)
     assert float(loss) == 0.0
     assert not any(np.any(part) for part in jax.tree.leaves(gradient))
 
 
 def test_softmax_learns_to_tell_listens_from_the_rest() -> None:
-    settings = dataclasses.replace(SOFTMAX, l2=0.0)
+    objective = dataclasses.replace(SOFTMAX, l2=0.0)
     state = fresh()
     for epoch in range(30):
-        order = LISTENERS.order(jax.random.key(epoch))
-        state, _ = train_steps(
-            state, GRAPH, order, KEY, None, settings=settings, optimizer=OPTIMIZER
-        )
-    final = convolve(state.params, settings.convolution)
-    cosines = np.asarray(model.unit(final.user) @ model.unit(final.item).T)
+        order = USERS.order(jax.random.key(epoch))
+        state, _ = train_steps(state, DATA, order, KEY, objective=objective, optimizer=OPTIMIZER)
+    final = convolve(state.params, objective.convolution)
+    cosines = np.asarray(unit(final.user) @ unit(final.item).T)
     assert cosines[RATINGS > 0].mean() > cosines[RATINGS == 0].mean() + 0.5
