@@ -89,8 +89,7 @@ def shared_negatives(
       the draws: all of it at one of its places, -inf at its others and where the user knows it.
     """
     items = draw_items(key, data, num_negatives)
-    place, count = count_once(items, num_items=data.graph.num_items)
-    return items, jnp.where(known_draws(place, count, batch), -jnp.inf, log_shares(count))
+    return items, weigh_draws(items, batch, num_items=data.graph.num_items)
 
 
 def draw_items(key: jax.Array, data: TrainingGraph, num_draws: int) -> jax.Array:
@@ -127,18 +126,14 @@ def log_shares(count: jax.Array) -> jax.Array:
     return jnp.where(count > 0, jnp.log(jnp.maximum(count, 1) / len(count)), -jnp.inf)
 
 
-def known_draws(place: jax.Array, count: jax.Array, batch: BatchInteractions) -> jax.Array:
-    """[n, m] bool, whether each of n users has interacted with the item at each marked place.
-
-    Args:
-      place: [num_items] int32, from `count_once`.
-      count: [m] int32, from `count_once`.
-      batch: the users with all their edges.
-    """
+def weigh_draws(items: jax.Array, batch: BatchInteractions, *, num_items: int) -> jax.Array:
+    """The second part of what `shared_negatives` returns, for draws of any kind: [n, m] float32."""
+    place, count = count_once(items, num_items=num_items)
     drawn = place[batch.item]
-    known = jnp.where(batch.is_edge & (drawn >= 0), drawn, len(count))
-    nothing = jnp.zeros((len(batch.user), len(count)), bool)
-    return nothing.at[batch.row, known].set(True, mode="drop")
+    known = jnp.where(batch.is_edge & (drawn >= 0), drawn, len(items))
+    nothing = jnp.zeros((len(batch.user), len(items)), bool)
+    is_known = nothing.at[batch.row, known].set(True, mode="drop")
+    return jnp.where(is_known, -jnp.inf, log_shares(count))
 
 
 def uniform_below(key: jax.Array, bound: jax.Array, shape: tuple[int, ...]) -> jax.Array:

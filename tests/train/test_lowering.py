@@ -1,0 +1,75 @@
+"""Every step lowers to StableHLO for the accelerators, though this machine may have none.
+
+That says that nothing in a step is only for CPUs, not how it runs there. The kernel of our own is:
+`auto` takes another on these platforms.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxrec.gcn import native
+from jaxrec.gcn.convolution import LightGCN
+from jaxrec.gcn.losses import Softmax
+from jaxrec.gcn.message_passing import KERNELS, Sums, choose_kernel
+from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
+from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
+from jaxrec.train.step import create_state, train_steps
+from tests.graphs import graph_from_dense
+
+PLATFORMS = {"cuda": "gpu", "rocm": "gpu", "tpu": "tpu"}  # and what JAX calls the backend
+GRAPH = graph_from_dense((np.random.default_rng(0).random((20, 30)) < 0.25) * 1.0)
+OPTIMIZER = optax.adam(0.05)
+CONVOLUTIONS = {
+    "factorisation": {"num_layers": 0},
+    "LightGCN": {"num_layers": 2},
+    "LightGCN++": {
+        "num_layers": 2,
+        "receiver_exponent": 0.6,
+        "sender_exponent": -0.1,
+        "unit_layers": True,
+        "layer_zero": 0.3,
+    },
+}
+PORTABLE = sorted(set(KERNELS) - {"prefetch"})
+
+
+def lowered(objective: Objective, *, popular: bool) -> str:
+    """The text of a dispatch of steps for all platforms at once."""
+    objective, batches = objective.with_batches(GRAPH, 40)
+    data = TrainingGraph(GRAPH, popularity_mass(GRAPH, alpha=0.75) if popular else None)
+    state = create_state(jax.random.key(0), GRAPH, OPTIMIZER, dim=4, stddev=0.1)
+    order = jnp.zeros((2, *batches.order(jax.random.key(0)).shape[1:]), jnp.int32)
+    traced = train_steps.trace(
+        state, data, order, jax.random.key(1), objective=objective, optimizer=OPTIMIZER
+    )
+    return traced.lower(lowering_platforms=tuple(PLATFORMS)).as_text()
+
+
+@pytest.mark.parametrize("loss", ["bpr", "softmax"])
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("kernel", PORTABLE)
+def test_every_step_lowers_for_every_platform(kernel: str, name: str, loss: str) -> None:
+    for dtype in ("float32", "bfloat16"):
+        convolution = LightGCN(sums=Sums(kernel, dtype), **CONVOLUTIONS[name])
+        objective = (
+            EdgeObjective(convolution, num_negatives=2, l2=1e-3)
+            if loss == "bpr"
+            else UserObjective(convolution, num_negatives=8, l2=1e-3, loss=Softmax(0.2))
+        )
+        text = lowered(objective, popular=dtype == "bfloat16")
+        assert "stablehlo.while" in text  # over the steps
+        assert "custom_call" not in text
+
+
+def test_what_is_taken_there_is_among_what_was_lowered() -> None:
+    assert {choose_kernel("auto", backend) for backend in PLATFORMS.values()} <= set(PORTABLE)
+
+
+def test_the_cpu_s_own_kernel_is_a_foreign_function() -> None:
+    """So what the first test looks for would be seen."""
+    convolution = LightGCN(1, Sums("prefetch"))
+    text = lowered(EdgeObjective(convolution, num_negatives=1, l2=0.0), popular=False)
+    assert f"custom_call @{native.TARGET}" in text
