@@ -1,7 +1,6 @@
 """Graph convolution: how the final embeddings are made of layer 0 (LightGCN and LightGCN++)."""
 
 import dataclasses
-import functools
 from typing import Protocol
 
 import jax
@@ -146,8 +145,11 @@ class LightGCN(Convolution):
             _, sent, _ = self._before_last_sums(graph, embeddings)
             total = self.sums.rounded(sent.item)
         else:
-            parts = (self.sums.rounded(sent.item) for _, sent in self._layers(graph, embeddings))
-            total = functools.reduce(jnp.add, parts)
+            sent = self._sent(graph, embeddings)
+            total = self.sums.rounded(sent.item)
+            for _ in range(1, self.num_layers):
+                sent = self._sent(graph, self._received(graph, sent))
+                total += self.sums.rounded(sent.item)
         # The graph's weights hold d^-1/2 on both sides already; here there are no weights.
         return self.layer_weight * power(graph.to_items.degrees, -0.5) * total
 
@@ -172,22 +174,14 @@ class LightGCN(Convolution):
                 jax.tree.map(lambda table: jnp.full((len(table), 1), 1 / (count + 1)), embeddings),
             )
         each = self.layer_weight
-        layers = self._layers(graph, embeddings)
         below = jax.tree.map(lambda first: self.own_weight * first, embeddings)
-        for layer, _ in layers[1:]:
-            below = jax.tree.map(lambda rest, part: rest + each * part, below, layer)
-        receiving = _powers(graph, 0.5 - self.receiver_exponent)
-        return below, layers[-1][1], jax.tree.map(lambda degrees: each * degrees, receiving)
-
-    def _layers(
-        self, graph: BipartiteGraph, embeddings: Embeddings
-    ) -> list[tuple[Embeddings, Embeddings]]:
-        """Layers 0 to L - 1, each with what it sends, L >= 1."""
-        layers = [(embeddings, self._sent(graph, embeddings))]
+        sent = self._sent(graph, embeddings)
         for _ in range(1, self.num_layers):
-            layer = self._received(graph, layers[-1][1])
-            layers.append((layer, self._sent(graph, layer)))
-        return layers
+            layer = self._received(graph, sent)
+            below = jax.tree.map(lambda rest, part: rest + each * part, below, layer)
+            sent = self._sent(graph, layer)
+        receiving = _powers(graph, 0.5 - self.receiver_exponent)
+        return below, sent, jax.tree.map(lambda degrees: each * degrees, receiving)
 
     def _sent(self, graph: BipartiteGraph, layer: Embeddings) -> Embeddings:
         """What A is applied to: the graph's weights hold d^-1/2 on both sides already."""
