@@ -19,18 +19,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from benchmarks import variant_graphs, variant_losses
 from benchmarks.measuring import machine
 from benchmarks.tables import markdown_table
-from jaxrec.commands.measure import Measure
-from jaxrec.commands.prepare import prepare_split
 from jaxrec.config import RunConfig, read_config, with_fields
 from jaxrec.data.interactions import Interactions
 from jaxrec.errors import RunError
 from jaxrec.gcn.graph import BipartiteGraph
+from jaxrec.models.factors import Factors
+from jaxrec.models.fold_in import Constant
+from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
-from jaxrec.train.compilation import keep_compiled
+from jaxrec.runs.compilation import keep_compiled
+from jaxrec.runs.prepare import prepare_split
 from jaxrec.train.loop import Training, train_epoch
 from jaxrec.train.setup import build
 from jaxrec.train.step import TrainState
@@ -206,8 +209,10 @@ def train_variant(
         seconds.append(time.perf_counter() - start)
         if epoch % every and epoch < config.epochs:
             continue
-        embeddings = final(training.data.graph, state.params)
-        figures = measure.of_all("validation", embeddings, config.eval.ks).means()
+        made = final(training.data.graph, state.params)
+        user, item = np.asarray(made.user), np.asarray(made.item)
+        model = Factors(user, item, Constant(np.zeros(item.shape[1], np.float32)))
+        figures = measure.of_all("validation", model, config.eval.ks).means()
         print(f"{description}: epoch {epoch}, loss {loss:.4f}, {metric} {figures[metric]:.4f}")
         if figures[metric] > best["metrics"].get(metric, -1.0):
             best = {"metrics": figures, "epoch": epoch}
@@ -232,7 +237,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--only names {sorted(unknown)}; expected some of {'; '.join(VARIANTS)}")
     keep_compiled()
     config = _read(options)
-    measure = Measure(config, prepare_split(config, Console(quiet=True)))
+    split = prepare_split(config, Console(quiet=True))
+    measure = Measure(config.eval, split, seed=config.seed, weight=config.data.weight, peek=False)
     shown = [f"{name}@{config.eval.ks[-1]}" for name in ("recall", "ndcg")]
     rows = []
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ class MessageSum:
     """A graph convolution's: the sum of the items' messages, as a user of the graph receives it.
 
     A user's vector is g e_u^0 + d_u^-a sum_i w_ui m_i with a vector e_u^0 of their own, the sum
-    d_u of their weights and messages m_i (`Convolution.item_messages`). Of somebody new e_u^0 is
+    d_u of their weights and messages m_i (`LightGCN.item_messages`). Of somebody new e_u^0 is
     not known: it is left out.
 
     Attributes:

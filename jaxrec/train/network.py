@@ -76,7 +76,7 @@ class NetworkFitting:
         setup = self.setup
         convolution = setup.convolution
         final = setup.final_embeddings(state.params)
-        messages = np.zeros_like(final.item)  # TODO seam
+        messages = setup.item_messages(state.params)
         factors = Factors(
             np.asarray(final.user),
             np.asarray(final.item),

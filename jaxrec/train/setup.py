@@ -25,6 +25,7 @@ from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.step import TrainState, create_state, learning_rate
 
 _convolve = jax.jit(LightGCN.__call__, static_argnums=0)
+_messages = jax.jit(LightGCN.item_messages, static_argnums=0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,6 +65,10 @@ class Setup(Training):
     def final_embeddings(self, params: Embeddings) -> Embeddings:
         """Layer 0 propagated over the training graph."""
         return _convolve(self.convolution, self.graph, params)
+
+    def item_messages(self, params: Embeddings) -> jax.Array:
+        """`LightGCN.item_messages` over the training graph: [num_items, dim] float32."""
+        return _messages(self.convolution, self.graph, params)
 
 
 def build(config: RunConfig, train: Interactions) -> Setup:
