@@ -4,12 +4,12 @@ import jax
 import pytest
 
 from jaxrec.gcn.message_passing import KERNELS as _ALL
-from jaxrec.gcn.message_passing import why_not
+from jaxrec.gcn.message_passing import unavailable_reason
 
 
 def with_kernel(name: str, *parameters: object) -> object:
     """These parameters, or the kernel's name alone, for a test that uses it."""
-    reason = why_not(name, jax.default_backend())
+    reason = unavailable_reason(name, jax.default_backend())
     skip = pytest.mark.skipif(reason is not None, reason=f"kernel {name} can't be had: {reason}")
     return pytest.param(*(parameters or (name,)), marks=skip)
 

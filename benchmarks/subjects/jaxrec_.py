@@ -19,7 +19,7 @@ from jaxrec.data.interactions import Interactions, aggregate
 from jaxrec.data.listens import read_listens
 from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.gcn.graph import BipartiteGraph
-from jaxrec.gcn.message_passing import KERNELS, choose_kernel, why_not
+from jaxrec.gcn.message_passing import KERNELS, choose_kernel, unavailable_reason
 from jaxrec.rank import evaluate as ranking
 from jaxrec.train import loop
 from jaxrec.train.setup import Setup, build
@@ -70,7 +70,7 @@ def product(request: dict[str, Any]) -> dict[str, Any]:
 def kernels(request: dict[str, Any]) -> dict[str, Any]:
     """Which kernels can be had here, and which is used where none is named."""
     backend = jax.default_backend()
-    names = [name for name in KERNELS if why_not(name, backend) is None]
+    names = [name for name in KERNELS if unavailable_reason(name, backend) is None]
     return {"names": names, "auto": choose_kernel("auto", backend)}
 
 

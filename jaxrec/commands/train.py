@@ -47,7 +47,7 @@ def say_device(config: RunConfig, console: Console) -> None:
         return
     if native.must_be_compiled():
         console.note("compiling the kernel for this processor; it is kept for other runs")
-    if reason := native.why_not():
+    if reason := native.unavailable_reason():
         console.note(f"jaxlib's kernel is used, two to three times slower than ours: {reason}")
 
 

@@ -169,11 +169,11 @@ def _rounded(embeddings: jax.Array, dtype: str) -> jax.Array:
     return jax.lax.reduce_precision(embeddings, exponent_bits=8, mantissa_bits=7)
 
 
-def why_not(name: str, backend: str) -> str | None:
+def unavailable_reason(name: str, backend: str) -> str | None:
     """Why a kernel can't be had on this machine and backend, or None where it can."""
     if name != "prefetch":
         return None
-    return native.why_not() if backend == "cpu" else f"it is for cpu, not {backend}"
+    return native.unavailable_reason() if backend == "cpu" else f"it is for cpu, not {backend}"
 
 
 def choose_kernel(name: str, backend: str) -> str:
@@ -187,9 +187,9 @@ def choose_kernel(name: str, backend: str) -> str:
     if name == "auto":
         if backend != "cpu":
             return "segment_sum"
-        return "csr" if why_not("prefetch", backend) else "prefetch"
+        return "csr" if unavailable_reason("prefetch", backend) else "prefetch"
     if name not in KERNELS:
         raise ValueError(f"kernel is {name!r}; expected auto, {', '.join(KERNELS)}")
-    if reason := why_not(name, backend):
+    if reason := unavailable_reason(name, backend):
         raise ValueError(f"kernel is {name!r}, which can't be had here: {reason}")
     return name

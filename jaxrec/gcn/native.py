@@ -32,7 +32,7 @@ _REASONS = (UnavailableError, ValueError, RuntimeError, OSError, AttributeError)
 
 
 def must_be_compiled() -> bool:
-    """Whether `why_not` will take the seconds that compiling takes."""
+    """Whether `unavailable_reason` will take the seconds that compiling takes."""
     try:
         return not _library(_compiler()).exists()
     except _REASONS:
@@ -40,7 +40,7 @@ def must_be_compiled() -> bool:
 
 
 @functools.cache
-def why_not() -> str | None:
+def unavailable_reason() -> str | None:
     """Makes the kernel ready, compiling it where that was not done before on this machine.
 
     Returns:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
-from jaxrec.gcn.message_passing import why_not
+from jaxrec.gcn.message_passing import unavailable_reason
 from jaxrec.models.histories import Histories
 from jaxrec.models.method import Fitting
 from jaxrec.models.model import Model
@@ -62,7 +62,8 @@ def open_trained(workdir: Path, step: int | None) -> Trained:
     folder = RunFolder(workdir)
     run = load_run(folder)
     config = run.config
-    if why_not(config.model.kernel, jax.default_backend()):  # it was trained on another machine
+    # It may have been trained on another machine.
+    if unavailable_reason(config.model.kernel, jax.default_backend()):
         config = with_fields(config, {"model.kernel": "auto"})
     model, step = _open(folder, config, run.split, step)
     return Trained(run.config, run.split, model, step)

@@ -50,7 +50,7 @@ def test_a_run_is_ranked_where_its_kernel_can_not_be_had(
     saved = json.loads((run / "config.json").read_text())
     saved["config"]["model"]["kernel"] = "prefetch"
     (run / "config.json").write_text(json.dumps(saved))
-    monkeypatch.setattr(native, "why_not", lambda: "no compiler")
+    monkeypatch.setattr(native, "unavailable_reason", lambda: "no compiler")
     recommend(run, output=tmp_path / "b.csv")
     lists = [pyarrow.csv.read_csv(tmp_path / name) for name in ("a.csv", "b.csv")]
     assert lists[0].drop("score") == lists[1].drop("score")

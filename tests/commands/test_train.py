@@ -66,7 +66,7 @@ def test_what_becomes_of_the_kernel_is_told(
     if jax.default_backend() != "cpu":
         pytest.skip("another backend has no such kernel")
     monkeypatch.setattr(native, "must_be_compiled", lambda: must_compile)
-    monkeypatch.setattr(native, "why_not", lambda: reason)
+    monkeypatch.setattr(native, "unavailable_reason", lambda: reason)
     say_device(config_with(), Console())
     said = capsys.readouterr().out
     assert ("compiling the kernel" in said) == must_compile

@@ -28,10 +28,10 @@ os.execv({real!r}, [{real!r}, *sys.argv[1:]])
 @pytest.fixture(autouse=True)
 def forgotten(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is known of this process's kernel, forgotten before and after."""
-    native.why_not.cache_clear()
+    native.unavailable_reason.cache_clear()
     monkeypatch.setattr(native, "TARGET", request.node.name)  # XLA keeps the first of a name
     yield
-    native.why_not.cache_clear()
+    native.unavailable_reason.cache_clear()
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def compiler(folder: Path, wrong: str = "") -> Path:
 
 
 def in_a_process_of_its_own() -> None:
-    program = "from jaxrec.gcn import native; assert native.why_not() is None"
+    program = "from jaxrec.gcn import native; assert native.unavailable_reason() is None"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
@@ -74,15 +74,15 @@ def test_without_a_compiler_jaxlib_s_kernel_is_taken_and_the_reason_known(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler -O2")
-    assert native.why_not() == "no C++ compiler: looked for no-such-compiler"
+    assert native.unavailable_reason() == "no C++ compiler: looked for no-such-compiler"
     assert not native.must_be_compiled()
     assert choose_kernel("auto", "cpu") == "csr"
     with pytest.raises(ValueError, match=r"'prefetch', which can't be had here: no C\+\+ compiler"):
         choose_kernel("prefetch", "cpu")
     monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", "")
-    native.why_not.cache_clear()
-    assert native.why_not() == "no C++ compiler: looked for c++, g++, clang++"
+    native.unavailable_reason.cache_clear()
+    assert native.unavailable_reason() == "no C++ compiler: looked for c++, g++, clang++"
     assert not cache.exists()
 
 
@@ -92,7 +92,7 @@ def test_a_compiler_s_error_is_told_in_a_line_and_leaves_nothing(
 ) -> None:
     wrong = compiler(tmp_path, "no such option")
     monkeypatch.setenv("CXX", str(wrong))
-    assert native.why_not() == f"{wrong}: line 7: error: no such option"
+    assert native.unavailable_reason() == f"{wrong}: line 7: error: no such option"
     assert not list(cache.iterdir())
 
 
@@ -102,7 +102,7 @@ def test_a_compiler_that_can_not_be_run_is_no_crash(
 ) -> None:
     monkeypatch.setenv("CXX", named)
     assert not native.must_be_compiled()
-    assert native.why_not()
+    assert native.unavailable_reason()
     assert choose_kernel("auto", "cpu") == "csr"
 
 
@@ -110,10 +110,10 @@ def test_a_compiler_that_can_not_be_run_is_no_crash(
 def test_a_library_in_a_folder_that_others_can_write_to_is_not_loaded(
     kernel: str, cache: Path
 ) -> None:
-    assert native.why_not() is None
+    assert native.unavailable_reason() is None
     cache.chmod(0o777)
-    native.why_not.cache_clear()
-    reason = native.why_not()
+    native.unavailable_reason.cache_clear()
+    reason = native.unavailable_reason()
     assert reason is not None and reason.endswith("others can write to it")
 
 
@@ -122,5 +122,5 @@ def test_a_damaged_library_is_no_crash(kernel: str, cache: Path) -> None:
     in_a_process_of_its_own()
     (library,) = cache.iterdir()
     library.write_bytes(b"not a library")
-    reason = native.why_not()
+    reason = native.unavailable_reason()
     assert reason is not None and str(library) in reason

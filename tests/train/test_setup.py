@@ -39,7 +39,7 @@ def test_a_batch_is_no_larger_than_the_graph() -> None:
 def test_a_kernel_that_can_not_be_had_is_refused_and_auto_takes_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(native, "why_not", lambda: "no compiler")
+    monkeypatch.setattr(native, "unavailable_reason", lambda: "no compiler")
     train = interactions_of(np.array([[1, 1, 0], [1, 0, 0], [0, 1, 1]], float))
     with pytest.raises(UserError, match=r"config\.model\.kernel is 'prefetch'.*expected auto"):
         build(config_with(model__kernel="prefetch"), train)
