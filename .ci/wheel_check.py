@@ -6,6 +6,7 @@
 import csv
 import importlib.metadata
 import importlib.util
+import re
 import runpy
 import subprocess
 import sys
@@ -22,7 +23,7 @@ def main(sources: Path) -> None:
     all_files_are_installed(sources)
     every_config_is_read_from_here()
     the_command_line_recommends()
-    # The README's Python example goes here once there is an API, cut out of the README itself.
+    the_example_runs(sources.parent / "README.md")
 
 
 def all_files_are_installed(sources: Path) -> None:
@@ -53,14 +54,27 @@ def every_config_is_read_from_here() -> None:
 def the_command_line_recommends() -> None:
     """`jaxrec` learns from a CSV with the template, and writes a list for each listener."""
     with Path("listens.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = ((f"u{u}", f"s{s}") for u in range(USERS) for s in range(ITEMS) if (u + s) % 3)
-        csv.writer(file).writerows([("user", "item"), *rows])
+        users = ["ann", *(f"u{number}" for number in range(1, USERS))]
+        rows = [(u, f"s{s}") for n, u in enumerate(users) for s in range(ITEMS) if (n + s) % 3]
+        csv.writer(file).writerows([("user", "song"), *rows])
     Path("listens.py").rename("my_listens.py")
-    jaxrec_command("--config=my_listens.py", "--config.epochs=1", "--config.quiet=True")
+    jaxrec_command(
+        "--config=my_listens.py",
+        "--config.data.columns.item=song",
+        "--config.epochs=1",
+        "--config.quiet=True",
+    )
     jaxrec_command("recommend", "--k=2", "--output=lists.csv")
     with Path("lists.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * USERS, len(rows)
+
+
+def the_example_runs(readme: Path) -> None:
+    """The README's Python, as it stands there, in a notebook's way: one cell."""
+    (example,) = re.findall(r"```python\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
+    exec(compile(example, readme.name, "exec"), {})
+    assert Path("model", "config.json").exists()
 
 
 def jaxrec_command(*arguments: str) -> None:

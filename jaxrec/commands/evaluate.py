@@ -41,7 +41,9 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
             used = dataclasses.replace(used, eval=config.eval, quiet=config.quiet)
         console = Console(quiet=used.quiet)
         measure = Measure(used.eval, trained.split, seed=used.seed, weight=used.data.weight)
-        results, per_user = measure_finally(measure, trained.model, step=trained.step)
+        results, per_user = measure_finally(
+            measure, trained.model, step=trained.step, show=console.progress
+        )
         show_results(results, console)
         if writes:
             write_results(workdir, results, per_user)

@@ -22,6 +22,17 @@ class Progress(Protocol):
 Show: TypeAlias = Callable[[int, str, str], contextlib.AbstractContextManager[Progress, Any]]
 
 
+class _Unseen:
+    def update(self, advance: int, **fields: float) -> None:
+        """Shows nothing."""
+
+
+def unseen(total: int, description: str, unit: str) -> contextlib.AbstractContextManager[Progress]:
+    """A `Show` that shows nothing."""
+    del total, description, unit
+    return contextlib.nullcontext(_Unseen())
+
+
 @dataclasses.dataclass(frozen=True)
 class Hooks:
     """What a fit tells and asks of whoever drives it.

@@ -13,6 +13,7 @@ import numpy as np
 from jaxrec.data.interactions import Interactions
 from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
+from jaxrec.models.method import Show, unseen
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users, popularity_rank
 from jaxrec.rank.metrics import (
@@ -66,6 +67,7 @@ def evaluate(
     users: np.ndarray | None = None,
     memory_budget_mb: int = MEMORY_BUDGET_MB,
     protocol: Mapping[str, Any],
+    show: Show = unseen,
 ) -> Evaluation:
     """Ranks every item that train knows for every user, and measures the lists.
 
@@ -82,6 +84,7 @@ def evaluate(
         out, and counted in the protocol.
       memory_budget_mb: as in `top_k`; the result doesn't depend on it.
       protocol: what only the caller knows: the data's fingerprint, the split and its seed.
+      show: shows how far it is.
 
     Raises:
       UserError: no user has a relevant item.
@@ -99,14 +102,16 @@ def evaluate(
             "expected at least one"
         )
     candidates = item_users(train) > 0
-    items, _ = top_k(
-        model,
-        histories.take(measured),
-        k=min(max(ks), relevant.num_items),
-        seen=None if seen is None else Seen.of_users(seen, measured),
-        candidates=candidates,
-        memory_budget_mb=memory_budget_mb,
-    )
+    with show(len(measured), "measuring", "users") as bar:
+        items, _ = top_k(
+            model,
+            histories.take(measured),
+            k=min(max(ks), relevant.num_items),
+            seen=None if seen is None else Seen.of_users(seen, measured),
+            candidates=candidates,
+            memory_budget_mb=memory_budget_mb,
+            on_histories=bar.update,
+        )
     return Evaluation(
         per_user=per_user_metrics(find_hits(items, measured, relevant), num_relevant, ks),
         users=measured,

@@ -11,6 +11,7 @@ from jaxrec.data.options import Weight
 from jaxrec.data.splits import Split
 from jaxrec.models import popularity
 from jaxrec.models.histories import Histories
+from jaxrec.models.method import Show, unseen
 from jaxrec.models.model import Model
 from jaxrec.rank.evaluate import Evaluation, choose_users, evaluate
 
@@ -76,15 +77,18 @@ class Measure:
         patience = self.settings.patience
         return bool(patience and scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
 
-    def of_all(self, part: Part, model: Model, ks: Sequence[int]) -> Evaluation:
+    def of_all(
+        self, part: Part, model: Model, ks: Sequence[int], show: Show = unseen
+    ) -> Evaluation:
         """All metrics on all users with an interaction in the part.
 
         Args:
           part: what to measure on.
           model: what to rank with.
           ks: list lengths.
+          show: shows how far it is.
         """
-        return self._evaluate(part, model, ks, users=None)
+        return self._evaluate(part, model, ks, None, show)
 
     def score(self, part: Part, model: Model) -> float:
         """The watched metric on all users with an interaction in the part."""
@@ -107,7 +111,12 @@ class Measure:
         return relevant
 
     def _evaluate(
-        self, part: Part, model: Model, ks: Sequence[int], users: np.ndarray | None
+        self,
+        part: Part,
+        model: Model,
+        ks: Sequence[int],
+        users: np.ndarray | None,
+        show: Show = unseen,
     ) -> Evaluation:
         seen = None
         if part != "reconstruction":
@@ -123,6 +132,7 @@ class Measure:
             ks=ks,
             users=users,
             memory_budget_mb=self.settings.memory_budget_mb,
+            show=show,
             protocol={
                 "part": part,
                 "data_sha256": self.split.fingerprints,

@@ -6,6 +6,7 @@ chunk size can't change a bit of the result: matrix products of other shapes rou
 
 import dataclasses
 from collections import deque
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +57,7 @@ def top_k(
     seen: Seen | None = None,
     candidates: np.ndarray | None = None,
     memory_budget_mb: int = MEMORY_BUDGET_MB,
+    on_histories: Callable[[int], None] = lambda count: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k items with the largest scores, best first; of equal ones the lower index first.
 
@@ -71,6 +73,7 @@ def top_k(
       memory_budget_mb: MiB of working memory beside the model. The result doesn't depend on
         it. The scores of one block of users (32 * num_items * 4 bytes) are needed at least; a
         model other than factors always takes those of twice 64 users.
+      on_histories: called with the number of lists found since the last call.
 
     Returns:
       items [n, k] int32 and scores [n, k] float32; where fewer than k items are left, the rest is
@@ -122,6 +125,7 @@ def top_k(
         left = found > -np.inf
         scores[rows, :longest] = found
         items[rows, :longest] = np.where(left, listable[np.where(left, position, 0)], -1)
+        on_histories(size)
 
     pending: deque[tuple[int, jax.Array, jax.Array, jax.Array]] = deque()
     for start in range(0, count, chunk):

@@ -13,24 +13,31 @@ import pyarrow.parquet as pq
 from jaxrec.data.interactions import IdMap
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
+from jaxrec.models.method import Show
 from jaxrec.models.model import Model
 from jaxrec.rank.measure import Measure
 from jaxrec.runs.run_folder import RunFolder, is_run_of_final
 
 
 def measure_finally(
-    measure: Measure, model: Model, *, step: int | None
+    measure: Measure, model: Model, *, step: int | None, show: Show
 ) -> tuple[dict[str, Any], pa.Table]:
     """The figures of all users beside the most-popular list's, with their protocol, for JSON.
 
     Measured on test where there is one, else on validation, else as reconstruction.
+
+    Args:
+      measure: how.
+      model: what to rank with.
+      step: the updates it took; None where that says nothing.
+      show: shows how far it is.
 
     Returns:
       What `write_results` takes: the figures, and the model's for each user.
     """
     part = measure.final_part
     columns = {
-        name: measure.of_all(part, candidate, measure.settings.ks)
+        name: measure.of_all(part, candidate, measure.settings.ks, show)
         for name, candidate in (("model", model), ("most_popular", measure.most_popular()))
     }
     results = {

@@ -66,7 +66,9 @@ def run(
         open_run(folder, config, split, steps_per_epoch=planned.steps_per_epoch(folder))
         remove_leftovers(workdir)
         fitted = fit(Job(folder, config, measure, stop, console), planned)
-        results, per_user = measure_finally(measure, fitted.model, step=fitted.step)
+        results, per_user = measure_finally(
+            measure, fitted.model, step=fitted.step, show=console.progress
+        )
         write_results(workdir, results, per_user)
         if fitted.history:
             from jaxrec.report.curves import draw_curves  # matplotlib is slow to load

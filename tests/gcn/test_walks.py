@@ -5,9 +5,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxrec.gcn.model import Embeddings
 from jaxrec.gcn.walks import Walks, scores_with_walks, walk_model
 
-from jaxrec.gcn.model import Embeddings
 from tests.graphs import graph_from_dense
 from tests.kernels import KERNELS
 
