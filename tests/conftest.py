@@ -1,14 +1,17 @@
 """Fixtures every test may use, and the strictness every test runs under."""
 
 import contextlib
+import functools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from jaxrec.config import RunConfig
+from tests.checkerboard import config_of, write_checkerboard
 from tests.nursery import Nursery
 
 # The same examples in every run; none are remembered from the last.
@@ -51,3 +54,27 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found: expected the folder {folder}")
     return folder
+
+
+@pytest.fixture
+def checkerboard(tmp_path: Path) -> Path:
+    """A small listening history, to be changed by the test."""
+    return write_checkerboard(tmp_path / "listens.csv")
+
+
+@pytest.fixture
+def checkerboard_config(checkerboard: Path) -> Callable[..., RunConfig]:
+    """Makes configurations for the checkerboard."""
+    return functools.partial(config_of, checkerboard)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run trained on the checkerboard, whose data are gone; not to be changed."""
+    from jaxrec import commands  # brings JAX, which reads the environment above when it is imported
+
+    folder = tmp_path_factory.mktemp("trained")
+    path = write_checkerboard(folder / "listens.csv")
+    commands.train(config_of(path), folder / "run")
+    path.unlink()
+    return folder / "run"

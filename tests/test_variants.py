@@ -19,7 +19,7 @@ from jaxrec.gcn.training_graph import TrainingGraph
 from jaxrec.train.loop import Training
 from tests.embeddings import random_embeddings, stacked
 from tests.graphs import graph_from_dense
-from tests.runs import config_with
+from tests.configurations import config_with
 
 RATINGS = (np.random.default_rng(0).random((24, 18)) < 0.35) * 1.0
 USER, ITEM = np.nonzero(RATINGS)

@@ -24,7 +24,7 @@ from jaxrec.runs.prepare import prepare_split
 from jaxrec.runs.results import read_results
 from jaxrec.runs.run_folder import RunFolder, load_run
 from jaxrec.search.choice import read_choice
-from tests.runs import read_metrics
+from tests.configurations import read_metrics
 
 MakeConfig = Callable[..., RunConfig]
 CHOSEN = {

@@ -19,7 +19,7 @@ from jaxrec.gcn import native
 from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked
 from jaxrec.runs.trained import open_trained
-from tests.runs import config_with, read_metrics
+from tests.configurations import config_with, read_metrics
 
 MakeConfig = Callable[..., RunConfig]
 

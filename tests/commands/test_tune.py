@@ -26,7 +26,7 @@ from jaxrec.search.candidate import Candidate, fit_candidate
 from jaxrec.search.choice import read_choice
 from jaxrec.search.study import finished, next_trial, open_study
 from jaxrec.train import setup as train_setup
-from tests.runs import config_with
+from tests.configurations import config_with
 
 MakeConfig = Callable[..., RunConfig]
 SEARCHED = {

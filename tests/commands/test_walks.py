@@ -11,7 +11,7 @@ import pytest
 from jaxrec import commands
 from jaxrec.config import RunConfig
 from jaxrec.runs.trained import open_trained
-from tests.commands.conftest import GROUPS, ITEMS_PER_GROUP, USERS_PER_GROUP
+from tests.checkerboard import GROUPS, ITEMS_PER_GROUP, USERS_PER_GROUP
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from jaxrec.gcn.message_passing import Sums
 from jaxrec.gcn.negatives import sample_negatives
 from jaxrec.gcn.propagation import propagate
 from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
-from tests.commands.conftest import config_with
+from tests.configurations import config_with
 from tests.kernels import KERNELS
 
 Pairs = Sequence[tuple[object, object]]

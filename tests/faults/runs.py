@@ -13,8 +13,8 @@ from jaxrec.runs.arrays import state_digest
 from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.run_folder import RunFolder, load_run
 from jaxrec.train.setup import build
+from tests.configurations import read_metrics
 from tests.nursery import ROOT, Forked, Nursery
-from tests.runs import read_metrics
 
 GROUPS, USERS_PER_GROUP, ITEMS_PER_GROUP = 4, 12, 10
 TIMEOUT = 120.0

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.configurations import read_metrics
 from tests.faults.kills import wait_for
 from tests.faults.runs import Ended, Outcome, Runs, is_one_line, outcome, wait
 from tests.nursery import Forked
-from tests.runs import read_metrics
 
 SLOW = {"slow": 0.2}  # seconds a dispatch; an epoch has two, a run twelve
 

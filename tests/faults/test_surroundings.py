@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from jaxrec.runs.checkpoint import Checkpoints
+from tests.configurations import read_metrics
 from tests.faults.disks import NoMount, check_full_disk, fill, read_only, small_disk
 from tests.faults.runs import Outcome, Runs, is_one_line, outcome
-from tests.runs import read_metrics
 
 
 @pytest.fixture(autouse=True)

@@ -5,24 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.errors import UserError
-from jaxrec.models.popularity import item_listeners, most_popular_embeddings, popularity_rank
+from jaxrec.models import popularity
+from jaxrec.models.histories import Histories
 from jaxrec.rank import top_k as top_k_module
 from jaxrec.rank.evaluate import choose_users, evaluate, find_hits
-
-
-def from_matrix(listened):
-    user, item = np.nonzero(listened)
-    users, items = listened.shape
-    return Interactions(
-        user.astype(np.int32),
-        item.astype(np.int32),
-        np.ones(len(user)),
-        None,
-        IdMap(np.arange(users)),
-        IdMap(np.arange(items)),
-    )
+from tests.models.problems import as_interactions as from_matrix
+from tests.rank.models import LookedUp, factors, users_of
 
 
 def random_problem(seed, users, items, dim=3):
@@ -33,6 +22,16 @@ def random_problem(seed, users, items, dim=3):
     test[:, ~train.any(axis=0)] = False
     tables = [random.integers(-2, 3, (size, dim)).astype(np.float32) for size in (users, items)]
     return train, test, *tables
+
+
+def measured(model, *, train, **rest):
+    """The evaluation of a model, or of two tables, on users known by their number."""
+    return evaluate(
+        factors(*model) if isinstance(model, tuple) else model,
+        histories=users_of(np.arange(train.num_users), train.num_items),
+        train=train,
+        **{"protocol": {}} | rest,
+    )
 
 
 def recall_and_ndcg(scores, relevant, hidden, k):
@@ -56,18 +55,17 @@ def recall_and_ndcg(scores, relevant, hidden, k):
     ("users", "items", "ks"), [(50, 40, [1, 5]), (20, 300, [10]), (7, 12, [20])]
 )
 @pytest.mark.parametrize("held_out", [True, False])
-@pytest.mark.parametrize("by", ["embeddings", "scorer"])
+@pytest.mark.parametrize("by", ["factors", "scores"])
 def test_equals_brute_force(users, items, ks, held_out, by):
     train, test, user_table, item_table = random_problem(users, users, items)
     relevant = test if held_out else train
     scores = user_table @ item_table.T
-    evaluation = evaluate(
-        (user_table, item_table) if by == "embeddings" else lambda chosen: scores[chosen],
+    evaluation = measured(
+        (user_table, item_table) if by == "factors" else LookedUp(scores),
         relevant=from_matrix(relevant),
         seen=from_matrix(train) if held_out else None,
         train=from_matrix(train),
         ks=ks,
-        protocol={},
     )
     hidden = train.copy() if held_out else np.zeros_like(train)
     hidden[:, ~train.any(axis=0)] = True
@@ -86,7 +84,7 @@ def test_chunk_size_and_order_of_users_do_not_change_a_bit(monkeypatch):
     item_table = random.standard_normal((90, 16)).astype(np.float32)
 
     def measure(users=None, memory_budget_mb=256):
-        return evaluate(
+        return measured(
             (user_table, item_table),
             relevant=from_matrix(test),
             seen=from_matrix(train),
@@ -94,7 +92,6 @@ def test_chunk_size_and_order_of_users_do_not_change_a_bit(monkeypatch):
             ks=[3, 10],
             users=users,
             memory_budget_mb=memory_budget_mb,
-            protocol={},
         )
 
     whole, tiny = measure(), measure(memory_budget_mb=0)
@@ -122,13 +119,12 @@ def test_the_withheld_item_of_a_checkerboard_comes_first(held_out):
         withheld[user, random.choice(np.flatnonzero(board[user]))] = True
     train = board & ~withheld
     parity = np.eye(2, dtype=np.float32)
-    evaluation = evaluate(
+    evaluation = measured(
         (parity[np.arange(users) % 2], parity[np.arange(items) % 2]),
         relevant=from_matrix(withheld if held_out else train),
         seen=from_matrix(train) if held_out else None,
         train=from_matrix(train),
         ks=[1, items // 2],
-        protocol={},
     )
     means = evaluation.means()
     if held_out:
@@ -142,13 +138,12 @@ def test_items_that_train_does_not_know_are_never_listed_and_count_as_missed():
     train = np.array([[1, 0, 0], [1, 0, 0]], bool)
     test = np.array([[0, 1, 1], [0, 0, 0]], bool)
     train[1, 1] = True  # item 2 stays cold, though it scores best
-    evaluation = evaluate(
+    evaluation = measured(
         (np.ones((2, 1), np.float32), np.array([[1], [2], [9]], np.float32)),
         relevant=from_matrix(test),
         seen=from_matrix(train),
         train=from_matrix(train),
         ks=[3],
-        protocol={},
     )
     assert evaluation.means()["recall@3"] == 0.5
     assert evaluation.means()["mrr@3"] == 1
@@ -158,18 +153,18 @@ def test_items_that_train_does_not_know_are_never_listed_and_count_as_missed():
 def test_one_user_and_one_item():
     one = from_matrix(np.ones((1, 1), bool))
     table = np.ones((1, 1), np.float32)
-    evaluation = evaluate(
+    evaluation = measured(
         (table, table), relevant=one, seen=None, train=one, ks=[1, 5], protocol={}
     )
     assert evaluation.means()["ndcg@1"] == evaluation.means()["map@5"] == 1
-    masked = evaluate((table, table), relevant=one, seen=one, train=one, ks=[1], protocol={})
+    masked = measured((table, table), relevant=one, seen=one, train=one, ks=[1])
     assert masked.means()["recall@1"] == 0
 
 
 def test_the_protocol_says_all_that_is_needed_to_read_the_figures():
     train, test, user_table, item_table = random_problem(3, 30, 25)
     test[4] = False
-    evaluation = evaluate(
+    evaluation = measured(
         (user_table, item_table),
         relevant=from_matrix(test),
         seen=from_matrix(train),
@@ -196,7 +191,7 @@ def test_no_user_with_relevant_items_is_a_clear_error():
     nothing = from_matrix(np.zeros((2, 2), bool))
     table = np.ones((2, 1), np.float32)
     with pytest.raises(UserError, match="none of 2 users has an interaction"):
-        evaluate((table, table), relevant=nothing, seen=train, train=train, ks=[1], protocol={})
+        measured((table, table), relevant=nothing, seen=train, train=train, ks=[1])
 
 
 def test_hits_are_the_pairs_of_the_relevant_part():
@@ -219,26 +214,23 @@ def test_chosen_users_depend_on_the_seed_and_have_interactions():
     np.testing.assert_array_equal(everyone, np.flatnonzero(listened.any(axis=1)))
 
 
-def test_most_popular_ranks_by_listeners_then_index_for_everyone():
+def test_most_popular_ranks_by_users_then_index_for_everyone():
     train = np.array([[1, 0, 1, 0, 1], [1, 0, 1, 0, 0], [0, 1, 1, 0, 0]], bool)
-    interactions = from_matrix(train)
-    np.testing.assert_array_equal(item_listeners(interactions), [2, 1, 3, 0, 1])
-    np.testing.assert_array_equal(popularity_rank(interactions), [2, 3, 1, 5, 4])
-    users, items = most_popular_embeddings(interactions)
-    assert users.dtype == items.dtype == np.float32
-    found, _ = top_k_module.top_k((users, items), np.arange(3), k=5)
-    np.testing.assert_array_equal(found, [[2, 0, 1, 4, 3]] * 3)
+    histories = Histories.of_all(from_matrix(train), "binary")
+    model = popularity.fit(histories.matrix())
+    for each in (histories, histories.of_strangers()):
+        found, _ = top_k_module.top_k(model, each, k=5)
+        np.testing.assert_array_equal(found, [[2, 0, 1, 4, 3]] * 3)
 
 
 def test_most_popular_goes_through_the_same_evaluation():
     train, test, _, _ = random_problem(5, 60, 30)
-    evaluation = evaluate(
-        most_popular_embeddings(from_matrix(train)),
+    evaluation = measured(
+        popularity.fit(Histories.of_all(from_matrix(train), "binary").matrix()),
         relevant=from_matrix(test),
         seen=None,
         train=from_matrix(train),
         ks=[5],
-        protocol={},
     )
     assert evaluation.beyond["mean_popularity_rank@5"] == 3  # the ranks 1 to 5 for everyone
     assert evaluation.beyond["coverage@5"] == pytest.approx(5 / train.any(axis=0).sum())

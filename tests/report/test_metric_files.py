@@ -6,7 +6,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from jaxrec.report.metric_files import MetricLog
-from tests.runs import read_metrics
+from tests.configurations import read_metrics
 
 
 def rows(count, start=1):

@@ -7,7 +7,7 @@ from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.errors import UserError
 from jaxrec.gcn import native
 from jaxrec.train.setup import build, check_learnable
-from tests.runs import config_with
+from tests.configurations import config_with
 
 
 def interactions_of(ratings: np.ndarray) -> Interactions:

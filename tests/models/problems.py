@@ -1,12 +1,15 @@
-"""Small listening histories as dense matrices, and baselines fitted to them."""
+"""Small listening histories as dense matrices, and models fitted to them."""
 
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
-from jaxrec import baselines
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.data.options import Weight
+from jaxrec.models import closed_forms
+from jaxrec.models.histories import Histories
+from jaxrec.models.model import Model
 
 
 def random_plays(seed: int, *, users: int, items: int, share: float = 0.3) -> np.ndarray:
@@ -31,11 +34,28 @@ def as_interactions(table: np.ndarray) -> Interactions:
     )
 
 
+def histories_of(table: np.ndarray, weight: Weight = "raw") -> Histories:
+    """Every user's history."""
+    return Histories.of_all(as_interactions(table), weight)
+
+
+def as_matrix(table: np.ndarray, weight: Weight = "raw") -> sparse.csr_array:
+    """What the closed forms are fitted to."""
+    return histories_of(table, weight).matrix()
+
+
+def fit_model(
+    method: str, table: np.ndarray, *, weight: Weight = "binary", seed: int = 0, **settings: Any
+) -> Model:
+    """A closed form fitted to the matrix."""
+    return closed_forms.fit(method, settings, as_interactions(table), weight=weight, seed=seed)
+
+
 def fit(
     method: str, table: np.ndarray, *, weight: Weight = "binary", seed: int = 0, **settings: Any
 ) -> np.ndarray:
-    """All users' scores by a baseline fitted to the matrix: [users, items] float32."""
-    scorer = baselines.fit(method, settings, as_interactions(table), weight=weight, seed=seed)
-    scores = scorer(np.arange(len(table), dtype=np.int32))
+    """All users' scores by a closed form fitted to the matrix: [users, items] float32."""
+    model = fit_model(method, table, weight=weight, seed=seed, **settings)
+    scores = np.asarray(model.scores(histories_of(table, weight)))
     assert scores.dtype == np.float32 and scores.shape == table.shape
     return scores

@@ -1,16 +1,11 @@
-"""Small runs from start to end."""
+"""Groups of users who each know their group's items but one: what is to be found is known."""
 
 import csv
-import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from jaxrec import commands
 from jaxrec.config import RunConfig
-from tests.runs import config_with
+from tests.configurations import config_with
 
 GROUPS, USERS_PER_GROUP, ITEMS_PER_GROUP = 4, 12, 10
 
@@ -50,24 +45,3 @@ def config_of(checkerboard: Path, **changes: Any) -> RunConfig:
         }
         | changes
     )
-
-
-@pytest.fixture
-def checkerboard(tmp_path: Path) -> Path:
-    return write_checkerboard(tmp_path / "listens.csv")
-
-
-@pytest.fixture
-def checkerboard_config(checkerboard: Path) -> Callable[..., RunConfig]:
-    """Makes configurations for the checkerboard."""
-    return functools.partial(config_of, checkerboard)
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run trained on the checkerboard, whose data are gone; not to be changed."""
-    folder = tmp_path_factory.mktemp("trained")
-    path = write_checkerboard(folder / "listens.csv")
-    commands.train(config_of(path), folder / "run")
-    path.unlink()
-    return folder / "run"

@@ -1,13 +1,13 @@
-"""EASE and GF-CF against their dense formulas."""
+"""EASE against its dense formula."""
 
 import numpy as np
 import pytest
-from jaxrec.baselines import ease
-from jaxrec.baselines.matrix import interaction_matrix, untracked
 
 from jaxrec import host_memory
 from jaxrec.errors import UserError
-from tests.baselines.problems import as_interactions, fit, random_plays
+from jaxrec.models import ease
+from jaxrec.models.matrix import untracked
+from tests.models.problems import as_matrix, fit, random_plays
 
 
 @pytest.mark.parametrize("rows_per_block", [7, 512])
@@ -17,7 +17,7 @@ def test_ease_is_the_closed_form(
 ) -> None:
     monkeypatch.setattr(ease, "ROWS_PER_BLOCK", rows_per_block)
     table = random_plays(0, users=80, items=30)
-    rows = interaction_matrix(as_interactions(table), "raw")
+    rows = as_matrix(table, "raw")
     found = ease.item_weights(rows, l2=l2, track=untracked)
     inverse = np.linalg.inv(table.T @ table + l2 * np.eye(30))
     expected = inverse / -np.diag(inverse)
@@ -32,7 +32,7 @@ def test_ease_is_the_closed_form(
 def test_no_other_weights_with_a_zero_diagonal_do_better_than_ease() -> None:
     """The gradient of |X - X B|^2 + l2 |B|^2 is zero wherever B may change."""
     table = random_plays(1, users=40, items=12)
-    rows = interaction_matrix(as_interactions(table), "binary")
+    rows = as_matrix(table, "binary")
     dense = (table > 0).astype(np.float64)
     found = ease.item_weights(rows, l2=3.0, track=untracked).astype(np.float64)
     gradient = dense.T @ (dense @ found - dense) + 3.0 * found
@@ -76,34 +76,3 @@ def test_ease_with_too_small_an_l2_is_refused() -> None:
     table = np.repeat(random_plays(2, users=20, items=5), 4, axis=1)  # columns are equal
     with pytest.raises(UserError, match=r"config\.baseline\.ease\.l2 is 1e-30"):
         fit("ease", table, l2=1e-30)
-
-
-@pytest.mark.parametrize("low_pass_weight", [0.0, 0.3])
-def test_gfcf_is_the_dense_formula(low_pass_weight: float) -> None:
-    table = random_plays(3, users=25, items=16)
-    known = (table > 0).astype(np.float64)
-    degrees = known.sum(axis=1, keepdims=True), known.sum(axis=0)
-    normalised = known / np.sqrt(degrees[0] * degrees[1])
-    vectors = np.linalg.svd(normalised)[2][:4]
-    linear = known @ normalised.T @ normalised
-    root = np.sqrt(degrees[1])
-    low_pass = known / root @ vectors.T @ vectors * root
-    scores = fit("gfcf", table, singular_vectors=4, low_pass_weight=low_pass_weight)
-    np.testing.assert_allclose(scores, linear + low_pass_weight * low_pass, atol=1e-5)
-
-
-def test_gfcf_does_not_depend_on_where_the_search_starts() -> None:
-    table = random_plays(4, users=30, items=20)
-    first, other = (
-        fit("gfcf", table, seed=seed, singular_vectors=5, low_pass_weight=0.3) for seed in (0, 1)
-    )
-    np.testing.assert_allclose(first, other, atol=1e-5)
-    again = fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3)
-    np.testing.assert_array_equal(first, again)
-
-
-def test_more_singular_vectors_than_there_are_are_refused() -> None:
-    table = random_plays(5, users=9, items=6)
-    with pytest.raises(UserError, match=r"singular_vectors is 6 .* expected at most 5"):
-        fit("gfcf", table, singular_vectors=6, low_pass_weight=0.3)
-    fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3)

@@ -5,7 +5,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from jaxrec.errors import UserError
 from jaxrec.search.space import parse_space
-from tests.runs import config_with
+from tests.configurations import config_with
 
 
 def space_of(*texts: str, **changes: object) -> dict[str, object]:

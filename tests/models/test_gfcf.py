@@ -1,0 +1,38 @@
+"""GF-CF against its dense formula."""
+
+import numpy as np
+import pytest
+
+from jaxrec.errors import UserError
+from tests.models.problems import fit, random_plays
+
+
+@pytest.mark.parametrize("low_pass_weight", [0.0, 0.3])
+def test_gfcf_is_the_dense_formula(low_pass_weight: float) -> None:
+    table = random_plays(3, users=25, items=16)
+    known = (table > 0).astype(np.float64)
+    degrees = known.sum(axis=1, keepdims=True), known.sum(axis=0)
+    normalised = known / np.sqrt(degrees[0] * degrees[1])
+    vectors = np.linalg.svd(normalised)[2][:4]
+    linear = known @ normalised.T @ normalised
+    root = np.sqrt(degrees[1])
+    low_pass = known / root @ vectors.T @ vectors * root
+    scores = fit("gfcf", table, singular_vectors=4, low_pass_weight=low_pass_weight)
+    np.testing.assert_allclose(scores, linear + low_pass_weight * low_pass, atol=1e-5)
+
+
+def test_gfcf_does_not_depend_on_where_the_search_starts() -> None:
+    table = random_plays(4, users=30, items=20)
+    first, other = (
+        fit("gfcf", table, seed=seed, singular_vectors=5, low_pass_weight=0.3) for seed in (0, 1)
+    )
+    np.testing.assert_allclose(first, other, atol=1e-5)
+    again = fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_more_singular_vectors_than_there_are_are_refused() -> None:
+    table = random_plays(5, users=9, items=6)
+    with pytest.raises(UserError, match=r"singular_vectors is 6 .* expected at most 5"):
+        fit("gfcf", table, singular_vectors=6, low_pass_weight=0.3)
+    fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3)
