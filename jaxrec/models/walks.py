@@ -8,6 +8,7 @@ leaves what is a user's own. Nothing is learnt by walks, so training does not kn
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
@@ -41,17 +42,17 @@ def walks(graph: BipartiteGraph, *, exponent: float, longer: float, kernel: str 
     """
     items = graph.to_items
     # An edge's weight is R_uj (d_u d_j)^-1/2; an item's sum of their squares, |b_j|^2 d_j^(2c-1).
-    import jax
-
     squares = KERNELS[choose_kernel(kernel, jax.default_backend())](
         dataclasses.replace(items, weights=jnp.square(items.weights)),
         jnp.ones((graph.num_users, 1), jnp.float32),
         "float32",
     )
     degrees = np.asarray(items.degrees)
-    ends = np.where(degrees > 0, degrees, 1.0).astype(np.float32) ** np.float32(0.5 - exponent)
-    length = root_mean_square(np.sqrt(np.asarray(squares[:, 0])) * ends, degrees > 0)
-    return Filter(graph, ends / length, longer=longer, unit_length=True, kernel=kernel)
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever ranks tells of it, in words
+        ends = np.where(degrees > 0, degrees, 1.0).astype(np.float32) ** np.float32(0.5 - exponent)
+        length = root_mean_square(np.sqrt(np.asarray(squares[:, 0])) * ends, degrees > 0)
+        ends = ends / length
+    return Filter(graph, ends, longer=longer, unit_length=True, kernel=kernel)
 
 
 def root_mean_square(lengths: np.ndarray, where: np.ndarray) -> np.float32:

@@ -12,11 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxrec import commands
-from jaxrec.commands import measure as measure_module
-from jaxrec.commands.final import without_validation
 from jaxrec.commands.tune import tune
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
+from jaxrec.rank import measure as measure_module
 from jaxrec.rank.measure import Measure
 from jaxrec.rank.metrics import bootstrap_intervals
 from jaxrec.report.console import Console
@@ -24,6 +23,7 @@ from jaxrec.runs.prepare import prepare_split
 from jaxrec.runs.results import read_results
 from jaxrec.runs.run_folder import RunFolder, load_run
 from jaxrec.search.choice import read_choice
+from jaxrec.search.final import without_validation
 from tests.configurations import read_metrics
 
 MakeConfig = Callable[..., RunConfig]
@@ -284,6 +284,6 @@ def test_a_folder_without_a_choice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "best_config.json").write_text("{}")
     with pytest.raises(UserError, match=r"best_config\.json: unreadable"):
         commands.final(tmp_path, config=None, seeds=1)
-    (tmp_path / "best_config.json").write_text('{"config": {"lr": 1}, "validation": null}')
-    with pytest.raises(UserError, match=r"best_config\.json: config\.\w+ is missing"):
+    (tmp_path / "best_config.json").write_text('{"config": {"rl": 1}, "validation": null}')
+    with pytest.raises(UserError, match=r"best_config\.json: config\.rl is not a field"):
         commands.final(tmp_path, config=None, seeds=1)

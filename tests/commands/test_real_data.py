@@ -66,7 +66,7 @@ def test_counts_and_the_most_popular_list_are_as_published(
         "train": len(split.train),
         "test": len(split.test),
     }
-    measure = Measure(config, split)
+    measure = Measure(config.eval, split, seed=config.seed, weight=config.data.weight)
     means = measure.of_all("test", measure.most_popular(), (20,)).means()
     assert means["recall@20"] == pytest.approx(recall, abs=1.5e-4)
     assert means["ndcg@20"] == pytest.approx(ndcg, abs=1.5e-4)
