@@ -1,26 +1,27 @@
-"""Runs of the baselines: measured, kept, evaluated and recommended from as any run is."""
+"""Every method that is fitted at once, from its fit to its lists: kept, and never fitted again."""
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from jaxrec.commands.fit import fit_baseline
 
-from jaxrec import baselines, commands
+from jaxrec import commands
 from jaxrec.config import RunConfig
-from jaxrec.errors import UserError
-from jaxrec.rank.measure import Measure
+from jaxrec.errors import RunError, UserError
+from jaxrec.models import closed_forms
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_split
+from tests.checkerboard import ITEMS_PER_GROUP, SMALL, config_of, withheld, write_checkerboard
+from tests.configurations import read_metrics
 
 MakeConfig = Callable[..., RunConfig]
-# The default of 256 is for real data; the checkerboard has 4 groups.
-SMALL: dict[str, Any] = {"baseline__gfcf__singular_vectors": 4, "baseline__ials__dim": 8}
+METHODS = sorted(closed_forms.CLOSED_FORMS)
 
 
 def recommend(run: Path, **changes: Any) -> list[dict[str, Any]]:
@@ -38,97 +39,126 @@ def recommend(run: Path, **changes: Any) -> list[dict[str, Any]]:
     return rows
 
 
-@pytest.mark.parametrize("method", sorted(set(baselines.METHODS) - {"most_popular"}))
-def test_the_withheld_song_is_recommended_first(
-    checkerboard_config: MakeConfig, checkerboard: Path, tmp_path: Path, method: str
-) -> None:
-    run = tmp_path / "run"
-    commands.train(checkerboard_config(method=method, **SMALL), run)
-    checkerboard.unlink()  # the folder is enough
-    lists = recommend(run)
-    assert len(lists) == 48
-    for row in lists:
-        group, user = row["user"][1:].split("-")
-        assert row["item"] == f"s{group}-{int(user) % 10}"
+def refuse_to_fit(*_: Any, **__: Any) -> NoReturn:
+    raise AssertionError("fitted again")
 
 
-@pytest.mark.parametrize("method", sorted(baselines.METHODS))
-def test_the_folder_is_a_measured_runs_without_checkpoints(
-    checkerboard_config: MakeConfig, tmp_path: Path, method: str
-) -> None:
-    run = tmp_path / "run"
-    config = checkerboard_config(method=method, data__split="random", **SMALL)
-    commands.train(config, run)
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a method's run, whose data are gone; not to be changed."""
+    folder = tmp_path_factory.mktemp("methods")
+
+    def run_of(method: str) -> Path:
+        run = folder / method
+        if not run.exists():
+            path = write_checkerboard(folder / "listens.csv")
+            commands.train(config_of(path, method=method, **SMALL), run)
+            path.unlink()
+        return run
+
+    return run_of
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, fitted: Callable[[str], Path], tmp_path: Path) -> Path:
+    """A copy of the run of the method that the test names."""
+    return Path(shutil.copytree(fitted(request.param), tmp_path / request.param))
+
+
+@pytest.mark.parametrize("run", METHODS, indirect=True)
+def test_the_folder_is_a_measured_runs(run: Path) -> None:
     assert {path.name for path in run.iterdir()} == {
         ".lock",
         "config.json",
         "users.parquet",
         "items.parquet",
         "interactions.parquet",
+        "model.ckpt",
+        "metrics.jsonl",
+        "tensorboard",
         "results.json",
         "per_user.parquet",
     }
-    said = (run / "results.json").read_text()
-    metrics = json.loads(said)["metrics"]
-    if method == "most_popular":
+    assert [path.name for path in (run / "model.ckpt").iterdir()] == ["1"]
+    (row,) = read_metrics(run / "metrics.jsonl")
+    assert (row["epoch"], row["step"]) == (1, 1)
+    assert "loss" not in row and row["seconds_training"] > 0
+    metrics = json.loads((run / "results.json").read_text())["metrics"]
+    if run.name == "most_popular":
         assert metrics["model"] == metrics["most_popular"]
-    else:
-        assert metrics["model"]["recall@10"]["mean"] > metrics["most_popular"]["recall@10"]["mean"]
+
+
+@pytest.mark.parametrize("run", METHODS, indirect=True)
+def test_what_is_fitted_is_never_fitted_again(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(closed_forms, "fit", refuse_to_fit)
+    said = (run / "results.json").read_text()
     commands.evaluate(run, config=None, step=None)
     assert (run / "results.json").read_text() == said
-    commands.train(config, run)  # the same run again
+    lists = recommend(run)
+    assert {row["user"]: row["item"] for row in lists}.keys() == withheld().keys()
+    if run.name != "most_popular":
+        assert {row["user"]: row["item"] for row in lists} == withheld()
+    capsys.readouterr()
+    commands.similar(run, item="s1-4", k=ITEMS_PER_GROUP - 1, step=None)
+    near = set(re.findall(r"s\d-\d", capsys.readouterr().out))
+    assert len(near) == ITEMS_PER_GROUP - 1
+    if run.name != "most_popular":
+        assert near == {f"s1-{item}" for item in range(ITEMS_PER_GROUP)} - {"s1-4"}
+    # The same command again: the run is there, and is measured, no more.
+    path = write_checkerboard(tmp_path / "listens.csv")
+    commands.train(config_of(path, method=run.name, **SMALL), run)
     assert (run / "results.json").read_text() == said
+    assert len(read_metrics(run / "metrics.jsonl")) == 1
 
 
-def test_validation_is_not_known_to_a_baseline(
+@pytest.mark.parametrize("run", ["most_popular", "rp3beta"], indirect=True)
+def test_steps_are_refused(run: Path) -> None:
+    for ask in (
+        lambda: commands.evaluate(run, config=None, step=0),
+        lambda: recommend(run, step=1),
+        lambda: commands.similar(run, item="s0-0", k=3, step=1),
+    ):
+        with pytest.raises(UserError, match=rf"--step=\d: a model of {run.name} that is kept whol"):
+            ask()
+
+
+@pytest.mark.parametrize("method", ["itemknn", "walks"])
+def test_fitted_methods_beat_the_most_popular_list(
+    checkerboard_config: MakeConfig, tmp_path: Path, method: str
+) -> None:
+    config = checkerboard_config(method=method, data__split="random", **SMALL)
+    commands.train(config, tmp_path / "run")
+    metrics = json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]
+    assert metrics["model"]["recall@10"]["low"] > metrics["most_popular"]["recall@10"]["high"]
+
+
+def test_validation_is_not_known_to_a_closed_form(
     checkerboard_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     config = checkerboard_config(
         method="itemknn", data__split="random", data__validation_fraction=0.2
     )
     known = []
-    fit = baselines.fit
+    fit = closed_forms.fit
 
     def watched(name: str, settings: Any, train: Any, **rest: Any) -> Any:
         known.append(train)
         return fit(name, settings, train, **rest)
 
-    monkeypatch.setattr(baselines, "fit", watched)
+    monkeypatch.setattr(closed_forms, "fit", watched)
     commands.train(config, tmp_path / "run")
     split = prepare_split(config, Console(quiet=True))
-    np.testing.assert_array_equal(known[0].keys(), split.train.keys())
+    (train,) = known
+    np.testing.assert_array_equal(train.keys(), split.train.keys())
     assert split.validation is not None and len(split.validation)
 
 
-def test_a_scorer_and_its_embeddings_measure_the_same(checkerboard_config: MakeConfig) -> None:
-    config = checkerboard_config(method="most_popular", data__split="random", eval__ks=(3,))
-    split = prepare_split(config, Console(quiet=True))
-    measure = Measure(config, split)
-    scorer = fit_baseline(config, split.train, Console(quiet=True))
-    embeddings = measure.most_popular()
-    assert measure.at_epoch(scorer) == measure.at_epoch(embeddings)
-    by_scorer, by_embeddings = (
-        measure.of_all("test", each, (3,)).per_user for each in (scorer, embeddings)
-    )
-    for name, values in by_embeddings.items():
-        np.testing.assert_array_equal(by_scorer[name], values)
-
-
-def test_what_only_a_network_has_is_refused(
-    checkerboard_config: MakeConfig, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    commands.train(checkerboard_config(method="itemknn"), run)
-    with pytest.raises(UserError, match="a run of itemknn, which has no vectors of songs"):
-        commands.similar(run, item="s0-0", k=3, step=None)
-    for ask in (
-        lambda: commands.evaluate(run, config=None, step=0),
-        lambda: recommend(run, step=5),
-    ):
-        with pytest.raises(UserError, match=r"--step=\d: a run of itemknn, which has no check"):
-            ask()
-
-
+@pytest.mark.parametrize("run", ["itemknn"], indirect=True)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -140,14 +170,17 @@ def test_what_only_a_network_has_is_refused(
         ),
     ],
 )
-def test_another_baseline_is_another_run(
-    checkerboard_config: MakeConfig, tmp_path: Path, change: dict[str, Any], message: str
+def test_another_method_is_another_run(
+    run: Path,
+    checkerboard_config: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    message: str,
 ) -> None:
-    run = tmp_path / "run"
-    commands.train(checkerboard_config(method="itemknn"), run)
     with pytest.raises(UserError, match=re.escape(message)):
         commands.train(checkerboard_config(**({"method": "itemknn"} | change)), run)
     # What other methods take has no say in this one.
+    monkeypatch.setattr(closed_forms, "fit", refuse_to_fit)
     commands.train(checkerboard_config(method="itemknn", lr=0.7, baseline__ease__l2=1.0), run)
 
 
@@ -160,4 +193,11 @@ def test_it_says_what_it_does(
     assert "Data, split: random" in output
     assert re.search(r"rp3beta: fitted in \d", output)
     assert re.search(r"Results on test, \d+ users \(mean", output)
-    assert "per_user.parquet" in output and "model.ckpt" not in output
+    assert "per_user.parquet" in output and "model.ckpt" in output and "curves" not in output
+
+
+def test_a_model_of_nan_is_not_kept(checkerboard_config: MakeConfig, tmp_path: Path) -> None:
+    config = checkerboard_config(method="walks", walks__exponent=-60.0)
+    with pytest.raises(RunError, match="hold a NaN"):
+        commands.train(config, tmp_path / "run")
+    assert not list((tmp_path / "run" / "model.ckpt").iterdir())

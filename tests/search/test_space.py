@@ -89,3 +89,21 @@ def test_a_field_that_changes_nothing_for_the_method_is_refused() -> None:
 def test_a_field_is_searched_once() -> None:
     with pytest.raises(UserError, match="lr is there before; expected it once"):
         space_of("lr log 0.1 1", "lr log 0.2 1")
+
+
+def test_the_default_space_can_be_searched() -> None:
+    assert parse_space(config_with())
+
+
+def test_a_blend_has_the_spaces_of_its_members_and_their_weights() -> None:
+    blend = {"method": "blend", "blend__models": ("gcn", "ease")}
+    texts = ("blend.weights.ease float 0 2", "baseline.ease.l2 log 1 100", "lr log 1e-3 1")
+    assert len(space_of(*texts, **blend)) == 3
+    for foreign in ("blend.weights.gfcf float 0 2", "baseline.ials.l2 log 1 2"):
+        with pytest.raises(UserError, match="changes nothing where config\\.method is blend"):
+            space_of(foreign, **blend)
+
+
+def test_a_method_without_settings_says_so() -> None:
+    with pytest.raises(UserError, match="expected no space: it has no settings"):
+        space_of("lr log 0.1 1", method="most_popular")
