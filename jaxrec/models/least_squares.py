@@ -82,6 +82,8 @@ class Ridge:
 def batches(matrix: sparse.csr_array, *, dim: int, l2: np.ndarray) -> list[Batch]:
     """Cuts the rows, sorted by length, into batches of few shapes."""
     length = np.diff(matrix.indptr)
+    # Beyond its end a row has entries of weight 0.
+    columns, weights = np.append(matrix.indices, 0), np.append(matrix.data, 0)
     rounded = np.maximum(SHORTEST, 2 ** np.ceil(np.log2(np.maximum(length, 1))).astype(np.int64))
     result = []
     for width in np.unique(rounded):
@@ -91,16 +93,14 @@ def batches(matrix: sparse.csr_array, *, dim: int, l2: np.ndarray) -> list[Batch
         for start in range(0, len(rows), size):
             chosen = rows[start : start + size]
             there = np.arange(width) < length[chosen][:, None]
-            source = np.where(there, matrix.indptr[chosen][:, None] + np.arange(width), 0)
+            source = np.where(there, matrix.indptr[chosen][:, None] + np.arange(width), -1)
             padding = size - len(chosen)
             fill = ((0, padding), (0, 0))
             result.append(
                 Batch(
                     jnp.asarray(np.r_[chosen, np.full(padding, matrix.shape[0])], jnp.int32),
-                    jnp.asarray(
-                        np.pad(np.where(there, matrix.indices[source], 0), fill), jnp.int32
-                    ),
-                    jnp.asarray(np.pad(np.where(there, matrix.data[source], 0), fill), jnp.float32),
+                    jnp.asarray(np.pad(columns[source], fill), jnp.int32),
+                    jnp.asarray(np.pad(weights[source], fill), jnp.float32),
                     jnp.asarray(np.pad(l2[chosen], (0, padding), constant_values=1), jnp.float32),
                 )
             )
