@@ -17,9 +17,9 @@ from jaxrec.gcn.losses import Softmax, UserScores
 from jaxrec.gcn.message_passing import Sums
 from jaxrec.gcn.training_graph import TrainingGraph
 from jaxrec.train.loop import Training
+from tests.configurations import config_with
 from tests.embeddings import random_embeddings, stacked
 from tests.graphs import graph_from_dense
-from tests.configurations import config_with
 
 RATINGS = (np.random.default_rng(0).random((24, 18)) < 0.35) * 1.0
 USER, ITEM = np.nonzero(RATINGS)

@@ -7,6 +7,7 @@ name it is whole. How arrays become files is the business of `arrays`.
 
 import concurrent.futures
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -48,6 +49,7 @@ class _Record:
     step: int
     score: float | None
     about: dict[str, Any] | None
+    arrays: list[str]
     state_sha256: str
     progress: Progress
 
@@ -177,15 +179,13 @@ class Checkpoints:
           UserError: what was read is not what was saved, or of other shapes.
         """
         path = self.directory / str(step)
+        record, wanted = self._whole[step], _describe(like)
+        for found, expected in itertools.zip_longest(record.arrays, wanted):
+            if found != expected:
+                raise UserError(f"{path}: holds {found}; expected {expected}")
         arrays = read_arrays(path / _ARRAYS, like)
-        if tree_digest(arrays) != self._whole[step].state_sha256:
+        if tree_digest(arrays) != record.state_sha256:
             raise UserError(f"{path}: read back, it is not the state that was saved")
-        for found, expected in zip(jax.tree.leaves(arrays), jax.tree.leaves(like), strict=True):
-            if (found.shape, found.dtype) != (expected.shape, expected.dtype):
-                raise UserError(
-                    f"{path}: holds {found.dtype}{list(found.shape)}; expected "
-                    f"{expected.dtype}{list(expected.shape)}"
-                )
         return Saved(arrays, self.about(step))
 
     def _read_all(self) -> None:
@@ -204,7 +204,7 @@ class Checkpoints:
         try:
             check_space(self.directory, saved.arrays)
             digest = tree_digest(saved.arrays)
-            record = _Record(step, score, saved.about, digest, progress)
+            record = _Record(step, score, saved.about, _describe(saved.arrays), digest, progress)
             partial.mkdir()
             write_arrays(partial / _ARRAYS, saved.arrays)
             write_json(partial / _RECORD, dataclasses.asdict(record))
@@ -239,6 +239,11 @@ def saved_steps(directory: Path) -> list[int]:
 def _on_host(leaf: np.ndarray | jax.Array) -> np.ndarray:
     """The array in the host's memory: a copy of what a device holds and may overwrite."""
     return leaf if isinstance(leaf, np.ndarray) else np.array(leaf)
+
+
+def _describe(tree: Any) -> list[str]:
+    """Each array's type and shape, such as `float32[6, 4]`, in the tree's order."""
+    return [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(tree)]
 
 
 def _is_finite(leaf: np.ndarray) -> bool:

@@ -8,6 +8,7 @@ an hour or more. Exit status 1 if a fault was not survived.
 import argparse
 import collections
 import contextlib
+import itertools
 import platform
 import re
 import subprocess
@@ -20,14 +21,19 @@ from xml.etree import ElementTree
 
 import jax
 
+from tests.child import POINTS
 from tests.faults.disks import NoMount, check_full_disk
 from tests.faults.kills import RANDOM, Result, plan, reference_run, run_trials
-from tests.faults.runs import Outcome, Runs
+from tests.faults.runs import KINDS, Outcome, Runs
 from tests.nursery import ROOT, Nursery
 
 REPORT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- campaign: begin -->", "<!-- campaign: end -->"
 FREE_KILOBYTES = range(4, 440, 24)
+RUNS_OF = {
+    "network": "A run of the network",
+    "blend": "A run of a blend (network, ItemKNN and GF-CF)",
+}
 
 # Promise, what proves it, faults injected, faults survived.
 Row = tuple[str, str, int | str, int | str]
@@ -37,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the campaign and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--random", type=int, default=100, help="kills at random moments")
-    parser.add_argument("--named", type=int, default=100, help="kills at named points")
+    parser.add_argument("--named", type=int, default=2 * len(POINTS), help="kills at named points")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="runs at a time")
     options = parser.parse_args(arguments)
@@ -47,12 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         contextlib.closing(Nursery(Path(folder) / "nursery")) as nursery,
     ):
         runs = Runs(Path(folder), nursery)
-        reference, seconds = reference_run(runs)
-        trials = plan(options.random, options.named, options.seed)
-        results = run_trials(
-            runs, trials, reference, seconds, workers=options.workers, say=_say_result
-        )
-        rows = [*_kill_rows(results), _disk_row(runs, reference), *_test_rows(Path(folder))]
+        references = {kind: reference_run(runs, kind) for kind in KINDS}
+        trials = [
+            trial
+            for kind in KINDS
+            for trial in plan(kind, options.random, options.named, options.seed)
+        ]
+        results = run_trials(runs, trials, references, workers=options.workers, say=_say_result)
+        disk = _disk_row(runs, references["network"].outcome)
+        rows = [*_kill_rows(results), disk, *_test_rows(Path(folder))]
     minutes = (time.monotonic() - begin) / 60
     _write(rows, _point_lines(results), minutes, options.seed)
     return int(any(injected != survived for _, _, injected, survived in rows))
@@ -60,17 +69,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _say_result(result: Result) -> None:
     where = ", then ".join(kill.point for kill in result.trial.kills)
-    print(f"{result.trial.number}: {where}: {result.wrong or 'the same end'}", flush=True)
+    print(
+        f"{result.trial.kind} {result.trial.number}: {where}: {result.wrong or 'the same end'}",
+        flush=True,
+    )
 
 
 def _kill_rows(results: Sequence[Result]) -> list[Row]:
     rows: list[Row] = []
-    for name, is_random in (("at a random moment", True), ("at a named point", False)):
-        chosen = [each for each in results if (each.trial.kills[0].point == RANDOM) == is_random]
+    moments = (("at a random moment", True), ("at a named point", False))
+    for kind, (name, is_random) in itertools.product(KINDS, moments):
+        chosen = [
+            each
+            for each in results
+            if each.trial.kind == kind and (each.trial.kills[0].point == RANDOM) == is_random
+        ]
         rows.append(
             (
-                f"A run killed {name} (SIGKILL) and started again comes to the same parameters, "
-                "optimizer state, metrics and results, bit for bit",
+                f"{RUNS_OF[kind]}, killed {name} (SIGKILL) and started again, comes to the same "
+                "parameters, optimizer state, metrics and results, bit for bit",
                 "`tests/faults/campaign.py`",
                 len(chosen),
                 sum(each.wrong is None for each in chosen),

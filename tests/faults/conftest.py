@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.kills import reference_run
+from tests.faults.kills import Reference, reference_run
 from tests.faults.runs import Outcome, Runs
 from tests.nursery import Nursery
 
@@ -16,14 +16,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Runs:
 
 
 @pytest.fixture(scope="session")
-def reference_with_seconds(runs: Runs) -> tuple[Outcome, float]:
-    return reference_run(runs)
+def network_reference(runs: Runs) -> Reference:
+    """A run of the network that nothing befalls."""
+    return reference_run(runs, "network")
 
 
 @pytest.fixture(scope="session")
-def reference(reference_with_seconds: tuple[Outcome, float]) -> Outcome:
-    """What a run comes to that nothing befalls."""
-    return reference_with_seconds[0]
+def reference(network_reference: Reference) -> Outcome:
+    """What it comes to."""
+    return network_reference.outcome
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.child import POINTS
-from tests.faults.runs import Ended, Outcome, Runs, outcome, wait
+from tests.faults.runs import KINDS, Ended, Outcome, Runs, outcome, wait
 
 RANDOM = "a random moment"
 # How often a run of `runs.FLAGS` comes to a point; at the others, as often as it saves.
@@ -23,12 +23,17 @@ VISITS = {
     "metrics row written, not saved": EPOCHS,
     "metrics row half written": EPOCHS,
     "measuring": EPOCHS,
+    "fitted, not yet measured": 1,
     "final evaluation": 1,
     "results.json written": 1,
     "results.json half written": 1,
     "interactions not yet written": 1,
     "config.json half written": 1,
 }
+# A blend's other members are saved once each, and come to these once more each.
+IN_EACH_FIT = {point for point in POINTS if VISITS.get(point, SAVES) in (SAVES, EPOCHS)}
+IN_EACH_FIT |= {"fitted, not yet measured"}
+EXTRA_VISITS = {"network": 0, "blend": 2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +53,30 @@ class Kill:
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """A run that is killed, started again, and perhaps killed again, until it may end."""
+    """A run that is killed, started again, and perhaps killed again, until it may end.
+
+    Attributes:
+      number: which one of its kind.
+      kills: what befalls it.
+      kind: what it is a run of, a name of `KINDS`.
+    """
 
     number: int
     kills: tuple[Kill, ...]
+    kind: str = "network"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """A run that nobody kills.
+
+    Attributes:
+      outcome: what it comes to.
+      seconds: from taking its folder to its end.
+    """
+
+    outcome: Outcome
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +87,7 @@ class Result:
     wrong: str | None
 
 
-def plan(random_kills: int, named_kills: int, seed: int) -> list[Trial]:
+def plan(kind: str, random_kills: int, named_kills: int, seed: int) -> list[Trial]:
     """Trials at random moments and at the named points in turn, decided by the seed.
 
     A run is killed once, but to be killed while it resumes it has to be killed before, too.
@@ -71,19 +96,18 @@ def plan(random_kills: int, named_kills: int, seed: int) -> list[Trial]:
     kills = [(Kill(RANDOM, moment=rng.random()),) for _ in range(random_kills)]
     for n in range(named_kills):
         point = POINTS[n % len(POINTS)]
-        visits = VISITS.get(point, SAVES)
+        visits = VISITS.get(point, SAVES) + EXTRA_VISITS[kind] * (point in IN_EACH_FIT)
         if point.startswith("resuming"):
             kills.append((Kill("after the commit", rng.randint(1, SAVES)), Kill(point)))
         else:
             kills.append((Kill(point, rng.randint(1, visits)),))
-    return [Trial(number, each) for number, each in enumerate(kills)]
+    return [Trial(number, each, kind) for number, each in enumerate(kills)]
 
 
 def run_trials(
     runs: Runs,
     trials: Sequence[Trial],
-    reference: Outcome,
-    seconds: float,
+    references: Mapping[str, Reference],
     *,
     workers: int,
     say: Callable[[Result], None] = lambda result: None,
@@ -93,15 +117,14 @@ def run_trials(
     Args:
       runs: where.
       trials: what.
-      reference: what a run that nobody kills comes to.
-      seconds: how long such a run takes from taking its folder to its end.
+      references: by kind of run.
       workers: how many trials run at a time.
       say: told of each result.
     """
 
     def carry_out(trial: Trial) -> Result:
         try:
-            wrong = _find_wrong(runs, trial, reference, seconds)
+            wrong = _find_wrong(runs, trial, references[trial.kind])
         except Exception as error:
             wrong = f"{type(error).__name__}: {error}"
         result = Result(trial, wrong)
@@ -112,23 +135,26 @@ def run_trials(
         return list(pool.map(carry_out, trials))
 
 
-def _find_wrong(runs: Runs, trial: Trial, reference: Outcome, seconds: float) -> str | None:
-    workdir = runs.folder / f"trial-{trial.number}"
+def _find_wrong(runs: Runs, trial: Trial, reference: Reference) -> str | None:
+    workdir = runs.folder / f"trial-{trial.kind}-{trial.number}"
+    flags = KINDS[trial.kind]
     for kill in trial.kills:
-        ended = _kill(runs, workdir, kill, seconds)
+        ended = _kill(runs, workdir, kill, reference.seconds, flags)
         if ended.status != -signal.SIGKILL:
             return f"not killed at {kill}: {ended}"
-    ended = runs.run(workdir)
+    ended = runs.run(workdir, **flags)
     if ended.status != 0 or ended.stderr:
         return f"did not go on: {ended}"
     found = outcome(workdir)
-    if found != reference:
+    if found != reference.outcome:
         return f"came to another end: {found}"
     shutil.rmtree(workdir)
     return None
 
 
-def _kill(runs: Runs, workdir: Path, kill: Kill, seconds: float) -> Ended:
+def _kill(
+    runs: Runs, workdir: Path, kill: Kill, seconds: float, flags: Mapping[str, object]
+) -> Ended:
     """Kills a run; where it ends before, again from where it began, at an earlier moment or visit.
 
     How often a run saves within an epoch depends on how long its dispatches take.
@@ -139,9 +165,9 @@ def _kill(runs: Runs, workdir: Path, kill: Kill, seconds: float) -> Ended:
     delay, visit = kill.moment * seconds, kill.visit
     while True:
         if kill.point == RANDOM:
-            ended = _kill_at(runs, workdir, delay)
+            ended = _kill_at(runs, workdir, delay, flags)
         else:
-            ended = runs.run(workdir, {"point": kill.point, "visit": visit})
+            ended = runs.run(workdir, {"point": kill.point, "visit": visit}, **flags)
         delay, visit = delay * 0.8, visit - 1
         if ended.status != 0 or (visit == 0 and kill.point != RANDOM):
             break
@@ -152,10 +178,10 @@ def _kill(runs: Runs, workdir: Path, kill: Kill, seconds: float) -> Ended:
     return ended
 
 
-def _kill_at(runs: Runs, workdir: Path, seconds: float) -> Ended:
+def _kill_at(runs: Runs, workdir: Path, seconds: float, flags: Mapping[str, object]) -> Ended:
     """Kills a run so long after it has taken its folder, unless it ends before."""
     begin = time.monotonic()
-    process = runs.start(workdir)
+    process = runs.start(workdir, **flags)
     try:
         wait_for(workdir / ".lock", process.poll)
         time.sleep(seconds)
@@ -170,16 +196,18 @@ def wait_for(path: Path, ended: Callable[[], int | None]) -> None:
         time.sleep(0.005)
 
 
-def reference_run(runs: Runs) -> tuple[Outcome, float]:
-    """Runs twice without a kill: the outcome, and the seconds from taking the folder to the end.
+def reference_run(runs: Runs, kind: str) -> Reference:
+    """Runs twice without a kill.
 
     The first run is as users run it, and compiles; the second one tells the time, and that a fork
     comes to the same.
     """
-    workdirs = [runs.folder / name for name in ("reference", "reference-again")]
-    ended = [runs.run_as_users_do(workdirs[0])]
+    flags = KINDS[kind]
+    name = "reference" if kind == "network" else f"reference-{kind}"
+    workdirs = [runs.folder / name, runs.folder / f"{name}-again"]
+    ended = [runs.run_as_users_do(workdirs[0], **flags)]
     begin = time.monotonic()
-    process = runs.start(workdirs[1])
+    process = runs.start(workdirs[1], **flags)
     wait_for(workdirs[1] / ".lock", process.poll)
     taken = time.monotonic()
     ended.append(wait(process, begin))
@@ -187,4 +215,4 @@ def reference_run(runs: Runs) -> tuple[Outcome, float]:
     assert [(each.status, each.stderr) for each in ended] == [(0, "")] * 2, ended
     outcomes = [outcome(workdir) for workdir in workdirs]
     assert outcomes[0] == outcomes[1]
-    return outcomes[0], seconds
+    return Reference(outcomes[0], seconds)

@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jaxrec.runs.arrays import state_digest
+from jaxrec.runs.arrays import tree_digest
 from jaxrec.runs.checkpoint import Checkpoints
-from jaxrec.runs.run_folder import RunFolder, load_run
-from jaxrec.train.setup import build
+from jaxrec.runs.fit import restore
+from jaxrec.runs.methods import fitting_of, member_config, method_of
+from jaxrec.runs.run_folder import Run, RunFolder, load_run
 from tests.configurations import read_metrics
 from tests.nursery import ROOT, Forked, Nursery
 
@@ -37,6 +38,16 @@ FLAGS = {
     "checkpoint.every": "5 steps",
 }
 
+# What runs are of: the network alone, and models of three kinds, each fitted in a folder below.
+KINDS: dict[str, dict[str, object]] = {
+    "network": {},
+    "blend": {
+        "method": "blend",
+        "blend.models": "('gcn', 'itemknn', 'gfcf')",
+        "baseline.gfcf.singular_vectors": 4,
+    },
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
@@ -49,9 +60,16 @@ class Ended:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """All of a finished run that doesn't depend on how long it took."""
+    """All of a finished run that doesn't depend on how long it took.
 
-    state_sha256: str
+    Attributes:
+      states_sha256: of the newest state of each fit: the run's own, or those of a blend's members.
+      step: how far the first of them has come.
+      metrics: the rows of all of them.
+      results_sha256: of `results.json`.
+    """
+
+    states_sha256: tuple[str, ...]
     step: int
     metrics: str
     results_sha256: str
@@ -90,11 +108,11 @@ class Runs:
         environment = self._nursery.environment(**(variables or {}))
         return self._nursery.start(self._arguments(workdir, flags), fault or {}, environment)
 
-    def run_as_users_do(self, workdir: Path) -> Ended:
+    def run_as_users_do(self, workdir: Path, **flags: object) -> Ended:
         """Runs the command itself, not a fork of what has imported it, and waits for its end."""
         begin = time.monotonic()
         ended = subprocess.run(
-            [sys.executable, "-m", "jaxrec.main", *self._arguments(workdir, {})],
+            [sys.executable, "-m", "jaxrec.main", *self._arguments(workdir, flags)],
             env=self._nursery.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -140,21 +158,33 @@ def outcome(workdir: Path) -> Outcome:
     """What a finished run has come to, read back from its folder."""
     folder = RunFolder(workdir)
     run = load_run(folder)
+    names = method_of(run.config).members(run.config)
+    fits = [
+        (folder.member(name), dataclasses.replace(run, config=member_config(run.config, name)))
+        for name in names
+    ] or [(folder, run)]
+    newest = [_newest(place, of) for place, of in fits]
+    rows = [
+        {name: value for name, value in row.items() if "second" not in name}
+        for place, _ in fits
+        for row in read_metrics(place.metrics)
+    ]
+    return Outcome(
+        states_sha256=tuple(digest for _, digest in newest),
+        step=newest[0][0],
+        metrics=json.dumps(rows),
+        results_sha256=hashlib.sha256(folder.results.read_bytes()).hexdigest(),
+    )
+
+
+def _newest(folder: RunFolder, run: Run) -> tuple[int, str]:
+    """The newest checkpoint's step, and its state's SHA-256."""
+    fitting = fitting_of(run.config, run.split.train)
     with Checkpoints(folder.checkpoints, read_only=True) as checkpoints:
         assert not checkpoints.damaged
         step = checkpoints.latest_step()
         assert step is not None
-        state = checkpoints.restore(step, build(run.config, run.split.train).abstract_state())
-    rows = [
-        {name: value for name, value in row.items() if "second" not in name}
-        for row in read_metrics(folder.metrics)
-    ]
-    return Outcome(
-        state_sha256=state_digest(state),
-        step=step,
-        metrics=json.dumps(rows),
-        results_sha256=hashlib.sha256(folder.results.read_bytes()).hexdigest(),
-    )
+        return step, tree_digest(fitting.save(restore(checkpoints, step, fitting)).arrays)
 
 
 def is_one_line(ended: Ended) -> bool:

@@ -11,13 +11,18 @@ import optax
 import pytest
 
 from jaxrec.errors import UserError
-from jaxrec.runs.arrays import state_digest
+from jaxrec.models.blend import blend
+from jaxrec.models.method import Saved
+from jaxrec.models.model import Model
+from jaxrec.runs.arrays import tree_digest
 from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.manifest import find_damage
+from jaxrec.runs.methods import model_shapes, restore_model, save_model
 from jaxrec.runs.trained import open_trained
 from jaxrec.train.step import TrainState, create_state
 from tests.faults.runs import Outcome, Runs, outcome
 from tests.graphs import graph_from_dense
+from tests.models.problems import fit_model, random_plays
 
 GRAPH = graph_from_dense(np.eye(6, 9))
 OPTIMIZER = optax.adam(0.1)
@@ -42,7 +47,7 @@ def two_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("two") / "model.ckpt"
     with Checkpoints(directory, keep=2) as checkpoints:
         for step in (5, 10):
-            checkpoints.save(state_at(step), score=0.1 * step)
+            checkpoints.save(Saved(state_at(step)), step=step, score=0.1 * step)
     return directory
 
 
@@ -74,7 +79,7 @@ def test_each_file_counts(
             assert checkpoints.steps() == [5]
             assert checkpoints.latest_step() == checkpoints.best_step() == 5
             assert checkpoints.damages()[0].startswith(f"{directory / '10'}: {name}: ")
-            assert state_digest(checkpoints.restore(5, like)) == state_digest(state_at(5))
+            assert tree_digest(checkpoints.restore(5, like).arrays) == tree_digest(state_at(5))
 
         shutil.rmtree(directory / "5")
         with pytest.raises(UserError, match=r"no checkpoint is whole \(.*/10: "):
@@ -105,6 +110,52 @@ def test_no_flipped_bit_goes_unseen(
     record_property("faults", FLIPS)
 
 
+PLAYS = random_plays(0, users=20, items=15)
+# A model of each kind, as its method makes it.
+KINDS: dict[str, Callable[[], Model]] = {
+    "factors": lambda: fit_model(
+        "ials",
+        PLAYS,
+        **{"dim": 3, "iterations": 2, "init_stddev": 0.1},
+        **{"unobserved_weight": 0.2, "l2": 0.05, "l2_exponent": 0.7},
+    ),
+    "dense item weights": lambda: fit_model("ease", PLAYS, l2=2.0),
+    "sparse item weights": lambda: fit_model("rp3beta", PLAYS, neighbours=5, alpha=0.7, beta=0.4),
+    "filter": lambda: fit_model("gfcf", PLAYS, singular_vectors=4, low_pass_weight=0.3),
+    "blend": lambda: blend(
+        [KINDS["filter"](), KINDS["factors"](), KINDS["sparse item weights"]()],
+        [1, 1, 1],
+        np.ones(15, bool),
+    ),
+    "blend of factors": lambda: blend([KINDS["factors"]()] * 2, [1, 2], np.ones(15, bool)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_file_counts_whatever_the_kind_of_model(
+    tmp_path: Path, kind: str, record_property: Callable[[str, object], None]
+) -> None:
+    directory = tmp_path / "model.ckpt"
+    model = KINDS[kind]()
+    with Checkpoints(directory) as checkpoints:
+        checkpoints.save(save_model(model), step=1, score=None)
+    files = [path for path in files_of(directory / "1") if path.stat().st_size]
+    for path in files:
+        content = path.read_bytes()
+        middle = len(content) // 2
+        flipped = bytes([content[middle] ^ 1])
+        path.write_bytes(content[:middle] + flipped + content[middle + 1 :])
+        name = path.relative_to(directory / "1")
+        with pytest.raises(UserError, match=rf"no checkpoint is whole \(.*/1: {name}: "):
+            Checkpoints(directory, read_only=True)
+        path.write_bytes(content)
+    with Checkpoints(directory, read_only=True) as checkpoints:
+        loaded = restore_model(checkpoints.restore(1, model_shapes(checkpoints.about(1))))
+    np.testing.assert_array_equal(loaded.similarities(3), model.similarities(3))
+    assert len(files) >= 10
+    record_property("faults", len(files))
+
+
 def test_a_damaged_checkpoint_is_replaced_when_its_step_is_saved_again(
     two_checkpoints: Path, tmp_path: Path
 ) -> None:
@@ -112,7 +163,7 @@ def test_a_damaged_checkpoint_is_replaced_when_its_step_is_saved_again(
     shutil.copytree(two_checkpoints, directory)
     (directory / "10" / "record.json").write_text("")
     with Checkpoints(directory, keep=2) as checkpoints:
-        checkpoints.save(state_at(10), score=None)
+        checkpoints.save(Saved(state_at(10)), step=10, score=None)
         checkpoints.wait()
         assert checkpoints.steps() == [5, 10]
         assert checkpoints.damages() == []
@@ -122,7 +173,7 @@ def test_a_damaged_checkpoint_is_replaced_when_its_step_is_saved_again(
 def test_pruning_keeps_what_was_whole_until_a_newer_one_is(tmp_path: Path) -> None:
     directory = tmp_path / "model.ckpt"
     with Checkpoints(directory, keep=1) as checkpoints:
-        checkpoints.save(state_at(5), score=None)
+        checkpoints.save(Saved(state_at(5)), step=5, score=None)
     (directory / "10.partial").mkdir()
     with Checkpoints(directory, keep=1) as checkpoints:
         assert checkpoints.steps() == [5]
