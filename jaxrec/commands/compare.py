@@ -12,7 +12,7 @@ from jaxrec.files import replacing, write_json
 from jaxrec.rank.metrics import bootstrap_intervals
 from jaxrec.rank.significance import holm, paired_p_value
 from jaxrec.report.console import Console, format_value
-from jaxrec.runs.results import read_results
+from jaxrec.runs.results import Results, read_results
 from jaxrec.runs.run_folder import RunFolder, first_difference
 from jaxrec.search.final import FOLDER_NAME
 
@@ -44,29 +44,24 @@ def compare(folders: Sequence[Path], *, output: Path | None) -> None:
     runs = [_read(folder) for folder in folders]
     for name, run in zip(names[1:], runs[1:], strict=True):
         _check_comparable(names[0], runs[0], name, run)
-    rows = _compare(names, [table for _, table in runs])
+    rows = _compare(names, [run.per_user for run in runs])
     console = Console()
-    _show_side_by_side(names, [results for results, _ in runs], console)
+    _show_side_by_side(names, runs, console)
     _show_differences(names[0], rows, console)
     if output is not None:
-        _write(output, rows, reference=names[0], protocol=runs[0][0]["protocol"])
+        _write(output, rows, reference=names[0], protocol=runs[0].protocol)
         console.files({output: "the comparisons above"})
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], pa.Table]:
+def _read(folder: Path) -> Results:
     final = folder / FOLDER_NAME
     return read_results(final if RunFolder(final).results.exists() else folder)
 
 
-def _check_comparable(
-    first_name: str,
-    first: tuple[Mapping[str, Any], pa.Table],
-    second_name: str,
-    second: tuple[Mapping[str, Any], pa.Table],
-) -> None:
-    protocols = [_comparable(results["protocol"]) for results, _ in (first, second)]
+def _check_comparable(first_name: str, first: Results, second_name: str, second: Results) -> None:
+    protocols = [_comparable(run.protocol) for run in (first, second)]
     difference = first_difference(*protocols)
-    if difference is None and not first[1]["user"].equals(second[1]["user"]):
+    if difference is None and not first.per_user["user"].equals(second.per_user["user"]):
         difference = "users", "some", "others"
     if difference:
         field, one, other = difference
@@ -109,21 +104,18 @@ def _compare(names: Sequence[str], tables: Sequence[pa.Table]) -> list[Row]:
     return rows
 
 
-def _show_side_by_side(
-    names: Sequence[str], results: Sequence[Mapping[str, Any]], console: Console
-) -> None:
+def _show_side_by_side(names: Sequence[str], runs: Sequence[Results], console: Console) -> None:
     figures = {}
-    for place, (name, each) in enumerate(zip(names, results, strict=True)):
-        column = {
+    for place, (name, each) in enumerate(zip(names, runs, strict=True)):
+        column: dict[str, tuple[float, ...]] = {
             metric: (figure["mean"], figure["low"], figure["high"])
-            for metric, figure in each["metrics"]["model"].items()
+            for metric, figure in each.metrics["model"].items()
         }
-        column |= {metric: (v,) for metric, v in each["beyond_accuracy"]["model"].items()}
+        column |= {metric: (v,) for metric, v in each.beyond_accuracy["model"].items()}
         # A folder may be named twice, and a column needs a name of its own.
         figures[name if name not in figures else f"{name} ({place + 1})"] = column
-    protocol = results[0]["protocol"]
     console.results(
-        f"Runs on {results[0]['part']}, {protocol['users']:,} users (mean and 95% interval)",
+        f"Runs on {runs[0].part}, {runs[0].users:,} users (mean and 95% interval)",
         figures,
     )
 

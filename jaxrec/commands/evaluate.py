@@ -41,12 +41,10 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
             used = dataclasses.replace(used, eval=config.eval, quiet=config.quiet)
         console = Console(quiet=used.quiet)
         measure = Measure(used.eval, trained.split, seed=used.seed, weight=used.data.weight)
-        results, per_user = measure_finally(
-            measure, trained.model, step=trained.step, show=console.progress
-        )
+        results = measure_finally(measure, trained.model, step=trained.step, show=console.progress)
         show_results(results, console)
         if writes:
-            write_results(workdir, results, per_user)
+            write_results(workdir, results)
             console.files(
                 {
                     paths.results: "the figures above, with their protocol",

@@ -1,9 +1,6 @@
 """`evaluate --final`: the frozen choice, trained on train + validation, measured on test once."""
 
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
 
 from jaxrec.commands.show import show_results
 from jaxrec.commands.train import say_device, train_on
@@ -13,7 +10,7 @@ from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked
 from jaxrec.runs.methods import method_of
 from jaxrec.runs.prepare import prepare_split
-from jaxrec.runs.results import read_results, write_results
+from jaxrec.runs.results import Results, read_results, write_results
 from jaxrec.runs.run_folder import SEED_PREFIX, RunFolder
 from jaxrec.runs.stop import StopRequest
 from jaxrec.search.choice import Choice, read_choice
@@ -59,7 +56,7 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
             freeze(folder, whole, split, choice)
             measured = seeds_measured(folder)
             wanted = max(seeds, len(measured)) if method_of(whole).random else 1
-            runs: list[tuple[dict[str, Any], pa.Table]] = []
+            runs: list[Results] = []
             for seed in range(whole.seed, whole.seed + wanted):
                 run = folder / f"{SEED_PREFIX}{seed}"
                 # Also where a stop came between a seed's figures and those of all.
@@ -69,11 +66,11 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
                     train_on(split, config_of_seed, run, stop, console, peek=False)
                 runs.append(read_results(run))
             if len(measured) == wanted:
-                results, _ = read_results(folder)
+                results = read_results(folder)
                 console.note(f"measured before, in {folder}; nothing is measured again")
             else:
-                results, per_user = over_seeds(runs, whole, choice)
-                write_results(folder, results, per_user)
+                results = over_seeds(runs, whole, choice)
+                write_results(folder, results)
     show_results(results, console)
     console.files(
         {

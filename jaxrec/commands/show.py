@@ -1,8 +1,5 @@
 """What a person sees of a measured run: the table of results, and a sample of lists."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from jaxrec.models.model import Model
@@ -10,21 +7,22 @@ from jaxrec.rank.evaluate import choose_users
 from jaxrec.rank.measure import Measure, all_seen
 from jaxrec.rank.top_k import Seen, top_k
 from jaxrec.report.console import Console
+from jaxrec.runs.results import Results
 from jaxrec.runs.trained import known_items
 
 LISTENERS = 3
 SONGS = 5
 
 
-def show_results(results: Mapping[str, Any], console: Console) -> None:
+def show_results(results: Results, console: Console) -> None:
     """The final table: each metric with its 95% bootstrap interval over users."""
-    metrics = results["metrics"]
+    metrics = results.metrics
     figures: dict[str, dict[str, tuple[float, ...]]] = {
         name.replace("_", " "): {
             metric: (figure["mean"], figure["low"], figure["high"])
             for metric, figure in column.items()
         }
-        | {metric: (value,) for metric, value in results["beyond_accuracy"][name].items()}
+        | {metric: (value,) for metric, value in results.beyond_accuracy[name].items()}
         for name, column in metrics.items()
     }
     figures["ratio"] = {
@@ -32,20 +30,18 @@ def show_results(results: Mapping[str, Any], console: Console) -> None:
         for metric, figure in metrics["model"].items()
         if metrics["most_popular"][metric]["mean"] > 0
     }
-    users = results["protocol"]["users"]
-    of = ""  # a baseline has no steps
-    if "seeds" in results:
-        of = f", seeds {', '.join(map(str, results['seeds']))}"
+    of = ""
+    if results.seeds:
+        of = f", seeds {', '.join(map(str, results.seeds))}"
         figures["deviation"] = {
             metric: (figure["deviation"],)
             for metric, figure in metrics["model"].items()
             if figure["deviation"] is not None
         }
-    elif results["step"] is not None:
-        of = f", step {results['step']:,}"
+    elif results.step is not None:
+        of = f", step {results.step:,}"
     console.results(
-        f"Results on {results['part']}, {users:,} users{of} (mean and 95% interval)",
-        figures,
+        f"Results on {results.part}, {results.users:,} users{of} (mean and 95% interval)", figures
     )
 
 

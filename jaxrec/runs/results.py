@@ -1,5 +1,6 @@
 """A measured run on disk: `results.json` for people, `per_user.parquet` for paired tests."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -19,10 +20,77 @@ from jaxrec.rank.measure import Measure
 from jaxrec.runs.run_folder import RunFolder, is_run_of_final
 
 
-def measure_finally(
-    measure: Measure, model: Model, *, step: int | None, show: Show
-) -> tuple[dict[str, Any], pa.Table]:
-    """The figures of all users beside the most-popular list's, with their protocol, for JSON.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Results:
+    """The final figures of a run, or of several seeds of one.
+
+    Attributes:
+      part: what was measured on.
+      protocol: how, ready for JSON.
+      metrics: by column (`model`, `most_popular`) and metric: its `mean` with `low` and `high`, and
+        over seeds its `deviation` and the means of the `seeds`.
+      beyond_accuracy: by column and metric, one figure over all lists.
+      per_user: column `user`, the external id as text, and a float64 column for each metric of the
+        model.
+      step: the updates it took; None where that says nothing.
+      over_seeds: of figures over seeds: the `seeds`, what they were `trained_on` and `chosen_by`,
+        and the `definitions` of the figures.
+    """
+
+    part: str
+    protocol: dict[str, Any]
+    metrics: dict[str, dict[str, dict[str, Any]]]
+    beyond_accuracy: dict[str, dict[str, float]]
+    per_user: pa.Table
+    step: int | None = None
+    over_seeds: dict[str, Any] | None = None
+
+    @property
+    def users(self) -> int:
+        """How many users were measured."""
+        return int(self.protocol["users"])
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that the figures are over; none of a single run's."""
+        return [] if self.over_seeds is None else list(self.over_seeds["seeds"])
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the users' figures, as `results.json` has it."""
+        if self.over_seeds is None:
+            head: dict[str, Any] = {"step": self.step, "part": self.part}
+        else:
+            head = {"part": self.part, **self.over_seeds}
+        return head | {
+            "protocol": self.protocol,
+            "metrics": self.metrics,
+            "beyond_accuracy": self.beyond_accuracy,
+        }
+
+    @classmethod
+    def of_json(cls, values: Mapping[str, Any], per_user: pa.Table) -> "Results":
+        """What `to_json` said.
+
+        Raises:
+          KeyError, TypeError: something is missing or of another form.
+        """
+        over_seeds = {name: values[name] for name in _OVER_SEEDS if "seeds" in values}
+        return cls(
+            part=values["part"],
+            protocol=dict(values["protocol"]),
+            metrics=dict(values["metrics"]),
+            beyond_accuracy=dict(values["beyond_accuracy"]),
+            per_user=per_user,
+            step=values.get("step"),
+            over_seeds=over_seeds or None,
+        )
+
+
+_OVER_SEEDS = ("seeds", "definitions", "trained_on", "chosen_by")
+
+
+def measure_finally(measure: Measure, model: Model, *, step: int | None, show: Show) -> Results:
+    """The figures of all users beside the most-popular list's.
 
     Measured on test where there is one, else on validation, else as reconstruction.
 
@@ -31,24 +99,21 @@ def measure_finally(
       model: what to rank with.
       step: the updates it took; None where that says nothing.
       show: shows how far it is.
-
-    Returns:
-      What `write_results` takes: the figures, and the model's for each user.
     """
     part = measure.final_part
     columns = {
         name: measure.of_all(part, candidate, measure.settings.ks, show)
         for name, candidate in (("model", model), ("most_popular", measure.most_popular()))
     }
-    results = {
-        "step": step,
-        "part": part,
-        "protocol": columns["model"].protocol,
-        "metrics": {name: each.summary(seed=measure.seed) for name, each in columns.items()},
-        "beyond_accuracy": {name: each.beyond for name, each in columns.items()},
-    }
     own = columns["model"]
-    return results, per_user_table(own.per_user, own.users, measure.split.train.users)
+    return Results(
+        part=part,
+        protocol=own.protocol,
+        metrics={name: each.summary(seed=measure.seed) for name, each in columns.items()},
+        beyond_accuracy={name: each.beyond for name, each in columns.items()},
+        per_user=per_user_table(own.per_user, own.users, measure.split.train.users),
+        step=step,
+    )
 
 
 def per_user_table(per_user: Mapping[str, np.ndarray], users: np.ndarray, ids: IdMap) -> pa.Table:
@@ -66,21 +131,20 @@ def per_user_table(per_user: Mapping[str, np.ndarray], users: np.ndarray, ids: I
     return pa.table({"user": names, **{name: pa.array(each) for name, each in per_user.items()}})
 
 
-def write_results(folder: Path, results: Mapping[str, Any], per_user: pa.Table) -> None:
+def write_results(folder: Path, results: Results) -> None:
     """Writes both files, each whole or not at all; `results.json` last, as the sign of both.
 
     Args:
       folder: exists.
-      results: as JSON; `results["metrics"]["model"]` has the mean of each column of `per_user`.
-      per_user: as of `per_user_table`.
+      results: whose model has the mean of each column of `per_user`.
     """
     paths = RunFolder(folder)
     with replacing(paths.per_user) as temporary:
-        pq.write_table(per_user, temporary)
-    write_json(paths.results, results)
+        pq.write_table(results.per_user, temporary)
+    write_json(paths.results, results.to_json())
 
 
-def read_results(folder: Path) -> tuple[dict[str, Any], pa.Table]:
+def read_results(folder: Path) -> Results:
     """Reads what `write_results` wrote.
 
     Raises:
@@ -93,11 +157,10 @@ def read_results(folder: Path) -> tuple[dict[str, Any], pa.Table]:
             "`train` or `evaluate` has measured"
         )
     try:
-        results: dict[str, Any] = json.loads(paths.results.read_text(encoding="utf-8"))
-        means = {name: each["mean"] for name, each in results["metrics"]["model"].items()}
-        if not {"part", "protocol", "beyond_accuracy"} <= results.keys():
-            raise KeyError
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        values = json.loads(paths.results.read_text(encoding="utf-8"))
+        means = {name: each["mean"] for name, each in values["metrics"]["model"].items()}
+        results = Results.of_json(values, pa.table({}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{paths.results}: unreadable ({type(error).__name__}); expected what `train` or "
             "`evaluate` writes"
@@ -114,7 +177,7 @@ def read_results(folder: Path) -> tuple[dict[str, Any], pa.Table]:
             f"{paths.per_user}: not of the measurement in results.json; expected both of one, "
             f"{_remedy(folder)}"
         )
-    return results, table
+    return dataclasses.replace(results, per_user=table)
 
 
 def _remedy(folder: Path) -> str:

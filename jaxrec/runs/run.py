@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
@@ -12,7 +11,7 @@ from jaxrec.report.console import Console
 from jaxrec.runs.epochs import Job
 from jaxrec.runs.fit import Fitted, fit, plan
 from jaxrec.runs.lock import locked
-from jaxrec.runs.results import measure_finally, write_results
+from jaxrec.runs.results import Results, measure_finally, write_results
 from jaxrec.runs.run_folder import RunFolder, open_run
 from jaxrec.runs.stop import StopRequest
 
@@ -25,13 +24,13 @@ class Run:
       folder: where it is.
       fitted: what came of the fit.
       measure: how it was measured.
-      results: the final figures, as in `results.json`.
+      results: the final figures.
     """
 
     folder: RunFolder
     fitted: Fitted
     measure: Measure
-    results: dict[str, Any]
+    results: Results
 
 
 def run(
@@ -66,10 +65,8 @@ def run(
         open_run(folder, config, split, steps_per_epoch=planned.steps_per_epoch(folder))
         remove_leftovers(workdir)
         fitted = fit(Job(folder, config, measure, stop, console), planned)
-        results, per_user = measure_finally(
-            measure, fitted.model, step=fitted.step, show=console.progress
-        )
-        write_results(workdir, results, per_user)
+        results = measure_finally(measure, fitted.model, step=fitted.step, show=console.progress)
+        write_results(workdir, results)
         if fitted.history:
             from jaxrec.report.curves import draw_curves  # matplotlib is slow to load
 

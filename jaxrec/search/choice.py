@@ -25,12 +25,14 @@ class Choice:
     config: RunConfig
     validation: dict[str, Any] | None
 
+    def to_json(self) -> dict[str, Any]:
+        """As a file has it, which `read_choice` takes back."""
+        return {"config": to_json(self.config), "validation": self.validation}
+
 
 def write_choice(workdir: Path, choice: Choice) -> None:
     """Writes `best_config.json`, whole or not at all."""
-    write_json(
-        workdir / CHOICE_NAME, {"config": to_json(choice.config), "validation": choice.validation}
-    )
+    write_json(workdir / CHOICE_NAME, choice.to_json())
 
 
 def read_choice(workdir: Path) -> Choice:

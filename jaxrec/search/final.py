@@ -1,20 +1,19 @@
 """Figures of a frozen choice: written down before it is measured, and averaged over seeds."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from jaxrec.config import RunConfig, to_json, with_fields
+from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.files import write_json
 from jaxrec.rank.metrics import bootstrap_intervals
 from jaxrec.runs.methods import method_of
-from jaxrec.runs.results import read_results
+from jaxrec.runs.results import Results, read_results
 from jaxrec.runs.run_folder import FROZEN_NAME, RunFolder, first_difference, identity
 from jaxrec.search.choice import Choice
 
@@ -72,34 +71,25 @@ def freeze(folder: Path, config: RunConfig, split: Split, choice: Choice) -> Non
                 "measured as it was frozen, so expected the same, or a --workdir of its own"
             )
         return
-    write_json(
-        path,
-        {"identity": frozen, "config": to_json(choice.config), "validation": choice.validation},
-    )
+    write_json(path, {"identity": frozen, **choice.to_json()})
 
 
 def seeds_measured(folder: Path) -> list[int]:
     """The seeds whose mean is written there."""
-    if not RunFolder(folder).results.exists():
-        return []
-    results, _ = read_results(folder)
-    return list(results["seeds"])
+    return read_results(folder).seeds if RunFolder(folder).results.exists() else []
 
 
-def over_seeds(
-    runs: Sequence[tuple[Mapping[str, Any], pa.Table]], config: RunConfig, choice: Choice
-) -> tuple[dict[str, Any], pa.Table]:
+def over_seeds(runs: Sequence[Results], config: RunConfig, choice: Choice) -> Results:
     """The figures over all seeds, and each user's mean over them."""
-    results, tables = [each for each, _ in runs], [table for _, table in runs]
-    first = results[0]
-    names = list(first["metrics"]["model"])
+    first = runs[0]
+    names = list(first.metrics["model"])
     per_user = {
-        name: np.mean([table[name].to_numpy() for table in tables], axis=0) for name in names
+        name: np.mean([run.per_user[name].to_numpy() for run in runs], axis=0) for name in names
     }
     intervals = bootstrap_intervals(per_user, seed=config.seed)
     figures = {}
     for name in names:
-        values = [each["metrics"]["model"][name]["mean"] for each in results]
+        values = [run.metrics["model"][name]["mean"] for run in runs]
         figures[name] = {
             "mean": float(per_user[name].mean()),
             "low": intervals[name][0],
@@ -108,24 +98,25 @@ def over_seeds(
             "seeds": values,
         }
     beyond = {
-        name: float(np.mean([each["beyond_accuracy"]["model"][name] for each in results]))
-        for name in first["beyond_accuracy"]["model"]
+        name: float(np.mean([run.beyond_accuracy["model"][name] for run in runs]))
+        for name in first.beyond_accuracy["model"]
     }
-    return {
-        "part": first["part"],
-        "seeds": list(range(config.seed, config.seed + len(runs))),
-        "definitions": {
-            "mean": "of the users' means over the seeds",
-            "low, high": "95% bootstrap interval over users of that mean; the deviation over "
-            "seeds is beside it, not in it",
-            "deviation": "standard deviation over the seeds' means, divided by n - 1",
+    columns = {name: pa.array(each) for name, each in per_user.items()}
+    return Results(
+        part=first.part,
+        protocol=first.protocol,
+        metrics={"model": figures, "most_popular": first.metrics["most_popular"]},
+        beyond_accuracy={"model": beyond, "most_popular": first.beyond_accuracy["most_popular"]},
+        per_user=pa.table({"user": first.per_user["user"], **columns}),
+        over_seeds={
+            "seeds": list(range(config.seed, config.seed + len(runs))),
+            "definitions": {
+                "mean": "of the users' means over the seeds",
+                "low, high": "95% bootstrap interval over users of that mean; the deviation over "
+                "seeds is beside it, not in it",
+                "deviation": "standard deviation over the seeds' means, divided by n - 1",
+            },
+            "trained_on": "train and validation",
+            "chosen_by": choice.validation,
         },
-        "trained_on": "train and validation",
-        "chosen_by": choice.validation,
-        "protocol": first["protocol"],
-        "metrics": {"model": figures, "most_popular": first["metrics"]["most_popular"]},
-        "beyond_accuracy": {
-            "model": beyond,
-            "most_popular": first["beyond_accuracy"]["most_popular"],
-        },
-    }, pa.table({"user": tables[0]["user"], **{n: pa.array(v) for n, v in per_user.items()}})
+    )

@@ -16,7 +16,7 @@ from jaxrec import commands
 from jaxrec.commands.compare import compare
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
-from jaxrec.runs.results import read_results, write_results
+from jaxrec.runs.results import Results, read_results, write_results
 
 MakeConfig = Callable[..., RunConfig]
 PROTOCOL = {
@@ -38,15 +38,15 @@ def write_run(folder: Path, figures: dict[str, np.ndarray], **protocol: Any) -> 
         name: {"mean": float(each.mean()), "low": 0.0, "high": 1.0}
         for name, each in figures.items()
     }
-    results = {
-        "part": "test",
-        "step": 1,
-        "protocol": PROTOCOL | protocol,
-        "metrics": {"model": metrics},
-        "beyond_accuracy": {"model": {"coverage@10": 0.5}},
-    }
-    table = pa.table({"user": [f"u{index}" for index in range(len(users))], **figures})
-    write_results(folder, results, table)
+    results = Results(
+        part="test",
+        step=1,
+        protocol=PROTOCOL | protocol,
+        metrics={"model": metrics},
+        beyond_accuracy={"model": {"coverage@10": 0.5}},
+        per_user=pa.table({"user": [f"u{index}" for index in range(len(users))], **figures}),
+    )
+    write_results(folder, results)
     return folder
 
 
@@ -153,7 +153,7 @@ def test_trained_runs_can_be_compared_and_another_split_can_not(
     }.items():
         commands.train(checkerboard_config(data__split="random", **changes), tmp_path / name)
     rows = comparisons([tmp_path / "popular", tmp_path / "itemknn"], tmp_path / "table.json")
-    means = read_results(tmp_path / "itemknn")[0]["metrics"]["model"]
+    means = read_results(tmp_path / "itemknn").metrics["model"]
     assert [row["mean"] for row in rows] == [means[row["metric"]]["mean"] for row in rows]
     assert all(row["difference"] > 0 and row["p_holm"] < 1e-3 for row in rows)
     with pytest.raises(UserError, match=r"has data_sha256\.test = "):

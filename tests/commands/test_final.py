@@ -101,7 +101,7 @@ def test_a_seed_is_trained_and_measured_by_final_alone(
         commands.final(tmp_path, config=config, seeds=2)
     (seed / "results.json").unlink()
     commands.final(tmp_path, config=config, seeds=2)
-    assert read_results(tmp_path / "final")[0]["seeds"] == [0, 1]
+    assert read_results(tmp_path / "final").seeds == [0, 1]
 
 
 @pytest.mark.parametrize("kind", ["random", "last_n", "time", "given"])
@@ -138,22 +138,23 @@ def test_the_figures_over_seeds_are_those_of_the_seeds(
     checkerboard_config: MakeConfig, tmp_path: Path
 ) -> None:
     commands.final(tmp_path, config=checkerboard_config(**CHOSEN), seeds=3)
-    results, table = read_results(tmp_path / "final")
+    results = read_results(tmp_path / "final")
+    table = results.per_user
     runs = [read_results(tmp_path / "final" / f"seed-{seed}") for seed in (0, 1, 2)]
-    assert results["seeds"] == [0, 1, 2]
-    assert results["part"] == "test"
-    assert results["protocol"] == runs[0][0]["protocol"] == runs[2][0]["protocol"]
-    for name, figure in results["metrics"]["model"].items():
-        seeds = [run["metrics"]["model"][name]["mean"] for run, _ in runs]
+    assert results.seeds == [0, 1, 2]
+    assert results.part == "test"
+    assert results.protocol == runs[0].protocol == runs[2].protocol
+    for name, figure in results.metrics["model"].items():
+        seeds = [run.metrics["model"][name]["mean"] for run in runs]
         assert figure["seeds"] == seeds
         assert figure["mean"] == pytest.approx(sum(seeds) / 3, rel=1e-12)
         squares = sum((value - sum(seeds) / 3) ** 2 for value in seeds)
         assert figure["deviation"] == pytest.approx((squares / 2) ** 0.5)
-        users = np.mean([each[name].to_numpy() for _, each in runs], axis=0)
+        users = np.mean([each.per_user[name].to_numpy() for each in runs], axis=0)
         np.testing.assert_array_equal(table[name].to_numpy(), users)
         interval = (figure["low"], figure["high"])
         assert interval == pytest.approx(bootstrap_intervals({"": users}, seed=0)[""], rel=1e-12)
-    assert any(figure["deviation"] > 0 for figure in results["metrics"]["model"].values())
+    assert any(figure["deviation"] > 0 for figure in results.metrics["model"].values())
 
 
 def test_what_was_cut_goes_on_and_equals_what_was_not(
@@ -202,9 +203,9 @@ def test_what_is_measured_is_shown_and_not_measured_again(
         assert "nothing is measured again" in capsys.readouterr().out
     commands.final(tmp_path, config=config, seeds=3)
     assert parts.count("test") == 2, "one more seed"
-    results, _ = read_results(tmp_path / "final")
+    results = read_results(tmp_path / "final")
     before = json.loads(said)["metrics"]["model"]["recall@3"]["seeds"]
-    assert results["metrics"]["model"]["recall@3"]["seeds"][:2] == before
+    assert results.metrics["model"]["recall@3"]["seeds"][:2] == before
 
 
 @pytest.mark.parametrize(
@@ -246,9 +247,9 @@ def test_what_a_search_has_chosen_is_what_is_measured(
     assert (
         len(read_metrics(tmp_path / "final" / "seed-0" / "metrics.jsonl")) == choice.config.epochs
     )
-    results, _ = read_results(tmp_path / "final")
-    assert results["chosen_by"] == choice.validation
-    assert results["metrics"]["model"]["recall@3"]["deviation"] is None, "of one seed"
+    results = read_results(tmp_path / "final")
+    assert results.over_seeds["chosen_by"] == choice.validation
+    assert results.metrics["model"]["recall@3"]["deviation"] is None, "of one seed"
 
 
 @pytest.mark.parametrize(("method", "runs"), [("itemknn", 1), ("most_popular", 1), ("ials", 2)])
@@ -257,8 +258,9 @@ def test_a_method_without_chance_is_fitted_once(
 ) -> None:
     config = checkerboard_config(**CHOSEN | {"method": method}, baseline__ials__dim=4)
     commands.final(tmp_path, config=config, seeds=2)
-    results, table = read_results(tmp_path / "final")
-    assert results["seeds"] == list(range(runs))
+    results = read_results(tmp_path / "final")
+    table = results.per_user
+    assert results.seeds == list(range(runs))
     assert len(list((tmp_path / "final").glob("seed-*"))) == runs
     assert pq.read_table(tmp_path / "final" / "seed-0" / "per_user.parquet").schema == table.schema
 
