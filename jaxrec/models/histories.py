@@ -1,4 +1,4 @@
-"""Histories: what a model scores. Who listened to what, and how much, a row per listener."""
+"""Histories: what a model scores. Who listened to what, and how much, a row per user."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -20,7 +20,7 @@ def fit(
 
     p is a step's probability (an entry by the sum of its row, or of its column where the step
     starts at an item) to the power of alpha, and d_j the sum of j's column: the number of
-    listeners, where all entries are 1. Paudel et al. 2017 (https://doi.org/10.1145/2955101); as
+    users, where all entries are 1. Paudel et al. 2017 (https://doi.org/10.1145/2955101); as
     Ferrari Dacrema et al. 2019 (https://arxiv.org/abs/1907.06902) do it, only the `neighbours`
     best targets j of each i count. With alpha 1 and beta 0 that is the walk itself (P3).
 

@@ -62,7 +62,7 @@ class RunFolder:
 
     @property
     def items(self) -> Path:
-        """The songs' ids and names by index."""
+        """The items' ids and names by index."""
         return self.root / "items.parquet"
 
     @property

@@ -155,7 +155,7 @@ def _adam(
 
 
 def check_learnable(train: Interactions) -> int:
-    """Counts the users who have listened to every song: no negative exists for them.
+    """Counts the users who have an interaction with every item: no negative exists for them.
 
     Returns:
       How many there are; their edges weigh nothing in the loss.
