@@ -6,15 +6,13 @@ go out, and the rest of the code takes plain arguments from them.
 
 from jaxrec.config.config_dicts import add_defaults, default_config, to_config_dict
 from jaxrec.config.data import ColumnsConfig, DataConfig
-from jaxrec.config.fields import setting
 from jaxrec.config.methods import BaselineConfig, BlendConfig, BlendWeightsConfig, Member, Method
 from jaxrec.config.network import LossConfig, ModelConfig, WalksConfig
 from jaxrec.config.reading import describe_field, field_value, read_config, to_json, with_fields
-from jaxrec.config.run import EVERY_PATTERN, METRIC_PATTERN, EvalConfig, RunConfig
+from jaxrec.config.run import EVERY_PATTERN, EvalConfig, RunConfig
 
 __all__ = [
     "EVERY_PATTERN",
-    "METRIC_PATTERN",
     "BaselineConfig",
     "BlendConfig",
     "BlendWeightsConfig",
@@ -32,7 +30,6 @@ __all__ = [
     "describe_field",
     "field_value",
     "read_config",
-    "setting",
     "to_config_dict",
     "to_json",
     "with_fields",
