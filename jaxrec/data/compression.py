@@ -68,7 +68,7 @@ class Unpacked:
             if self.packed == "none":
                 _refuse_archives(file, head)
             opener = _OPENERS.get(self.packed)
-            self.stream = cast(IO[bytes], opener(self._buffered) if opener else self._buffered)
+            self.stream = opener(self._buffered) if opener else cast(IO[bytes], self._buffered)
         except BaseException:
             self._buffered.close()
             raise
