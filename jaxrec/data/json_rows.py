@@ -1,5 +1,6 @@
 """JSON to rows: an array of records, or records one after the other (JSON lines)."""
 
+import contextlib
 import itertools
 import json
 import re
@@ -49,19 +50,20 @@ def read_json(
     known: dict[str, None] = {}  # the columns of the first records, for the error
     batch = _Batch(file, wanted)
     empty = True
-    for line, record in _records(file, encoding):
-        if isinstance(record, str):
-            batch.problems.append((line, record))
-        else:
-            empty = False
-            found = {key: _value(record, name) for key, name in wanted.items()}
-            seen |= {key for key, (there, _) in found.items() if there}
-            if len(known) < 50:
-                known |= dict.fromkeys(_names(record))
-            batch.add(line, {key: value for key, (_, value) in found.items()})
-        if batch.size >= BATCH_ROWS:
-            yield batch.rows()
-            batch = _Batch(file, wanted)
+    with contextlib.closing(text_blocks.read_blocks(file, encoding)) as blocks:
+        for line, record in _records(file, blocks):
+            if isinstance(record, str):
+                batch.problems.append((line, record))
+            else:
+                empty = False
+                found = {key: _value(record, name) for key, name in wanted.items()}
+                seen |= {key for key, (there, _) in found.items() if there}
+                if len(known) < 50:
+                    known |= dict.fromkeys(_names(record))
+                batch.add(line, {key: value for key, (_, value) in found.items()})
+            if batch.size >= BATCH_ROWS:
+                yield batch.rows()
+                batch = _Batch(file, wanted)
     if not empty:
         for key, name in wanted.items():
             if key not in seen | optional:
@@ -182,9 +184,10 @@ _DECODER = json.JSONDecoder(
 _BROKEN = (ValueError, RecursionError)
 
 
-def _records(file: InputFile, encoding: str) -> Iterator[tuple[int, Record | str]]:
+def _records(
+    file: InputFile, blocks: Iterator[text_blocks.Lines]
+) -> Iterator[tuple[int, Record | str]]:
     """Each record, or what is wrong with it, and the line on which it begins."""
-    blocks = text_blocks.read_blocks(file, encoding)
     for lines in blocks:
         texts = lines.text.to_pylist()
         begin = next((text.strip(_BLANK) for text in texts if text.strip(_BLANK)), "")
@@ -213,7 +216,7 @@ def _records_of_stream(
     file: InputFile, blocks: Iterator[text_blocks.Lines], *, array: bool
 ) -> Iterator[tuple[int, Record | str]]:
     """Records over several lines, in an array or one after the other."""
-    buffer, at, line, more = "", 0, 1, True
+    buffer, at, line = "", 0, 0
     opened = closed = False
     while True:
         blank = _BLANKS.match(buffer, at)
@@ -233,10 +236,11 @@ def _records_of_stream(
                 raise ValueError
             value, end = _DECODER.raw_decode(buffer, at)
         except _BROKEN as error:
-            lines = next(blocks, None) if more else None
+            lines = next(blocks, None)
             if lines is not None and len(buffer) - at <= text_blocks.LONGEST_RECORD_BYTES:
                 for index in sorted(lines.broken):
                     raise UserError(f"{lines.place(index)}: {lines.broken[index]}") from error
+                line = line or lines.first
                 buffer, at = buffer[at:] + "".join(lines.text.to_pylist()), 0
                 continue
             if at == len(buffer) and (closed or not array):

@@ -377,10 +377,12 @@ class ListenTable:
             'min(timestamp) AS timestamp FROM known GROUP BY entry, "user", item)'
         )
         any_known = self._one_number("SELECT count(*) FROM known") > 0
-        return [
-            history(entry, "listens", history(entry, pairs, None) if any_known else None)
-            for entry in range(num_entries)
-        ]
+        found = []
+        for entry in range(num_entries):
+            known = history(entry, pairs, None) if any_known else None
+            # Whom or what nothing is learnt from has no id.
+            found.append(history(entry, "listens", known if known else None))
+        return found
 
     def _number_ids(self, role: str) -> np.ndarray:
         """Numbers the ids from 0 in sorted order, in a table `<role>_ids`: the ids."""

@@ -1,7 +1,7 @@
 """A text file in blocks of whole lines, its bytes checked, each line's number known."""
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import IO
 
 import numpy as np
@@ -108,7 +108,7 @@ def check_encoding(encoding: str) -> str:
     return "utf-8" if found.name == "utf-8-sig" else found.name
 
 
-def read_blocks(file: InputFile, encoding: str) -> Iterator[Lines]:
+def read_blocks(file: InputFile, encoding: str) -> Generator[Lines]:
     """The file in blocks of whole lines, unpacked if it is compressed.
 
     Lines that the reader leaves (`Lines.end`) come again at the head of the next block.

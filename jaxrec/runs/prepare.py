@@ -184,8 +184,8 @@ def _refuse_own_layout(config: RunConfig) -> None:
     for name in ("columns", "format", "header", "delimiter", "quoted", "escape", "encoding"):
         if getattr(config.data, name) != getattr(usual, name):
             raise UserError(
-                f"config.data.{name} is set and config.data.source is {config.data.source!r}, whose "
-                "form is known; expected config.data.source=listens with it"
+                f"config.data.{name} is set and config.data.source is {config.data.source!r}, "
+                "whose form is known; expected config.data.source=listens with it"
             )
 
 
@@ -209,8 +209,9 @@ def _say_counts(result: Split, console: Console) -> None:
         )
     if tied := result.protocol.get("tied_users"):
         console.warning(
-            f"{tied:,} listeners have equal times where config.data.last_n cuts, which are no "
-            "order: what is held out of them is drawn with config.seed"
+            f"{tied:,} of {counts['train']['users']:,} listeners have equal times where "
+            "config.data.last_n cuts, which are no order: what is held out of them is drawn with "
+            "config.seed"
         )
     columns = ["users", "items", "interactions", "cold_users", "cold_items", "cold_interactions"]
     console.table(

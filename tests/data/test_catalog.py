@@ -369,7 +369,8 @@ def write_row(path: Path, source: Source) -> None:
 
 
 def idomaar_line(user: int, track: int, time: int) -> str:
-    linked = f'{{"subjects":[{{"type":"user","id":{user}}}],"objects":[{{"type":"track","id":{track}}}]}}'
+    subject, found = f'{{"type":"user","id":{user}}}', f'{{"type":"track","id":{track}}}'
+    linked = f'{{"subjects":[{subject}],"objects":[{found}]}}'
     return f'event.play\t1\t{time}\t{{"playtime":123}}\t{linked}\n'
 
 

@@ -139,7 +139,7 @@ class TestQuotes:
         listens = read_one(path, escape="\\")
         assert sorted(pairs(listens)) == [("u", 'The "Best" of, 1'), ("v", "plain"), ("w", "a,b")]
         for escape in ("", "ab", '"', ","):
-            with pytest.raises(UserError, match="escape is"):
+            with pytest.raises(UserError, match=r"escape is"):
                 read_one(path, escape=escape, delimiter=",")
 
 
@@ -199,7 +199,7 @@ class TestCompression:
     def test_a_small_file_that_unpacks_to_much_is_read_in_bounded_memory(self, tmp_path):
         path = tmp_path / "a.csv.xz"
         path.write_bytes(lzma.compress(b"user,item\n1,1\n" + b"x" * (80 << 20)))
-        with pytest.raises(UserError, match="a.csv.xz:3: the line is longer than 64 MiB"):
+        with pytest.raises(UserError, match=r"a.csv.xz:3: the line is longer than 64 MiB"):
             read_one(path)
 
 
@@ -220,13 +220,13 @@ class TestEncoding:
         path.write_bytes(self.TEXT.encode("latin-1"))
         with pytest.raises(UserError, match=r":2: broken UTF-8 .*config.data.encoding"):
             read_one(path)
-        with pytest.raises(UserError, match="encoding is 'klingon', expected one such as utf-8"):
+        with pytest.raises(UserError, match=r"encoding is 'klingon', expected one such as utf-8"):
             read_one(path, encoding="klingon")
         path.write_bytes(b"user,item\n\x81,1\n")
-        with pytest.raises(UserError, match=":1: broken (charmap|cp1252).*config.data.encoding n"):
+        with pytest.raises(UserError, match=r":1: broken (charmap|cp1252).*config.data.encoding n"):
             read_one(path, encoding="cp1252")
         path.write_bytes("é".encode("utf-16")[:-1])
-        with pytest.raises(UserError, match="broken utf-16"):
+        with pytest.raises(UserError, match=r"broken utf-16"):
             read_one(path, encoding="utf-16")
 
 
@@ -298,7 +298,7 @@ class TestFolders:
             folder.mkdir(parents=True)
             (folder / "part-0.csv").write_text(f"user,item\n{rows}")
         columns = Columns("user", "item", timestamp="day")
-        with pytest.raises(UserError, match="timestamp is null"):
+        with pytest.raises(UserError, match=r"timestamp is null"):
             read_one(tmp_path, columns=columns)
         (listens,), report = read_listens([tmp_path], columns=columns, on_bad_rows="skip")
         assert [time // 86_400 for time in listens.timestamp] == [18518, 18519, 18519, 18520]
@@ -331,11 +331,11 @@ class TestListeners:
     def test_mistakes_are_told(self, tmp_path):
         path = tmp_path / "a.csv"
         path.write_text("item,n\n1,2\n")
-        with pytest.raises(UserError, match="no column 'user'.*config.data.user=NAME"):
+        with pytest.raises(UserError, match=r"no column 'user'.*config.data.user=NAME"):
             read_one(path)
-        with pytest.raises(UserError, match="config.data.user is 'me' and config.data.user_from"):
+        with pytest.raises(UserError, match=r"config.data.user is 'me' and config.data.user_from"):
             read_one(path, user="me", user_from="file")
-        with pytest.raises(UserError, match="config.data.user is ' '; expected the name"):
+        with pytest.raises(UserError, match=r"config.data.user is ' '; expected the name"):
             read_one(path, user=" ")
 
 
@@ -362,5 +362,7 @@ class TestIds:
     def test_half_a_name_is_refused(self, tmp_path, name):
         path = tmp_path / "a.csv"
         path.write_text("user,a,b\n1,2,3\n")
-        with pytest.raises(UserError, match="the column of item is .*, expected names on both sid"):
+        with pytest.raises(
+            UserError, match=r"the column of item is .*, expected names on both sid"
+        ):
             read_one(path, columns=Columns("user", name))

@@ -219,6 +219,32 @@ def test_parquet_dates(tmp_path):
     assert timestamp is not None and timestamp.tolist() == [0, -86400]
 
 
+def test_lists_of_parquet_are_a_row_per_item(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "LIST_BATCH_ROWS", 2)
+    table = {
+        "user": pa.array([7, 8, 9, 9], pa.uint32()),
+        "item": pa.array([[1, 2], [], [3], None], pa.list_(pa.uint32())),
+        "time": [[10, 20], [], [30], []],
+        "title": [["a", "b"], [], ["c"], []],
+        "plays": [2, 1, 5, 1],
+    }
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table(table), path)
+    columns = Columns("user", "item", timestamp="time", plays="plays", item_name="title")
+    listens = read_one(path, columns=columns)
+    assert events(listens) == [(7, 1, 2.0), (7, 2, 2.0), (9, 3, 5.0)]
+    assert listens.timestamp.tolist() == [10, 20, 30]
+    assert names(listens) == {1: "a", 2: "b", 3: "c"}
+    table["time"] = [[10, 20], [], [30, 40], []]
+    pq.write_table(pa.table(table), path)
+    with pytest.raises(
+        UserError, match=r"row 3: column 'time' has a list of 2, expected 1 entries"
+    ):
+        read_one(path, columns=columns)
+    (listens,), report = read_listens([path], columns=columns, on_bad_rows="skip")
+    assert (len(listens), report.skipped) == (2, 1)
+
+
 def test_names_come_from_the_first_row_that_has_one(tmp_path):
     path = write(
         tmp_path / "a.csv",

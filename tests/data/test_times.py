@@ -83,7 +83,7 @@ def test_dates_with_a_months_name(tmp_path, text, iso):
 )
 def test_another_form_is_read_by_its_format(tmp_path, form, text, expected):
     assert times_of(tmp_path, [text], time_format=form) == [expected]
-    with pytest.raises(UserError, match="timestamp is 'noon', expected .*config.data.time_format"):
+    with pytest.raises(UserError, match=r"timestamp is 'noon', expected .*config.data.time_format"):
         times_of(tmp_path, ["noon"], time_format=form)
 
 
@@ -123,7 +123,7 @@ def test_in_a_column_that_counts_from_elsewhere_a_number_is_a_count():
 
 @pytest.mark.parametrize("moment", ["201605", "20161399", "5", "noon", "", "2016-13-01", "1e20"])
 def test_what_is_no_moment_of_dates_is_refused(moment):
-    with pytest.raises(UserError, match="config.data.moment is .*expected seconds"):
+    with pytest.raises(UserError, match=r"config.data.moment is .*expected seconds"):
         read_moment("config.data.moment", moment, DATES)
 
 
