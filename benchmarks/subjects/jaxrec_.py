@@ -17,6 +17,7 @@ from configs import gowalla_paper
 from jaxrec.config import RunConfig, read_config
 from jaxrec.data.interactions import Interactions, aggregate
 from jaxrec.data.listens import read_listens
+from jaxrec.data.meaning import Layout, Source
 from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.message_passing import KERNELS, choose_kernel, unavailable_reason
@@ -219,7 +220,8 @@ def scale(request: dict[str, Any]) -> dict[str, Any]:
 
 def _read(request: dict[str, Any]) -> tuple[Interactions, Interactions]:
     folder = Path(request["data"])
-    parts, _ = read_listens([folder / "train.txt", folder / "test.txt"], format="edges")
+    files = (folder / "train.txt", folder / "test.txt")
+    parts, _ = read_listens([[Source(file, layout=Layout("edges"))] for file in files])
     train_part, test_part = (aggregate(part) for part in parts)
     return train_part, test_part
 

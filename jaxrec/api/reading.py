@@ -78,7 +78,7 @@ def read(
         own = {"source": "listens", "split": "none", "path": path, "columns": columns}
         config = read_config({"quiet": quiet, "data": own | more})
         try:
-            listens, _ = read_history(config, Console(quiet=quiet))
+            listens = read_history(config, Console(quiet=quiet)).listens
         except UserError as error:
             what = "the table" if table is not None else path
             raise UserError(str(error).replace(path, what)) from error

@@ -3,18 +3,32 @@
 import dataclasses
 
 from jaxrec.config.fields import group, setting
-from jaxrec.data.options import Format, OnBadRows, SplitKind, ValidationRule, Weight
+from jaxrec.data.options import (
+    Format,
+    IdenticalRows,
+    OnBadRows,
+    SplitKind,
+    UserFrom,
+    ValidationRule,
+    Weight,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColumnsConfig:
-    """Names of the columns of a listening history; None where there is no such column."""
+    """Names of the columns of a listening history; None where there is no such column.
+
+    "artist + title" joins two columns; "mbid | title" takes the second where the first is empty.
+    """
 
     user: str = setting("user", "column with the listener's id")
     item: str = setting("item", "column with the song's id")
-    timestamp: str | None = setting(None, "seconds since 1970, or ISO 8601 text")
+    timestamp: str | None = setting(
+        None, "when: seconds or milliseconds since 1970, ISO 8601, dates such as 20150601"
+    )
     plays: str | None = setting(None, "number of plays the row stands for; without it, 1")
     ms_played: str | None = setting(None, "milliseconds played")
+    rating: str | None = setting(None, "stars or a vote; min_rating says what is liked")
     item_name: str | None = setting(None, "the song's title")
     artist: str | None = setting(None, "the song's artist")
 
@@ -24,32 +38,72 @@ class DataConfig:
     """Where the listening history comes from and how it is filtered and split."""
 
     source: str = setting(
-        "synthetic", "synthetic, listens (your own files), or a dataset of the catalogue"
+        "synthetic",
+        "synthetic, listens (your own files), spotify, lastfm-csv or listenbrainz (their exports), "
+        "or a dataset of the catalogue",
     )
     path: str | None = setting(None, "your file, folder or glob; or where a dataset's files lie")
     test_path: str | None = setting(None, "the test part of a fixed pair (split = given)")
     format: Format = setting(
-        "auto", "auto (by the file's ending), csv, tsv, parquet, or edges (user item item …)"
+        "auto",
+        "auto (what the file is), csv, tsv, parquet, json (an array, or lines), edges (user item "
+        "item …), or idomaar",
     )
-    delimiter: str | None = setting(
-        None, "between fields of csv and tsv, where it's not the usual one"
-    )
+    delimiter: str | None = setting(None, "between fields of csv and tsv; without it, it is found")
     header: bool = setting(
         True, 'the first line of csv and tsv names the columns; else they are "0", "1", …'
     )
+    quoted: bool | None = setting(
+        None, "fields of text may be in double quotes; without it, those of csv, or as they look"
+    )
+    escape: str | None = setting(
+        None, "the character before a quote inside quotes, where it isn't doubled"
+    )
+    encoding: str = setting("utf-8", "of text, such as latin-1, cp1252 or utf-16")
     columns: ColumnsConfig = group(ColumnsConfig)
+    user: str | None = setting(None, "the listener of all rows, where no column says it")
+    user_from: UserFrom = setting(
+        "column", "who listened: column, file (its name is the listener), or folder (its name is)"
+    )
+    keep: str | None = setting(
+        None, "conditions on columns, such as 'event_type in listen like and played_pct >= 50'"
+    )
+    drop: str | None = setting(
+        None, "rows to leave out, such as 'skipped == true or song is empty'"
+    )
     names_path: str | None = setting(None, "a separate table with the songs' names")
     names_columns: tuple[str, str] = setting(("id", "name"), "its columns: song id, name")
+    names_format: Format = setting("auto", "as format")
+    names_header: bool = setting(True, "as header")
+    names_delimiter: str | None = setting(None, "as delimiter")
+    names_quoted: bool | None = setting(None, "as quoted")
+    names_escape: str | None = setting(None, "as escape")
+    names_encoding: str = setting("utf-8", "as encoding")
     on_bad_rows: OnBadRows = setting(
         "error", "error: stop at the first; skip: count them, show the first ten"
     )
-    time_from: str | None = setting(None, "ISO 8601; earlier listens are left out")
-    time_until: str | None = setting(None, "ISO 8601; listens from then on are left out")
-    min_ms_played: int = setting(0, "milliseconds; shorter listens are left out", minimum=0)
+    identical_rows: IdenticalRows = setting(
+        "keep", "rows of the same listener, song and time: keep all, or drop all but one"
+    )
+    time_format: str | None = setting(
+        None,
+        "of the times, as strptime has it, such as '%d/%m/%Y %H:%M'; or seconds, milliseconds, "
+        "microseconds, nanoseconds",
+    )
+    time_from: str | None = setting(
+        None, "a date, or a time as in the column; earlier listens are known, not learnt from"
+    )
+    time_until: str | None = setting(None, "likewise; listens from then on are left out")
+    min_ms_played: int = setting(
+        0, "milliseconds; shorter listens are known, not learnt from", minimum=0
+    )
+    min_rating: float | None = setting(
+        None, "the least rating that is liked; songs rated lower are known, not learnt from"
+    )
     weight: Weight = setting(
         "binary", "an edge's weight from its plays: binary (1), log (log(1 + plays)), raw (plays)"
     )
-    min_plays: float = setting(1.0, "plays; pairs with fewer are left out", minimum=0)
+    min_plays: float = setting(1.0, "plays; pairs with fewer are known, not learnt from", minimum=0)
     core: int = setting(
         0,
         "k-core: every listener and song keeps at least so many interactions; 0 is off",
@@ -62,7 +116,9 @@ class DataConfig:
         0.2, "share of listens that random and time hold out as test", above=0, below=1
     )
     last_n: int = setting(1, "interactions per listener that last_n holds out as test", minimum=1)
-    moment: str | None = setting(None, "ISO 8601, where time splits; without it, by test_fraction")
+    moment: str | None = setting(
+        None, "where time splits, a date or a time as in the column; without it, by test_fraction"
+    )
     validation_fraction: float = setting(
         0.1, "share of train as validation (random, time, given); 0 is off", minimum=0, below=1
     )

@@ -1,15 +1,33 @@
 """Public datasets by name: yours if you have the files, else from the cache or downloaded."""
 
+import dataclasses
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from jaxrec.data.datasets import DATASETS, Dataset, Download
+from jaxrec.data.datasets import DATASETS, Dataset, Download, File
 from jaxrec.data.download import DownloadError, Progress, download, unpack
+from jaxrec.data.exports import SERVICES
+from jaxrec.data.inputs import PACKED
+from jaxrec.data.meaning import Names, Source
 from jaxrec.errors import UserError
 from jaxrec.files import cache_folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """A dataset at hand.
+
+    Attributes:
+      dataset: which one.
+      histories: the sources of each of its histories.
+      names: the table of the items' names, if it has one.
+    """
+
+    dataset: Dataset
+    histories: list[list[Source]]
+    names: Names | None
 
 
 def locate(
@@ -19,11 +37,8 @@ def locate(
     cache_dir: str | Path | None = None,
     say: Callable[[str], None] = lambda line: None,
     progress: Progress | None = None,
-) -> tuple[list[Path], dict[str, Any]]:
+) -> Located:
     """Fetches a dataset and says how to read it.
-
-    Returns:
-      The paths of its listens (one, or train and test) and the other arguments of `read_listens`.
 
     Raises:
       UserError: as `fetch`.
@@ -31,10 +46,17 @@ def locate(
     dataset = find_dataset(name)
     fetched = fetch(name, cache_dir, data_path=data_path, say=say, progress=progress)
     paths = dict(zip(dataset.files, fetched, strict=True))
-    settings = dict(dataset.reader)
+    if data_path is not None:  # all files below it, where the dataset has no names for them
+        paths[""] = Path(data_path)
+    histories = [
+        [dataclasses.replace(part.source, files=paths[part.file]) for part in history]
+        for history in dataset.histories
+    ]
+    names = None
     if dataset.names is not None:
-        settings["names_path"] = paths[dataset.names]
-    return [paths[file] for file in dataset.listens], settings
+        file, layout = dataset.names
+        names = dataclasses.replace(layout, path=paths[file])
+    return Located(dataset, histories, names)
 
 
 def fetch(
@@ -51,7 +73,9 @@ def fetch(
     Args:
       name: a name of `DATASETS`.
       cache_dir: folder for downloads, in a folder per dataset; None for `cache_folder()`.
-      data_path: a folder that has the files already; nothing is downloaded then.
+      data_path: a folder that has the files already, under their names here or those that they
+        are published under, compressed or not; or the one file that the dataset has. Nothing is
+        downloaded then.
       say: called with lines for the user: what is downloaded, and what is unverified.
       progress: shows how far each download is.
       timeout: seconds without an answer after which a download is given up.
@@ -69,8 +93,14 @@ def fetch(
     cache = cache_folder() if cache_dir is None else Path(cache_dir)
     folder = cache / name
     paths = [folder / file for file in dataset.files]
-    if all(path.is_file() for path in paths):
+    if paths and all(path.is_file() for path in paths):
         return paths
+    by_hand = [part for part in dataset.downloads if part.by_hand]
+    if by_hand:
+        raise UserError(
+            f"config.data.source is {name!r}, which can't be downloaded by itself; expected "
+            f"{_shopping_list(dataset)} in a folder that config.data.path names"
+        )
     try:
         cache.mkdir(parents=True, exist_ok=True)
         # Beside the final place, so that moving is a rename; gone at the end of the block.
@@ -96,19 +126,40 @@ def find_dataset(name: str) -> Dataset:
     """
     if name not in DATASETS:
         raise UserError(
-            f"config.data.source is {name!r}; expected synthetic, listens, {', '.join(DATASETS)}"
+            f"config.data.source is {name!r}; expected synthetic, listens, "
+            f"{', '.join((*SERVICES, *DATASETS))}"
         )
     return DATASETS[name]
 
 
 def _files_at(dataset: Dataset, folder: Path) -> list[Path]:
-    missing = [file for file in dataset.files if not (folder / file).is_file()]
+    if not dataset.files:
+        return []
+    files = [file for part in dataset.downloads for file in part.files]
+    if folder.is_file() and len(files) == 1:
+        return [folder]
+    found = [_published(folder, file) for file in files]
+    missing = [file.name for file, path in zip(files, found, strict=True) if path is None]
     if missing:
         raise UserError(
             f"config.data.path is {str(folder)!r}, which has no {', '.join(missing)}; expected a "
             f"folder with {_shopping_list(dataset)}"
         )
-    return [folder / file for file in dataset.files]
+    return [path for path in found if path is not None]
+
+
+def _published(folder: Path, file: File) -> Path | None:
+    """A file by its name here or as it is published, there or below; None where it isn't."""
+    names = [file.name] if file.member is None else [file.name, file.member.rpartition("/")[2]]
+
+    def candidates() -> Iterator[Path]:
+        for name in names:
+            yield folder / name
+        for name in names:
+            for ending in ("", *PACKED):
+                yield from sorted(folder.rglob(f"{name}{ending}"))
+
+    return next((path for path in candidates() if path.is_file()), None)
 
 
 def _shopping_list(dataset: Dataset) -> str:
@@ -121,7 +172,7 @@ def _shopping_list(dataset: Dataset) -> str:
             else f"{file.name} ({file.member})"
             for file in part.files
         ]
-        wanted.append(f"{' and '.join(files)} from {part.url}")
+        wanted.append(f"{' and '.join(files) or 'the files of its listeners'} from {part.url}")
     return ", ".join(wanted)
 
 

@@ -51,10 +51,11 @@ def alike_rows(interactions: Interactions, fraction: float, seed: int) -> np.nda
     return _first_rows(interactions, order, _share_of_each(interactions, fraction))
 
 
-def last_rows(interactions: Interactions, n: int) -> np.ndarray:
+def last_rows(interactions: Interactions, n: int, seed: int) -> np.ndarray:
     """Marks the n rows of each user that are last by time: [n] bool.
 
-    Of equal times the higher item index counts as later. None of a user with no more than n.
+    Equal times are no order: which of them counts as later is drawn, by the seed, the user's id and
+    the items' ids alone. None of a user with no more than n.
 
     Raises:
       ValueError: the interactions have no times.
@@ -63,8 +64,26 @@ def last_rows(interactions: Interactions, n: int) -> np.ndarray:
         raise ValueError("last_rows needs interactions with timestamps")
     size = np.diff(interactions.user_offsets())
     # `~x` is `-x - 1`: it reverses the order and can't overflow.
-    order = np.lexsort((~interactions.item, ~interactions.timestamp, interactions.user))
+    order = np.lexsort(
+        (_random_keys(interactions, seed), ~interactions.timestamp, interactions.user)
+    )
     return _first_rows(interactions, order, np.where(size > n, n, 0))
+
+
+def tied_users(interactions: Interactions, n: int) -> int:
+    """How many users' last n rows are drawn by chance, as more rows have the time of the n-th last.
+
+    Raises:
+      ValueError: the interactions have no times.
+    """
+    if interactions.timestamp is None:
+        raise ValueError("tied_users needs interactions with timestamps")
+    offsets = interactions.user_offsets()
+    size = np.diff(offsets)
+    order = np.lexsort((interactions.timestamp, interactions.user))
+    time = interactions.timestamp[order]
+    ends = offsets[1:][size > n]
+    return int((time[ends - n] == time[ends - n - 1]).sum())
 
 
 def moment_leaving(times: np.ndarray, fraction: float) -> int:

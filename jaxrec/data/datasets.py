@@ -7,10 +7,10 @@ are none, the download says that it is unverified and what SHA-256 it has.
 import dataclasses
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
 
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.listens import Columns
+from jaxrec.data.meaning import Columns, Layout, Listener, Names, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +33,12 @@ class Download:
     """An address and the files that come from it.
 
     Attributes:
-      url: the address; of an archive if its files have members.
+      url: the address, of an archive if its files have members; of a page where `by_hand`.
       files: the files to keep.
       size: bytes of the download, None where unknown.
       sha256: SHA-256 of the download in hexadecimal, None where unknown.
       limit: most bytes to accept, of the download and of what is unpacked.
+      by_hand: whether no address gives the file itself, so that a person has to fetch it.
     """
 
     url: str
@@ -45,6 +46,20 @@ class Download:
     size: int | None = None
     sha256: str | None = None
     limit: int = 1 << 28
+    by_hand: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Files of a dataset that are read alike.
+
+    Attributes:
+      file: the name of the file; "" for all files of a folder.
+      source: how it is read, apart from where it lies.
+    """
+
+    file: str
+    source: Source
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,13 +70,14 @@ class Dataset:
       name: the name that `config.data.source` takes.
       title: what to call it in a sentence.
       homepage: where it is described.
-      license: what may be done with it, in a few words; its own text decides.
-      downloads: where it comes from.
-      listens: names of the files with listens: one, or a train and a test part.
-      names: name of the file with the items' names, if there is one.
-      reader: how `read_listens` reads it, apart from the paths.
-      fingerprints: what `aggregate(part).fingerprint()` gives for each of the files with listens;
-        empty where unknown.
+      license: what may be done with it, in a few words, or unknown; its own text decides.
+      downloads: where it comes from; those without an address are fetched by hand.
+      histories: the parts of its history: of one, or of a train and a test history.
+      names: the file with the items' names, and how it is read.
+      ragged: whether rows of its files are known to be broken, so that bad rows are left out and
+        counted.
+      fingerprints: what `aggregate(part).fingerprint()` gives for each history; empty where it is
+        unknown.
     """
 
     name: str
@@ -69,14 +85,14 @@ class Dataset:
     homepage: str
     license: str
     downloads: tuple[Download, ...]
-    listens: tuple[str, ...]
-    names: str | None
-    reader: Mapping[str, Any]
+    histories: tuple[tuple[Part, ...], ...]
+    names: tuple[str, Names] | None = None
+    ragged: bool = False
     fingerprints: tuple[str, ...] = ()
 
     @property
     def files(self) -> list[str]:
-        """The names of all its files."""
+        """The names of all its files; none for a dataset that is a folder of any."""
         return [file.name for part in self.downloads for file in part.files]
 
     def recognises(self, parts: Sequence[Interactions]) -> bool | None:
@@ -86,6 +102,14 @@ class Dataset:
         return tuple(part.fingerprint() for part in parts) == self.fingerprints
 
 
+def _one(
+    file: str, columns: Columns, layout: Layout, *, defects: str | None = None
+) -> tuple[tuple[Part, ...], ...]:
+    """A history that is one file."""
+    return ((Part(file, Source((), columns, layout=layout, defects=defects)),),)
+
+
+YAMBDA = "https://huggingface.co/datasets/yandex/yambda/resolve/main/flat"
 GROUPLENS = "https://files.grouplens.org/datasets"
 LIGHTGCN = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data"
 LASTFM_MTG = "https://zenodo.org/records/6090214/files"
@@ -106,9 +130,9 @@ def _lightgcn(name: str, title: str, license: str, *fingerprints: str) -> Datase
             Download(f"{LIGHTGCN}/{name}/{file}", (File(file),))
             for file in ("train.txt", "test.txt")
         ),
-        listens=("train.txt", "test.txt"),
-        names=None,
-        reader={"format": "edges"},
+        histories=tuple(
+            (Part(file, Source((), layout=Layout("edges"))),) for file in ("train.txt", "test.txt")
+        ),
         fingerprints=fingerprints,
     )
 
@@ -118,7 +142,9 @@ def _movielens(
     *,
     ratings: str,
     movies: str,
-    reader: Mapping[str, Any],
+    columns: Columns,
+    layout: Layout,
+    names: Names,
     size: int | None = None,
     sha256: str | None = None,
     limit: int = 1 << 28,
@@ -132,19 +158,44 @@ def _movielens(
         homepage=f"https://grouplens.org/datasets/movielens/{scale}/",
         license=MOVIELENS_LICENSE,
         downloads=(Download(f"{GROUPLENS}/movielens/{stem}.zip", files, size, sha256, limit),),
-        listens=(ratings,),
-        names=movies,
-        reader=reader,
+        histories=_one(ratings, columns, layout),
+        names=(movies, names),
     )
 
 
-_BY_POSITION = Columns(user="0", item="1", timestamp="3")
-_MOVIELENS_CSV: dict[str, Any] = {
-    "format": "csv",
-    "columns": Columns(user="userId", item="movieId", timestamp="timestamp"),
-    "names_format": "csv",
-    "names_columns": ("movieId", "title"),
-}
+_NOWHERE = Path()
+# No quotes: names of artists have some.
+_TABS = Layout("tsv", header=False, delimiter="\t", quoted=False)
+_BY_POSITION = Columns("0", "1", timestamp="3")
+_MOVIELENS_COLUMNS = Columns("userId", "movieId", timestamp="timestamp")
+_MOVIELENS_NAMES = Names(_NOWHERE, ("movieId", "title"), Layout("csv"))
+
+
+def _yambda(scale: str, limit: int) -> Dataset:
+    """A Yambda dataset: heard by half or liked is learnt from, the rest and dislikes are known."""
+    columns = Columns("uid", "item_id", timestamp="timestamp")
+    layout = Layout("parquet")
+    files = ("listens.parquet", "likes.parquet", "dislikes.parquet")
+    return Dataset(
+        name=f"yambda-{scale}",
+        title=f"Yambda {scale.upper()}, listens, likes and dislikes of Yandex Music",
+        homepage="https://huggingface.co/datasets/yandex/yambda",
+        license="Apache 2.0",
+        downloads=tuple(
+            Download(f"{YAMBDA}/{scale}/{file}", (File(file),), limit=limit) for file in files
+        ),
+        histories=(
+            (
+                Part(
+                    "listens.parquet",
+                    Source((), columns, layout=layout, learnt_if="played_ratio_pct >= 50"),
+                ),
+                Part("likes.parquet", Source((), columns, layout=layout)),
+                Part("dislikes.parquet", Source((), columns, layout=layout, learnt=False)),
+            ),
+        ),
+    )
+
 
 _ALL = (
     Dataset(
@@ -169,14 +220,12 @@ _ALL = (
                 ),
             ),
         ),
-        listens=("user_artists.dat",),
-        names="artists.dat",
-        reader={
-            "format": "tsv",
-            "columns": Columns(user="userID", item="artistID", plays="weight"),
-            "names_format": "tsv",
-            "names_columns": ("id", "name"),
-        },
+        histories=_one(
+            "user_artists.dat",
+            Columns("userID", "artistID", plays="weight"),
+            Layout("tsv", quoted=False),
+        ),
+        names=("artists.dat", Names(_NOWHERE, ("id", "name"), Layout("tsv", quoted=False))),
         fingerprints=("a970748e7f16b95686e0c3a40099cd9922cb48ebfed48c187e0e7c1a3da4c11b",),
     ),
     Dataset(
@@ -198,13 +247,10 @@ _ALL = (
                 "de4417c0e6123284ce59a0934bcf5288ec1ec8774a18a1eef453c9952dfa48f9",
             ),
         ),
-        listens=("train.txt", "test.txt"),
-        names=None,
-        reader={
-            "format": "tsv",
-            "header": False,
-            "columns": Columns(user="0", item="1", plays="2"),
-        },
+        histories=tuple(
+            (Part(file, Source((), Columns("0", "1", plays="2"), layout=_TABS)),)
+            for file in ("train.txt", "test.txt")
+        ),
         fingerprints=(
             "d60d87cbc7ecc2696d86c1871b1a7218bf0c6cef491b343c57f26c994fdd984b",
             "feb3b6ebde0dfce897e811cc44c1e6603649954fa3ca4fad7624b77ee9bacc19",
@@ -222,14 +268,9 @@ _ALL = (
                 limit=4 << 30,
             ),
         ),
-        listens=("listens.tsv",),
-        names=None,
-        # Many rows have no artist or track id, all have an artist's name.
-        reader={
-            "format": "tsv",
-            "header": False,
-            "columns": Columns(user="0", item="3", timestamp="1"),
-        },
+        # Many rows have no artist or track id, all have an artist's name. Some titles hold tabs.
+        histories=_one("listens.tsv", Columns("0", "3", timestamp="1"), _TABS),
+        ragged=True,
     ),
     Dataset(
         name="lastfm-360k",
@@ -243,13 +284,14 @@ _ALL = (
                 limit=4 << 30,
             ),
         ),
-        listens=("listens.tsv",),
-        names=None,
-        reader={
-            "format": "tsv",
-            "header": False,
-            "columns": Columns(user="0", item="2", plays="3"),
-        },
+        # Some rows have no artist's name, and some have a date where the user should be.
+        histories=_one(
+            "listens.tsv",
+            Columns("0", "2", plays="3"),
+            _TABS,
+            defects='2 is empty or 0 in "sep 20, 2008" "dec 27, 2008"',
+        ),
+        ragged=True,
     ),
     _lightgcn(
         "gowalla",
@@ -272,16 +314,13 @@ _ALL = (
         "100k",
         ratings="u.data",
         movies="u.item",
-        reader={
-            "format": "tsv",
-            "header": False,
-            "columns": _BY_POSITION,
-            "names_format": "csv",
-            "names_header": False,
-            "names_delimiter": "|",
-            "names_columns": ("0", "1"),
-            "names_encoding": "latin-1",
-        },
+        columns=_BY_POSITION,
+        layout=_TABS,
+        names=Names(
+            _NOWHERE,
+            ("0", "1"),
+            Layout("csv", header=False, delimiter="|", quoted=False, encoding="latin-1"),
+        ),
         size=4_924_029,
         sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
     ),
@@ -289,45 +328,98 @@ _ALL = (
         "1m",
         ratings="ratings.dat",
         movies="movies.dat",
-        reader={
-            "format": "csv",
-            "delimiter": "::",
-            "header": False,
-            "columns": _BY_POSITION,
-            "quoted": False,
-            "names_format": "csv",
-            "names_header": False,
-            "names_delimiter": "::",
-            "names_columns": ("0", "1"),
-            "names_encoding": "latin-1",
-        },
+        columns=_BY_POSITION,
+        layout=Layout("csv", header=False, delimiter="::", quoted=False),
+        names=Names(
+            _NOWHERE,
+            ("0", "1"),
+            Layout("csv", header=False, delimiter="::", quoted=False, encoding="latin-1"),
+        ),
         size=5_917_549,
         sha256="a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
     ),
-    _movielens(
-        "20m",
-        ratings="ratings.csv",
-        movies="movies.csv",
-        reader=_MOVIELENS_CSV,
-        size=198_702_078,
-        sha256="96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
-        limit=2 << 30,
+    *(
+        _movielens(
+            scale,
+            ratings="ratings.csv",
+            movies="movies.csv",
+            columns=_MOVIELENS_COLUMNS,
+            layout=Layout("csv"),
+            names=_MOVIELENS_NAMES,
+            size=size,
+            sha256=sha256,
+            limit=2 << 30,
+        )
+        for scale, size, sha256 in (
+            (
+                "20m",
+                198_702_078,
+                "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+            ),
+            (
+                "25m",
+                261_978_986,
+                "8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
+            ),
+            ("32m", None, None),
+        )
     ),
-    _movielens(
-        "25m",
-        ratings="ratings.csv",
-        movies="movies.csv",
-        reader=_MOVIELENS_CSV,
-        size=261_978_986,
-        sha256="8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
-        limit=2 << 30,
+    _yambda("50m", 8 << 30),
+    _yambda("500m", 64 << 30),
+    _yambda("5b", 512 << 30),
+    Dataset(
+        name="taste-profile",
+        title="the Echo Nest's Taste Profile, plays by song",
+        homepage="http://millionsongdataset.com/tasteprofile/",
+        license="unknown",
+        downloads=(
+            Download(
+                "http://millionsongdataset.com/tasteprofile/",
+                (File("train_triplets.txt"),),
+                by_hand=True,
+            ),
+        ),
+        histories=_one("train_triplets.txt", Columns("0", "1", plays="2"), _TABS),
     ),
-    _movielens(
-        "32m",
-        ratings="ratings.csv",
-        movies="movies.csv",
-        reader=_MOVIELENS_CSV,
-        limit=2 << 30,
+    Dataset(
+        name="30music",
+        title="30Music, plays of songs with their times",
+        homepage="http://recsys.deib.polimi.it/datasets/",
+        license="unknown",
+        downloads=(
+            Download(
+                "http://recsys.deib.polimi.it/datasets/",
+                (File("events.idomaar", "relations/events.idomaar"),),
+                by_hand=True,
+            ),
+        ),
+        histories=_one(
+            "events.idomaar",
+            Columns("user", "track", timestamp="timestamp"),
+            Layout("idomaar"),
+        ),
+    ),
+    Dataset(
+        name="mlhd",
+        title="the Music Listening Histories Dataset (MLHD or MLHD+), a file per listener",
+        homepage="https://musicbrainz.org/doc/MLHD+",
+        license="unknown",
+        downloads=(Download("https://musicbrainz.org/doc/MLHD+", (), by_hand=True),),
+        # When, artist, release, recording; some plays are of no known recording.
+        histories=(
+            (
+                Part(
+                    "",
+                    Source(
+                        (),
+                        Columns("user", "3", timestamp="0"),
+                        Listener(source="file"),
+                        _TABS,
+                        no_item="3 is empty",
+                    ),
+                ),
+            ),
+        ),
     ),
 )
 DATASETS: Mapping[str, Dataset] = types.MappingProxyType({one.name: one for one in _ALL})

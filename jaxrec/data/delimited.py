@@ -7,13 +7,14 @@ lines with one go through Python's `csv`.
 """
 
 import csv
+import dataclasses
 from collections.abc import Callable, Generator, Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jaxrec.data.inputs import InputFile
 from jaxrec.data.rows import LONGEST_FIELD, TOO_LONG, Rows, find_columns
 from jaxrec.data.text_blocks import BYTE_ORDER_MARK, Lines, Problems, read_blocks
 from jaxrec.errors import UserError
@@ -21,19 +22,40 @@ from jaxrec.errors import UserError
 MARK = BYTE_ORDER_MARK.decode()
 MOST_COLUMNS = 10_000
 HEADER_AGAIN = "the header once more, expected a row"
+IN_QUOTES = " (config.data.quoted=True reads what is in double quotes as one field)"
+TEXT_AFTER_QUOTE = (
+    'text after a closing quote, expected the delimiter (and a quote inside as ""; or '
+    "config.data.escape names the character before it, such as a backslash, or "
+    "config.data.quoted=False takes quotes as they stand)"
+)
 STRAY_RETURN = "a carriage return inside the line, expected lines to end in LF or CRLF"
 
 
-def read_delimited(
-    path: Path,
-    wanted: Mapping[str, str],
-    *,
-    delimiter: str,
-    quoted: bool,
-    header: bool = True,
-    encoding: str = "utf-8",
-) -> Generator[Rows]:
-    """Rows of a CSV or TSV file, a block at a time, gzip'ed if its name ends in `.gz`.
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """How text is fields.
+
+    Attributes:
+      delimiter: what separates two fields, one character or more.
+      quoted: whether a field may be in double quotes; else a quote is a character like any other.
+      escape: the character before a quote inside quotes, None where it is doubled.
+      header: whether the first line holds the column names.
+      encoding: as Python calls it.
+    """
+
+    delimiter: str
+    quoted: bool
+    escape: str | None = None
+    header: bool = True
+    encoding: str = "utf-8"
+
+    def in_quotes(self, text: str) -> bool:
+        """Whether a line may hold quoted fields."""
+        return self.quoted and ('"' in text or (self.escape is not None and self.escape in text))
+
+
+def read_delimited(path: InputFile, wanted: Mapping[str, str], dialect: Dialect) -> Generator[Rows]:
+    """Rows of a CSV or TSV file, a block at a time, unpacked if it is compressed.
 
     Blank lines are passed over; a line that repeats the header, as where files were joined, is a
     problem. A quoted field may hold delimiters, line breaks and doubled
@@ -42,10 +64,7 @@ def read_delimited(
     Args:
       path: the file.
       wanted: column name by role; without a header its position as text, from "0".
-      delimiter: what separates two fields, one character or more.
-      quoted: whether a field may be in double quotes; else a quote is a character like any other.
-      header: whether the first line holds the column names.
-      encoding: `utf-8` or `latin-1`.
+      dialect: how its text is fields.
 
     Raises:
       UserError: the file can't be read, is empty, lacks a wanted column, has a doubled one or
@@ -53,25 +72,25 @@ def read_delimited(
     """
     positions: dict[str, int] | None = None
     names: list[str] = []
-    for lines in read_blocks(path, encoding):
+    for lines in read_blocks(path, dialect.encoding):
         if positions is None:
-            first, names, after = _first_record(lines, delimiter, quoted)
+            first, names, after = _first_record(lines, dialect)
             if first < 0:
                 continue
             if after > lines.end:
                 lines.end = first
                 continue
-            if not header:
+            if not dialect.header:
                 names, after = [str(position) for position in range(len(names))], first
             positions = find_columns(lines.place(first), names, wanted)
             lines.begin = after
-        yield _split(lines, positions, names, delimiter=delimiter, quoted=quoted, header=header)
+        yield _split(lines, positions, names, dialect)
     if positions is None:
-        what = "a header and rows" if header else "rows"
+        what = "a header and rows" if dialect.header else "rows"
         raise UserError(f"{path}: the file is empty, expected {what}")
 
 
-def read_edges(path: Path) -> Generator[Rows]:
+def read_edges(path: InputFile) -> Generator[Rows]:
     """Rows of an edge list, `user item item ...` per line with white space between.
 
     A line with a user alone has no rows.
@@ -105,7 +124,7 @@ def read_edges(path: Path) -> Generator[Rows]:
         raise UserError(f"{path}: the file is empty, expected lines of a user and its items")
 
 
-def _first_record(lines: Lines, delimiter: str, quoted: bool) -> tuple[int, list[str], int]:
+def _first_record(lines: Lines, dialect: Dialect) -> tuple[int, list[str], int]:
     """Index, fields and end of the first record.
 
     The index is -1 where all lines are blank; the end is beyond the lines' where the record is
@@ -116,13 +135,13 @@ def _first_record(lines: Lines, delimiter: str, quoted: bool) -> tuple[int, list
     if index < 0:
         return -1, [], lines.end
     text = lines.text[index].as_py()
-    if not (quoted and '"' in text):
+    if not dialect.in_quotes(text):
         end, text = index + 1, text.rstrip("\r\n")
         if "\r" in text:
             raise UserError(f"{lines.place(index)}: {STRAY_RETURN}")
-        fields = text.split(delimiter, MOST_COLUMNS)
+        fields = text.split(dialect.delimiter, MOST_COLUMNS)
     else:
-        records = _QuotedRecords(lambda at: lines.text[at].as_py(), lines.end, delimiter)
+        records = _QuotedRecords(lambda at: lines.text[at].as_py(), lines.end, dialect)
         found = records.read(index)
         end = records.position
         if records.unfinished and not lines.final:
@@ -142,12 +161,9 @@ def _split(
     lines: Lines,
     positions: Mapping[str, int],
     names: list[str],
-    *,
-    delimiter: str,
-    quoted: bool,
-    header: bool,
+    dialect: Dialect,
 ) -> Rows:
-    fields = len(names)
+    fields, delimiter, header = len(names), dialect.delimiter, dialect.header
     expected = f"expected {fields} as in the {'header' if header else 'first line'}"
     text = pc.utf8_rtrim(lines.text, characters="\r\n")
     todo = pc.not_equal(text, "").to_numpy(zero_copy_only=False)
@@ -155,10 +171,13 @@ def _split(
     problems: Problems = {}
     starts: list[int] = []
     records: list[list[str]] = []
-    if quoted:
+    if dialect.quoted:
         has_quote = pc.match_substring(text, '"').to_numpy(zero_copy_only=False) & todo
+        if dialect.escape is not None:
+            escaped = pc.match_substring(text, dialect.escape).to_numpy(zero_copy_only=False)
+            has_quote |= escaped & todo
         if has_quote.any():
-            starts, records = _quoted(lines, has_quote, todo, problems, delimiter)
+            starts, records = _quoted(lines, has_quote, todo, problems, dialect)
             for start, record in zip(starts, records, strict=True):
                 if len(record) != fields:
                     problems[start] = _miscounted(len(record), expected)
@@ -183,7 +202,10 @@ def _split(
     stray = pc.match_substring(plain, "\r").to_numpy(zero_copy_only=False)
     good = (count == fields) & ~stray
     reasons: Problems = {
-        wrong: STRAY_RETURN if stray[wrong] else _miscounted(int(count[wrong]), expected)
+        wrong: STRAY_RETURN
+        if stray[wrong]
+        else _miscounted(int(count[wrong]), expected)
+        + (IN_QUOTES if not dialect.quoted and '"' in plain[wrong].as_py() else "")
         for wrong in np.flatnonzero(~good).tolist()
     }
     if header:
@@ -209,7 +231,7 @@ def _split(
 
 
 def _quoted(
-    lines: Lines, has_quote: np.ndarray, todo: np.ndarray, problems: Problems, delimiter: str
+    lines: Lines, has_quote: np.ndarray, todo: np.ndarray, problems: Problems, dialect: Dialect
 ) -> tuple[list[int], list[list[str]]]:
     """The records that begin on a line with a quote: those lines and the fields.
 
@@ -217,7 +239,7 @@ def _quoted(
     back (`lines.end`) if more text may complete it.
     """
     raw = lines.text.to_pylist()
-    reader = _QuotedRecords(raw.__getitem__, lines.end, delimiter)
+    reader = _QuotedRecords(raw.__getitem__, lines.end, dialect)
     starts, records = [], []
     for start in np.flatnonzero(has_quote).tolist():
         if start < reader.position:
@@ -257,14 +279,19 @@ class _QuotedRecords:
       unfinished: whether the lines ended inside the record.
     """
 
-    def __init__(self, line: Callable[[int], str], end: int, delimiter: str):
-        self._line, self._end, self._delimiter = line, end, delimiter
+    def __init__(self, line: Callable[[int], str], end: int, dialect: Dialect):
+        self._line, self._end, self._dialect = line, end, dialect
         self._next = self.position = 0
         self.unfinished = False
         self._reader = self._new_reader()
 
     def _new_reader(self) -> Iterator[list[str]]:
-        return csv.reader(self._feed(), delimiter=self._delimiter, strict=True)
+        return csv.reader(
+            self._feed(),
+            delimiter=self._dialect.delimiter,
+            escapechar=self._dialect.escape,
+            strict=True,
+        )
 
     def _feed(self) -> Iterator[str]:
         while self._next < self._end:
@@ -286,7 +313,7 @@ class _QuotedRecords:
                 return TOO_LONG
             if "new-line" in str(error):
                 return STRAY_RETURN
-            return 'text after a closing quote, expected the delimiter (and a quote inside as "")'
+            return TEXT_AFTER_QUOTE
         self.unfinished = False
         self.position = self._next
         return fields

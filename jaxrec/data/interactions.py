@@ -76,8 +76,12 @@ class Listens:
       item: [n] int32, index into `items`.
       plays: [n] float64, how many plays the event stands for, > 0.
       timestamp: [n] int64, seconds since 1970-01-01 UTC, or None where the history has no times.
-      users: the listeners' ids.
-      items: the songs' ids.
+      users: the users' ids.
+      items: the items' ids.
+      known: pairs that a filter has left out of the history though their users know the items
+        (skipped, rated low, disliked, or heard before the time window), each once, with the first
+        time; None where there are none. Its ids are those of the history.
+      adds_up: whether rows of a pair add up; ratings don't.
     """
 
     user: np.ndarray
@@ -86,6 +90,8 @@ class Listens:
     timestamp: np.ndarray | None
     users: IdMap
     items: IdMap
+    known: "Listens | None" = None
+    adds_up: bool = True
 
     def __len__(self) -> int:
         return len(self.user)
@@ -166,6 +172,8 @@ def _escape(value: object) -> str:
 def aggregate(listens: Listens, *, plays_before: int | None = None) -> Interactions:
     """Adds repeated listens up to one interaction per (user, item) pair.
 
+    Where they don't add up (`Listens.adds_up`), the largest counts.
+
     Args:
       listens: the history.
       plays_before: a moment in seconds since 1970. Pairs first heard before it count only the
@@ -188,10 +196,11 @@ def aggregate(listens: Listens, *, plays_before: int | None = None) -> Interacti
             raise ValueError("plays_before needs a history with timestamps")
         pair_known = np.repeat(timestamp < plays_before, np.diff(np.r_[first, len(key)]))
         plays = np.where(pair_known & (time >= plays_before), 0.0, plays)
+    add = np.add if listens.adds_up else np.maximum
     return Interactions(
         user=listens.user[order][first],
         item=listens.item[order][first],
-        plays=np.add.reduceat(plays, first) if len(first) else plays,
+        plays=add.reduceat(plays, first) if len(first) else plays,
         timestamp=timestamp,
         users=listens.users,
         items=listens.items,

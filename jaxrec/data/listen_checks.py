@@ -1,25 +1,33 @@
-"""What makes a row of a history bad, and what drops it: as SQL over columns of text."""
+"""What makes a row of a history bad, and what keeps it from being learnt: SQL over text columns."""
 
 from collections.abc import Container
 
 from jaxrec.data.rows import shown
+from jaxrec.data.times import EXPECTED as EXPECTED_TIME
+from jaxrec.data.times import number, seconds
 
 EXPECTED = {
     "user": "an id of up to 2,000 bytes",
     "item": "an id of up to 2,000 bytes",
     "plays": "a number from 0 to 1e15, and 1e-9 or more if it is not 0",
     "ms_played": "a number from 0",
-    "timestamp": "seconds or milliseconds since 1970, or ISO 8601 such as 2024-05-31T12:00:00Z",
+    "rating": "a number",
+    "timestamp": EXPECTED_TIME,
 }
-DAY = r"\d{4}-\d\d-\d\d"
-TIME = r"\d\d:\d\d(:\d\d(\.\d+)?)?"
-OFFSET = r"(Z|UTC|[+-](0\d|1[0-5])(:?[0-5]\d)?)"
-ISO_8601 = rf"{DAY}([T ]{TIME}( ?{OFFSET})?)?"
+WAY_ON = {
+    "item": "; a column to fall back on goes into config.data.columns.item='FIRST | SECOND'",
+    "plays": (
+        "; for ratings and votes set config.data.columns.rating instead, and config.data.min_rating"
+    ),
+}
+SKIPPED = "; config.data.on_bad_rows=skip leaves such rows out and counts them"
 LONGEST_ID = 2_000  # bytes in UTF-8; longer ones are no ids, and memory is bounded by it
 # Sums, their logarithms and the weights made of them stay finite and above 0 in float32.
 LEAST_PLAYS, MOST_PLAYS = "1e-9", "1e15"
-LARGEST_SECONDS = "1e11"  # the year 5138; as milliseconds it is 1973
-LARGEST_MILLISECONDS = "1e14"
+# What keeps a row from being learnt from though its user knows the item.
+LEFT_OUT = ("filtered", "too_short", "low_rating")
+# Words that programs write for nothing, which as an id become one user or item.
+WORDS_FOR_NOTHING = ("null", "None", "NaN", "nan", "NA", "N/A", "\\N", "<NA>", "undefined", "NULL")
 
 
 def is_empty(text: str) -> str:
@@ -27,64 +35,85 @@ def is_empty(text: str) -> str:
     return f"(coalesce(trim({text}), '') = '')"
 
 
-def number(text: str) -> str:
-    """SQL: the text as a DOUBLE, null where it is no number."""
-    # DuckDB would take 1_000 for a number.
-    return f"TRY_CAST(replace({text}, '_', '?') AS DOUBLE)"
+def normalised(text: str) -> str:
+    """SQL: a name without what spellings differ in: case, kinds of apostrophe, spaces."""
+    return (
+        f"trim(regexp_replace(replace(lower(nfc_normalize(coalesce({text}, ''))), '\u2019', ''''), "
+        "'\\s+', ' ', 'g'))"
+    )
 
 
-def seconds(text: str) -> str:
-    """SQL: the text as whole seconds since 1970-01-01 UTC, null where it is no time.
-
-    Numbers below 1e11 in size are seconds, those below 1e14 milliseconds. ISO 8601 has years 0000
-    to 9999 and is UTC where it has no offset (the session's time zone must be UTC).
-    """
-    value = number(text)
-    return f"""CASE
-        WHEN {value} IS NULL THEN CASE WHEN regexp_full_match({text}, '{ISO_8601}')
-            THEN epoch(date_trunc('second', TRY_CAST({text} AS TIMESTAMPTZ)))::BIGINT END
-        WHEN abs({value}) < {LARGEST_SECONDS} THEN floor({value})::BIGINT
-        WHEN abs({value}) < {LARGEST_MILLISECONDS} THEN floor({value} / 1000)::BIGINT END"""
-
-
-def check_listens(roles: Container[str]) -> str:
+def check_listens(
+    roles: Container[str], *, kept: str, no_item: str, defect: str, form: str | None, matched: bool
+) -> str:
     """A SELECT from the table `incoming`: its rows, numbers read, and the fate of each.
 
-    It takes the parameters `time_from`, `time_until` and `min_ms_played`. Columns beside
-    incoming's: `play_count`, `milliseconds`, `seconds`, `fate` (`kept`, `bad`, `zero_plays`,
-    `too_short` or `outside_window`) and for bad rows `problem`, a role, and `found`, its text.
+    It takes the parameters `min_ms_played` and `min_rating`. Columns beside incoming's:
+    `play_count`, `milliseconds`, `seconds`, `song` (artist and title, normalised; empty where songs
+    are not matched by it), `fate` (`kept`, `bad`, `zero_plays`, `no_item`, `defects` or one of
+    `LEFT_OUT`) and for bad rows `problem`, a role, and `found`, its text.
 
     Args:
       roles: those which the file has; the columns of others are null in `incoming`.
+      kept: SQL: whether the row meets the conditions.
+      no_item: SQL: whether it stands for something else than an item, such as a podcast.
+      defect: SQL: whether the publisher is known to have damaged it.
+      form: `Filters.time_format`.
+      matched: whether a row without an item's id will get that of its artist and title.
     """
+    title, artist = normalised("item_name"), normalised("artist")
+    song = f"CASE WHEN {title} <> '' THEN {artist} || ' — ' || {title} ELSE '' END"
+    no_id = f"{is_empty('item')} AND song = ''" if matched else is_empty("item")
     return f"""SELECT
-        row, line, "user", item, item_name, artist,
+        row, line, "user", item, item_name, artist, timestamp AS time_text,
         {number("plays") if "plays" in roles else "1::DOUBLE"} AS play_count,
         {number("ms_played") if "ms_played" in roles else "0::DOUBLE"} AS milliseconds,
-        {seconds("timestamp")} AS seconds,
-        CASE WHEN {is_empty('"user"')} OR strlen("user") > {LONGEST_ID} THEN 'user'
-            WHEN {is_empty("item")} OR strlen(item) > {LONGEST_ID} THEN 'item'
+        {number("rating") if "rating" in roles else "0::DOUBLE"} AS stars,
+        {number("timestamp")} AS time_number,
+        {seconds("timestamp", form)} AS seconds,
+        {song if matched else "''"} AS song,
+        {kept} AS is_kept,
+        CASE WHEN {no_item} THEN 'no_item' WHEN {defect} THEN 'defects' END AS nothing,
+        CASE WHEN nothing IS NOT NULL THEN NULL
+            WHEN {is_empty('"user"')} OR strlen("user") > {LONGEST_ID} THEN 'user'
+            WHEN {no_id} OR strlen(item) > {LONGEST_ID} OR strlen(song) > {LONGEST_ID} THEN 'item'
+            WHEN NOT is_kept THEN NULL
             WHEN NOT coalesce(play_count = 0 OR play_count BETWEEN {LEAST_PLAYS} AND {MOST_PLAYS},
                 false) THEN 'plays'
             WHEN NOT coalesce(isfinite(milliseconds) AND milliseconds >= 0, false)
                 THEN 'ms_played'
+            WHEN NOT coalesce(isfinite(stars), false) THEN 'rating'
             WHEN {"timestamp" in roles} AND seconds IS NULL THEN 'timestamp' END AS problem,
         CASE problem WHEN 'user' THEN "user" WHEN 'item' THEN item WHEN 'plays' THEN plays
-            WHEN 'ms_played' THEN ms_played WHEN 'timestamp' THEN timestamp END AS found,
-        CASE WHEN problem IS NOT NULL THEN 'bad'
+            WHEN 'ms_played' THEN ms_played WHEN 'rating' THEN rating
+            WHEN 'timestamp' THEN timestamp END AS found,
+        CASE WHEN nothing IS NOT NULL THEN nothing
+            WHEN NOT is_kept THEN 'filtered'
+            WHEN problem IS NOT NULL THEN 'bad'
             WHEN play_count = 0 THEN 'zero_plays'
             WHEN milliseconds < $min_ms_played THEN 'too_short'
-            WHEN seconds < $time_from OR seconds >= $time_until THEN 'outside_window'
+            WHEN {"rating" in roles} AND stars < $min_rating THEN 'low_rating'
             ELSE 'kept' END AS fate
         FROM incoming"""
 
 
+def is_known(roles: Container[str]) -> str:
+    """SQL over `check_listens`: whether a row that is not learnt from says that the user knows it.
+
+    A count below 0 is none, but who wrote it for a dislike knows the item.
+    """
+    fates = ", ".join(f"'{fate}'" for fate in LEFT_OUT)
+    timed = "seconds IS NOT NULL" if "timestamp" in roles else "true"
+    disliked = "(fate = 'bad' AND problem = 'plays' AND coalesce(play_count < 0, false))"
+    return f"((fate IN ({fates}) AND problem IS NULL) OR {disliked}) AND {timed}"
+
+
 def reason(role: str, text: str | None) -> str:
-    """What is wrong with a row whose column of that role holds this text."""
+    """What is wrong with a row whose column of that role holds this text, and the way on."""
     if text is None:
         found = "null"
     elif not text.strip(" "):
         found = "empty"
     else:
         found = shown(text)
-    return f"{role} is {found}, expected {EXPECTED[role]}"
+    return f"{role} is {found}, expected {EXPECTED[role]}{WAY_ON.get(role, '')}{SKIPPED}"

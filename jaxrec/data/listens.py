@@ -1,64 +1,45 @@
 """Reads a listening history from files into `Listens`, refusing bad rows by file and line.
 
-`delimited.py` and `parquet.py` give the rows, `listen_table.py` checks, filters and numbers them.
+`formats.py` tells what a file is; `delimited.py`, `parquet.py` and `json_rows.py` give its rows,
+`meaning.py` makes of their columns who listened to what, `listen_table.py` checks, filters and
+numbers them.
 """
 
 import contextlib
 import dataclasses
-from collections.abc import Generator, Mapping, Sequence
-from pathlib import Path
+import re
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
+from jaxrec.data.conditions import JOINED, Condition, columns_of, parse
 from jaxrec.data.delimited import read_delimited, read_edges
+from jaxrec.data.formats import find_kind
+from jaxrec.data.idomaar import read_idomaar
+from jaxrec.data.inputs import InputFile, find_files
 from jaxrec.data.interactions import Listens
-from jaxrec.data.listen_table import ListenTable, ReadReport
-from jaxrec.data.options import Format, OnBadRows
+from jaxrec.data.json_rows import read_json
+from jaxrec.data.listen_table import ListenTable
+from jaxrec.data.meaning import (
+    Filters,
+    Layout,
+    Names,
+    Source,
+    raw_columns,
+    with_meaning,
+)
 from jaxrec.data.parquet import read_parquet
-from jaxrec.data.rows import Rows, file_format, find_files
+from jaxrec.data.read_report import ReadReport, without_identical
+from jaxrec.data.rows import Rows
+from jaxrec.data.times import check_format
 from jaxrec.errors import UserError
 
-
-@dataclasses.dataclass(frozen=True)
-class Columns:
-    """The names of a history's columns; in text without a header their positions from "0".
-
-    Attributes:
-      user: who listened.
-      item: what was listened to.
-      timestamp: when: seconds since 1970 below 1e11 in size, else milliseconds; or ISO 8601 text,
-        UTC where it has no offset; or a Parquet timestamp or date. Fractions are rounded down.
-      plays: how often; one play per row where there is no such column.
-      ms_played: for how long, in milliseconds.
-      item_name: the item's title.
-      artist: the item's artist.
-    """
-
-    user: str
-    item: str
-    timestamp: str | None = None
-    plays: str | None = None
-    ms_played: str | None = None
-    item_name: str | None = None
-    artist: str | None = None
+EVERYTHING = Filters()
 
 
 def read_listens(
-    paths: Sequence[str | Path],
+    histories: Sequence[Sequence[Source]],
     *,
-    columns: Columns | None = None,
-    format: Format = "auto",
-    header: bool = True,
-    delimiter: str | None = None,
-    quoted: bool | None = None,
-    on_bad_rows: OnBadRows = "error",
-    time_from: int | str | None = None,
-    time_until: int | str | None = None,
-    min_ms_played: int = 0,
-    names_path: str | Path | None = None,
-    names_columns: tuple[str, str] = ("id", "name"),
-    names_format: Format = "auto",
-    names_header: bool = True,
-    names_delimiter: str | None = None,
-    names_encoding: str = "utf-8",
+    names: Names | None = None,
+    filters: Filters = EVERYTHING,
 ) -> tuple[list[Listens], ReadReport]:
     """Reads histories that share their ids, such as one, or a train and a test part.
 
@@ -67,113 +48,204 @@ def read_listens(
     from its first row that has one, or from the names file.
 
     Args:
-      paths: one file, folder or glob per history.
-      columns: the columns' names; not needed for edge lists, which have none.
-      format: of the files; `auto` goes by their endings.
-      header: whether text files begin with the columns' names.
-      delimiter: between the fields of text files, one character or more; by default a comma in
-        `csv` and a tab in `tsv`.
-      quoted: whether fields of text files may be in double quotes; by default only if the
-        delimiter is a comma or semicolon.
-      on_bad_rows: `error`, or `skip` to leave bad rows out and report them.
-      time_from: the first moment to keep, as in a `timestamp` column of text.
-      time_until: the moment after the last to keep.
-      min_ms_played: listens shorter than this are dropped, milliseconds.
-      names_path: a file with the items' names.
-      names_columns: its columns of ids and names.
-      names_format: as `format`.
-      names_header: as `header`.
-      names_delimiter: as `delimiter`.
-      names_encoding: `utf-8`, or `latin-1` as in MovieLens.
+      histories: the sources of each.
+      names: a table of the items' names.
+      filters: which rows are learnt from.
 
     Returns:
-      A `Listens` per path, its rows in the order of the files' names and lines, and the report.
+      A `Listens` per history, its rows in the order of the files' names and lines, and the report.
 
     Raises:
       UserError: a bad row (unless skipped), file or argument, or no row is left.
     """
-    given = {} if columns is None else dataclasses.asdict(columns)
-    wanted = {role: name for role, name in given.items() if name is not None}
-    _check_arguments(wanted, on_bad_rows, time_from, time_until, min_ms_played)
-    with ListenTable(
-        skip_bad_rows=on_bad_rows == "skip",
-        time_from=time_from,
-        time_until=time_until,
-        min_ms_played=min_ms_played,
-    ) as table:
-        for entry, path in enumerate(paths):
-            for file in find_files(path):
-                with _open(file, wanted, format, header, delimiter, quoted, "utf-8") as rows:
-                    table.add_listens(entry, rows)
+    sources = [source for history in histories for source in history]
+    roles = [{} if source.columns is None else source.columns.roles() for source in sources]
+    for source, named in zip(sources, roles, strict=True):
+        _check_columns(source, named)
+    all_roles = {role for named in roles for role in named}
+    _check_filters(filters, all_roles)
+    by_name = any(source.by_name for source in sources)
+    with ListenTable(filters, by_name=by_name) as table:
+        for entry, history in enumerate(histories):
+            for source in history:
+                _add(table, entry, source, filters)
+        table.finish()
+        for entry, history in enumerate(histories):
             if not table.num_kept(entry):
-                raise UserError(f"{path}: no listens left, expected at least one ({table.report})")
-        if names_path is not None:
-            roles = dict(zip(("item", "item_name"), names_columns, strict=True))
-            for file in find_files(names_path):
-                with _open(
-                    file, roles, names_format, names_header, names_delimiter, None, names_encoding
-                ) as rows:
-                    table.add_names(rows)
+                place = ", ".join(dict.fromkeys(str(_place(source)) for source in history))
+                raise UserError(f"{place}: no listens left, expected at least one ({table.report})")
+        if names is not None:
+            _add_names(table, names)
         parts = table.parts(
-            len(paths),
-            with_times="timestamp" in wanted,
-            with_names=names_path is not None or bool(wanted.keys() & {"item_name", "artist"}),
+            len(histories),
+            with_times="timestamp" in all_roles,
+            with_names=names is not None or bool(all_roles & {"item_name", "artist"}),
         )
-        return parts, table.report
+        report = table.report
+    if filters.identical_rows == "drop":
+        before = sum(map(len, parts))
+        parts = [without_identical(part) for part in parts]
+        report = dataclasses.replace(report, identical=before - sum(map(len, parts)))
+    return parts, report
 
 
-def _check_arguments(
+def _place(source: Source) -> object:
+    if isinstance(source.files, tuple):
+        return source.files[0].path if source.files else "config.data.path"
+    return source.files
+
+
+def _files(source: Source) -> tuple[list[InputFile], list[str]]:
+    if isinstance(source.files, tuple):
+        return list(source.files), []
+    return find_files(source.files, format=source.layout.format)
+
+
+def _add(table: ListenTable, entry: int, source: Source, filters: Filters) -> None:
+    settings = {
+        "keep": filters.keep,
+        "drop": filters.drop,
+        "learnt_if": source.learnt_if,
+        "no_item": source.no_item,
+        "defects": source.defects,
+    }
+    conditions = {name: parse(name, settings[name]) for name in JOINED}
+    files, notes = _files(source)
+    table.note(*notes)
+    for file in files:
+        with _open(table, file, source, conditions) as rows:
+            table.add_listens(entry, rows, conditions, learnt=source.learnt)
+
+
+def _add_names(table: ListenTable, names: Names) -> None:
+    roles = dict(zip(("item", "item_name"), names.columns, strict=True))
+    wanted = raw_columns(roles)
+    try:
+        files, notes = find_files(names.path, format=names.layout.format)
+        table.note(*notes)
+        for file in files:
+            with _reader(table, file, names.layout, wanted, frozenset()) as rows:
+                table.add_names(with_meaning(rows, roles, {}))
+    except UserError as error:  # the names' own fields are called after those of the listens
+        own = r"config\.data\.(path|format|header|delimiter|quoted|escape|encoding|columns)\b"
+        raise UserError(re.sub(own, r"config.data.names_\1", str(error))) from error
+
+
+@contextlib.contextmanager
+def _open(
+    table: ListenTable,
+    file: InputFile,
+    source: Source,
+    conditions: Mapping[str, list[Condition]],
+) -> Iterator[Iterator[Rows]]:
+    """The rows of a file of listens, by role."""
+    roles = {} if source.columns is None else source.columns.roles()
+    listener = source.listener.of(file)
+    if listener is not None:
+        roles["user"] = "user"
+    wanted = raw_columns(roles)
+    for name in JOINED:
+        wanted |= columns_of(name, conditions[name])
+    constants: dict[str, str | None] = {}
+    if listener is not None:
+        constants["user"] = listener
+    partition = file.partition
+    constants |= {
+        key: partition[name]
+        for key, name in wanted.items()
+        if key not in constants and name in partition
+    }
+    read = {key: name for key, name in wanted.items() if key not in constants}
+    with _reader(table, file, source.layout, read, source.optional) as rows:
+        roles = roles or {"user": "user", "item": "item"}
+        yield with_meaning(rows, roles, constants)
+
+
+def _reader(
+    table: ListenTable,
+    file: InputFile,
+    layout: Layout,
     wanted: Mapping[str, str],
-    on_bad_rows: str,
-    time_from: int | str | None,
-    time_until: int | str | None,
-    min_ms_played: int,
-) -> None:
-    if on_bad_rows not in ("error", "skip"):
-        raise UserError(f"on_bad_rows is {on_bad_rows!r}, expected error or skip")
-    if wanted and wanted["user"] == wanted["item"]:
+    optional: frozenset[str],
+) -> contextlib.closing[Generator[Rows]]:
+    """The reader of a file's columns."""
+    kind = find_kind(file, layout, wanted)
+    table.note(kind.note)
+    if kind.format == "edges":
+        more = [key for key in wanted if key not in ("user", "item")]
+        if more:
+            role = more[0].partition(":")[0]
+            raise UserError(f"{file}: an edge list has users and items only, no {role}")
+        if wanted and "user" not in wanted:
+            raise UserError(
+                f"{file}: an edge list has its users in it, expected none in config.data.user "
+                "and config.data.user_from"
+            )
+        return contextlib.closing(read_edges(file))
+    if kind.format == "idomaar":
+        return contextlib.closing(read_idomaar(file, wanted))
+    if kind.format == "parquet":
+        return contextlib.closing(read_parquet(file, wanted))
+    if kind.format == "json":
+        keys = frozenset(key for key, name in wanted.items() if name in optional)
+        return contextlib.closing(read_json(file, wanted, encoding=layout.encoding, optional=keys))
+    assert kind.dialect is not None
+    return contextlib.closing(read_delimited(file, wanted, kind.dialect))
+
+
+def _check_columns(source: Source, roles: Mapping[str, str]) -> None:
+    if not roles:
+        return
+    if source.listener.name is not None and source.listener.source != "column":
         raise UserError(
-            f"the columns of user and item are both {wanted['user']!r}, expected two columns"
+            f"config.data.user is {source.listener.name!r} and config.data.user_from is "
+            f"{source.listener.source!r}; expected one of them"
         )
-    if min_ms_played > 0 and "ms_played" not in wanted:
+    name = source.listener.name
+    if name is not None and not name.strip():
+        raise UserError(f"config.data.user is {name!r}; expected the name of the listener")
+    has_column = source.listener == type(source.listener)()
+    if has_column and roles["user"] == roles.get("item"):
         raise UserError(
-            f"min_ms_played is {min_ms_played}, expected 0 where no column is set for ms_played"
+            f"the columns of user and item are both {roles['user']!r}, expected two columns"
         )
-    for name, moment in (("time_from", time_from), ("time_until", time_until)):
-        if moment is not None and "timestamp" not in wanted:
+
+
+def _check_filters(filters: Filters, roles: set[str]) -> None:
+    if filters.on_bad_rows not in ("error", "skip"):
+        raise UserError(f"on_bad_rows is {filters.on_bad_rows!r}, expected error or skip")
+    if filters.identical_rows not in ("keep", "drop"):
+        raise UserError(f"identical_rows is {filters.identical_rows!r}, expected keep or drop")
+    if filters.min_ms_played > 0 and "ms_played" not in roles:
+        raise UserError(
+            f"min_ms_played is {filters.min_ms_played}, expected 0 where no column is set for "
+            "ms_played"
+        )
+    if filters.min_rating is not None and "rating" not in roles:
+        raise UserError(
+            f"min_rating is {filters.min_rating}, expected none where no column is set for rating"
+        )
+    if filters.min_rating is None and "rating" in roles:
+        raise UserError(
+            "config.data.columns.rating is set and config.data.min_rating isn't; expected the "
+            "least rating that says that a song is liked, such as 4 (lower ones are known, not "
+            "learnt from)"
+        )
+    if filters.identical_rows == "drop" and "timestamp" not in roles:
+        raise UserError(
+            "identical_rows is 'drop', expected 'keep' where no column is set for timestamp: "
+            "without times, rows of a user and an item are plays"
+        )
+    check_format(filters.time_format)
+    for name in ("time_from", "time_until"):
+        moment = getattr(filters, name)
+        if moment is not None and "timestamp" not in roles:
             raise UserError(
                 f"{name} is {moment!r}, expected none where no column is set for timestamp"
             )
-
-
-def _open(
-    file: Path,
-    wanted: Mapping[str, str],
-    format: Format,
-    header: bool,
-    delimiter: str | None,
-    quoted: bool | None,
-    encoding: str,
-) -> contextlib.closing[Generator[Rows]]:
-    """The reader of a file's rows."""
-    kind = file_format(file, format, delimiter)
-    if kind == "edges":
-        more = [role for role in wanted if role not in ("user", "item")]
-        if more:
-            raise UserError(f"{file}: an edge list has users and items only, no {more[0]}")
-        return contextlib.closing(read_edges(file))
-    if not wanted:
-        raise UserError(f"{file}: no columns are set, expected at least those of user and item")
-    if kind == "parquet":
-        return contextlib.closing(read_parquet(file, wanted))
-    delimiter = delimiter if delimiter is not None else {"csv": ",", "tsv": "\t"}[kind]
-    quoted = delimiter in (",", ";") if quoted is None else quoted
-    if delimiter in ("", '"', "\r", "\n") or (quoted and len(delimiter) > 1):
-        raise UserError(
-            f"delimiter is {delimiter!r}, expected a character (or several, with quoted off)"
-        )
-    return contextlib.closing(
-        read_delimited(
-            file, wanted, delimiter=delimiter, quoted=quoted, header=header, encoding=encoding
-        )
-    )
+        if moment is not None and not re.search(r"\d", str(moment)):  # before all is read
+            raise UserError(
+                f"{name} is {moment!r}, expected seconds since 1970, or ISO 8601 such as 2024-05-31"
+            )
+    for name in ("keep", "drop"):
+        parse(name, getattr(filters, name))

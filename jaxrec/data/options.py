@@ -5,8 +5,10 @@ Apart from what they choose among, so that a configuration is checked before any
 
 from typing import Literal
 
-Format = Literal["auto", "csv", "tsv", "parquet", "edges"]
+Format = Literal["auto", "csv", "tsv", "parquet", "edges", "json", "idomaar"]
 OnBadRows = Literal["error", "skip"]
+IdenticalRows = Literal["keep", "drop"]
+UserFrom = Literal["column", "file", "folder"]
 Weight = Literal["binary", "log", "raw"]
 SplitKind = Literal["none", "random", "last_n", "time", "given"]
 ValidationRule = Literal["random", "alike"]

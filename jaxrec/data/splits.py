@@ -11,8 +11,9 @@ from typing import Any, get_args
 
 import numpy as np
 
-from jaxrec.data.cuts import alike_rows, last_rows, moment_leaving, random_rows
+from jaxrec.data.cuts import alike_rows, last_rows, moment_leaving, random_rows, tied_users
 from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate, compact, k_core
+from jaxrec.data.known import before_cut, find_known
 from jaxrec.data.options import SplitKind, ValidationRule
 from jaxrec.errors import UserError
 
@@ -34,13 +35,38 @@ class Split:
       test: interactions to report on, None for the kind `none`. Without cold ones, as above.
       protocol: how the cut was made, ready for JSON: `kind`, `seed`, the fractions, n or moments,
         the filters, and `cold`: for validation and test the users, items and interactions that
-        were left out because train doesn't know the user or the item.
+        were left out because train doesn't know the user or the item. `known_pairs` counts
+        `known`.
+      known: pairs that are masked in every list though nothing is learnt from them: skipped, rated
+        low, disliked or left out by another filter (`Listens.known`), or heard too seldom
+        (`min_plays`). None of them is in a part. Their `timestamp` is when the user came to know
+        the item, None where the history has no times; `known_before_cut` has those that an
+        evaluation may mask. None where nothing was left out.
     """
 
     train: Interactions
     validation: Interactions | None
     test: Interactions | None
     protocol: dict[str, Any]
+    known: Interactions | None = None
+
+    def known_before_cut(self, part: str) -> Interactions | None:
+        """The pairs of `known` that are masked in an evaluation on `validation` or `test`.
+
+        Those from before the cut: with the kind `time` from before the moment at which the part
+        begins, with `last_n` from before the user's first interaction of the part (none of a user
+        without one), else all, as no time parts those kinds.
+        """
+        held_out = getattr(self, part)
+        if self.known is None or held_out is None:
+            return None
+        moment = None
+        if self.protocol["kind"] == "time":
+            validation = part == "validation" and "validation_moment" in self.protocol
+            moment = self.protocol["validation_moment" if validation else "moment"]
+        return before_cut(
+            self.known, held_out, moment=moment, by_user=self.protocol["kind"] == "last_n"
+        )
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, str | None]:
@@ -91,8 +117,9 @@ def split(
       random: each user gives `test_fraction` of its interactions to test, rounded half up, and
         keeps at least one. Which ones depends on the seed, the user's id and the items' ids
         alone, so other users coming or going change nothing.
-      last_n: each user gives the `last_n` items it first heard last (of equal times, the higher
-        item index counts as later). A user with no more than `last_n` keeps them all in train.
+      last_n: each user gives the `last_n` items it first heard last; equal times are no order, so
+        which of them are later is drawn with the seed, and `protocol["tied_users"]` says for how
+        many users. A user with no more than `last_n` keeps them all in train.
       time: pairs first heard before `moment` are train, the others test. Train counts only the
         plays before the moment, and the filters see no more than that, so nothing leaks from the
         future. Plays after the moment of a pair already known are in neither part.
@@ -137,6 +164,7 @@ def split(
         core=core,
     )
     protocol: dict[str, Any] = {"kind": kind, "seed": seed}
+    whole: Interactions | None = None  # before the filters
     if kind != "given":
         protocol |= {"min_plays": min_plays, "core": core}
     validation = test = None
@@ -146,7 +174,7 @@ def split(
     elif given_test is not None:
         raise UserError(f"config.data.split is {kind!r} but there is a test file; expected given")
     elif kind == "time":
-        train, validation, test, found = _by_time(
+        whole, train, validation, test, found = _by_time(
             listens, test_fraction, moment, validation_fraction, min_plays, core
         )
         protocol |= found | ({"test_fraction": test_fraction} if moment is None else {})
@@ -162,10 +190,11 @@ def split(
             train, test = _cut(train, random_rows(train, test_fraction, seed))
         elif kind == "last_n":
             protocol["last_n"] = last_n
-            train, test = _cut(train, last_rows(train, last_n))
+            protocol["tied_users"] = tied_users(train, last_n)
+            train, test = _cut(train, last_rows(train, last_n, seed))
     protocol["validation"] = None
     if kind == "last_n" and validation_last_n:
-        train, validation = _cut(train, last_rows(train, validation_last_n))
+        train, validation = _cut(train, last_rows(train, validation_last_n, seed))
         protocol["validation"] = {"kind": "last_n", "last_n": validation_last_n}
     elif kind not in ("last_n", "none") and validation_fraction:
         rule = "time" if kind == "time" else validation_rule
@@ -175,12 +204,14 @@ def split(
                 protocol["validation"]["seed"] = validation_seed
             own_seed = seed if validation_seed is None else validation_seed
             train, validation = _cut(train, _ROWS[rule](train, validation_fraction, own_seed))
+    known = find_known(listens, whole, [train, validation, test])
+    protocol["known_pairs"] = 0 if known is None else len(known)
     protocol["cold"] = {}
     if validation is not None:
         validation, protocol["cold"]["validation"] = _leave_out_cold(validation, train)
     if test is not None:
         test, protocol["cold"]["test"] = _leave_out_cold(test, train)
-    result = Split(train=train, validation=validation, test=test, protocol=protocol)
+    result = Split(train=train, validation=validation, test=test, protocol=protocol, known=known)
     _check_not_empty(result)
     return result
 
@@ -240,7 +271,8 @@ def _by_time(
     validation_fraction: float,
     min_plays: float,
     core: int,
-) -> tuple[Interactions, Interactions | None, Interactions, dict[str, Any]]:
+) -> tuple[Interactions, Interactions, Interactions | None, Interactions, dict[str, Any]]:
+    """All pairs, those of train, validation and test, and what the protocol says of the cut."""
     times = _times(listens, "time")
     if not len(times):
         raise UserError("config.data.split is 'time' but the history is empty; expected listens")
@@ -265,8 +297,8 @@ def _by_time(
     filtered_out = int((~enough).sum()) + before_core - len(train)
     found: dict[str, Any] = {"moment": moment, "pairs_filtered_out": filtered_out}
     if not validation_fraction:
-        return train, None, test, found
-    return train, validation, test, found | {"validation_moment": train_end}
+        return whole, train, None, test, found
+    return whole, train, validation, test, found | {"validation_moment": train_end}
 
 
 def _given(

@@ -1,14 +1,15 @@
 """A text file in blocks of whole lines, its bytes checked, each line's number known."""
 
-import gzip
-import io
-import zlib
-from collections.abc import Iterator
-from pathlib import Path
+import codecs
+from collections.abc import Generator, Iterator
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
 
+from jaxrec.data.compression import UNPACKING_ERRORS, Unpacked
+from jaxrec.data.inputs import InputFile
+from jaxrec.data.rows import shown
 from jaxrec.errors import UserError
 
 # What follows bounds the memory that any file can make a reader use.
@@ -33,7 +34,7 @@ class Lines:
       final: whether no more text comes that could complete the last record.
     """
 
-    def __init__(self, path: Path, first: int, block: bytes, final: bool):
+    def __init__(self, path: InputFile, first: int, block: bytes, final: bool):
         self.path, self.first, self.final = path, first, final
         self.offsets = _line_offsets(block)
         self.begin, self.end = 0, len(self.offsets) - 1
@@ -58,7 +59,8 @@ class Lines:
             except UnicodeDecodeError as error:
                 self.broken[index] = (
                     f"broken UTF-8 (0x{line[error.start]:02x}, byte {error.start + 1} of the "
-                    "line), expected text in UTF-8"
+                    "line), expected text in UTF-8, or its encoding in config.data.encoding "
+                    "(such as latin-1 or utf-16)"
                 )
                 lines[index] = line.decode(errors="replace").encode()
             else:
@@ -90,48 +92,74 @@ def _line_offsets(block: bytes) -> np.ndarray:
     return offsets if offsets[-1] == len(block) else np.append(offsets, len(block))
 
 
-def read_blocks(path: Path, encoding: str) -> Iterator[Lines]:
-    """The file in blocks of whole lines, unzipped if its name ends in `.gz`.
+def check_encoding(encoding: str) -> str:
+    """The encoding's usual name, such as `utf-8` or `iso8859-1`.
+
+    Raises:
+      UserError: there is no such encoding of text.
+    """
+    try:
+        found = codecs.lookup(encoding)
+        "".encode(encoding)
+    except (LookupError, ValueError) as error:
+        raise UserError(
+            f"encoding is {shown(encoding)}, expected one such as utf-8, latin-1, cp1252 or utf-16"
+        ) from error
+    return "utf-8" if found.name == "utf-8-sig" else found.name
+
+
+def read_blocks(file: InputFile, encoding: str) -> Generator[Lines]:
+    """The file in blocks of whole lines, unpacked if it is compressed.
 
     Lines that the reader leaves (`Lines.end`) come again at the head of the next block.
 
     Args:
-      path: the file.
-      encoding: `utf-8`, with or without byte order mark, or `latin-1`.
+      file: the file.
+      encoding: `utf-8`, with or without byte order mark, or another that Python knows.
 
     Raises:
-      UserError: the file can't be read or unzipped, or has a line too long to hold.
+      UserError: the file can't be read or unpacked, is not in that encoding, or has a line too
+        long to hold.
     """
-    line, kept = 1, b""
-    zipped = path.name.lower().endswith(".gz")
+    encoding = check_encoding(encoding)
+    line, kept, packed = 1, b"", "none"
     try:
-        with gzip.open(path) if zipped else open(path, "rb") as file:
-            for piece, last in _pieces(path, file, encoding):
+        with Unpacked(file) as opened:
+            packed = opened.packed
+            for piece, last in _pieces(file, opened.stream, encoding):
                 block = kept + piece
                 if not block:
                     continue
-                lines = Lines(path, line, block, last)
+                lines = Lines(file, line, block, last)
                 if len(block) > LONGEST_RECORD_BYTES or lines.end > LONGEST_RECORD_LINES:
                     lines.final = True
                 yield lines
                 line += lines.end
                 kept = block[lines.offsets[lines.end] :]
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise UserError(
-            f"{path}:{line}: damaged or cut off at or after this line ({error}), expected gzip"
+    except (*UNPACKING_ERRORS, OSError) as error:
+        raise unreadable(
+            file, f"{file}:{line}: damaged or cut off at or after this line", packed, error
         ) from error
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}, expected a readable file") from error
 
 
-def _pieces(path: Path, file: io.BufferedIOBase, encoding: str) -> Iterator[tuple[bytes, bool]]:
+def unreadable(file: InputFile, damaged: str, packed: str, error: Exception) -> UserError:
+    """What to say of a file that can't be read, or not to its end (then `damaged` begins it)."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return UserError(f"{file}: {error.strerror or error}, expected a readable file")
+    expected = "a whole zip" if packed == "none" else packed
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(f"{damaged} ({reason}), expected {expected}")
+
+
+def _pieces(file: InputFile, stream: IO[bytes], encoding: str) -> Iterator[tuple[bytes, bool]]:
     """The file's text, cut after some line ends, and whether no more comes."""
     line, rest, first = 1, b"", True
-    while chunk := file.read(BLOCK_BYTES):
+    decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)()
+    while chunk := stream.read(BLOCK_BYTES):
+        if decoder is not None:
+            chunk = _decoded(file, line, decoder, chunk)
         if first:
             chunk, first = chunk.removeprefix(BYTE_ORDER_MARK), False
-        if encoding == "latin-1":
-            chunk = chunk.decode(encoding).encode()
         ends = np.flatnonzero(np.frombuffer(chunk, np.uint8) == ord("\n")) + 1 + len(rest)
         rest += chunk
         start = 0
@@ -143,7 +171,27 @@ def _pieces(path: Path, file: io.BufferedIOBase, encoding: str) -> Iterator[tupl
         line += len(ends)
         if len(rest) > LONGEST_RECORD_BYTES:
             raise UserError(
-                f"{path}:{line}: the line is longer than {LONGEST_RECORD_BYTES >> 20} MiB, "
+                f"{file}:{line}: the line is longer than {LONGEST_RECORD_BYTES >> 20} MiB, "
                 "expected shorter lines"
             )
+    if decoder is not None:
+        rest += _decoded(file, line, decoder, b"", final=True)
     yield rest, True
+
+
+def _decoded(
+    file: InputFile,
+    line: int,
+    decoder: codecs.IncrementalDecoder,
+    chunk: bytes,
+    *,
+    final: bool = False,
+) -> bytes:
+    try:
+        return decoder.decode(chunk, final).encode()
+    except (UnicodeError, OverflowError) as error:
+        name = getattr(error, "encoding", "config.data.encoding")
+        raise UserError(
+            f"{file}:{line}: broken {name} at or after this line, expected text in the encoding "
+            "that config.data.encoding names"
+        ) from error

@@ -1,24 +1,27 @@
 """From the configuration to a split: the data stage as a command uses it."""
 
 import dataclasses
-import datetime
-import math
-from pathlib import Path
-from typing import Any
 
-from jaxrec.config import RunConfig, with_fields
+from jaxrec.config import DataConfig, RunConfig, with_fields
 from jaxrec.data import catalog, synthetic
+from jaxrec.data.datasets import DATASETS
+from jaxrec.data.exports import SERVICES, find_sources
 from jaxrec.data.interactions import Listens
-from jaxrec.data.listen_table import ReadReport
-from jaxrec.data.listens import Columns, read_listens
+from jaxrec.data.listens import read_listens
+from jaxrec.data.meaning import Columns, Filters, Layout, Listener, Names, Source
 from jaxrec.data.splits import Split, split
+from jaxrec.data.times import TimeColumn, read_moment, shown_moment
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
+from jaxrec.runs.say_report import check_several_listeners, say_report
 
 
 def prepare_split(config: RunConfig, console: Console) -> Split:
     """Reads the listening history, filters and splits it, and says what came of it."""
-    result = _split(config, *read_history(config, console))
+    history = read_history(config, console)
+    check_several_listeners(history.listens)
+    moment = _moment(config, history, console)
+    result = _split(config, history, moment)
     _say_counts(result, console)
     return result
 
@@ -40,110 +43,176 @@ def prepare_cuts(config: RunConfig, console: Console) -> list[Split]:
         )
     with_fields(config, {"seed": config.seed + config.tune.cuts - 1})  # refused if too great
     history = read_history(config, console)
-    first = _split(config, *history)
+    check_several_listeners(history.listens)
+    moment = _moment(config, history, console)
+    first = _split(config, history, moment)
     _say_counts(first, console)
     seeds = range(config.seed + 1, config.seed + config.tune.cuts)
-    return [first, *(_split(config, *history, validation_seed=seed) for seed in seeds)]
+    return [first, *(_split(config, history, moment, validation_seed=seed) for seed in seeds)]
 
 
-def read_history(config: RunConfig, console: Console) -> tuple[Listens, Listens | None]:
-    """All listens, and those of a given test part."""
+@dataclasses.dataclass(frozen=True)
+class History:
+    """All listens, those of a given test part, and what the column of times holds."""
+
+    listens: Listens
+    given_test: Listens | None = None
+    times: TimeColumn | None = None
+
+
+def read_history(config: RunConfig, console: Console) -> History:
+    """All listens, those of a given test part, and what the column of times holds."""
     if config.data.source == "synthetic":
-        return synthetic.generate(config.seed), None
+        return History(synthetic.generate(config.seed))
     return _read(config, console)
 
 
 def _split(
     config: RunConfig,
-    listens: Listens,
-    given_test: Listens | None,
+    history: History,
+    moment: int | None,
     *,
     validation_seed: int | None = None,
 ) -> Split:
     data = config.data
     return split(
-        listens,
+        history.listens,
         kind=data.split,
         seed=config.seed,
         test_fraction=data.test_fraction,
         last_n=data.last_n,
-        moment=None if data.moment is None else _seconds(data.moment, "config.data.moment"),
+        moment=moment,
         validation_fraction=data.validation_fraction,
         validation_rule=data.validation_rule,
         validation_last_n=data.validation_last_n,
         validation_seed=validation_seed,
-        given_test=given_test,
+        given_test=history.given_test,
         min_plays=data.min_plays,
         core=data.core,
     )
 
 
-def _read(config: RunConfig, console: Console) -> tuple[Listens, Listens | None]:
+def _read(config: RunConfig, console: Console) -> History:
     data = config.data
-    if data.source == "listens":
-        if data.path is None:
-            raise UserError(
-                "config.data.path is not set; expected your file, folder or glob of listens"
-            )
-        paths: list[str | Path] = [path for path in (data.path, data.test_path) if path is not None]
-        columns = Columns(**dataclasses.asdict(data.columns))
-        settings: dict[str, Any] = {
-            "format": data.format,
-            "header": data.header,
-            "delimiter": data.delimiter,
-            "names_path": data.names_path,
-            "names_columns": data.names_columns,
-            "columns": columns,
-        }
-    else:
-        found, settings = catalog.locate(
-            data.source, data_path=data.path, say=console.note, progress=console.progress
-        )
-        paths = list(found)
-    if (len(paths) == 2) != (data.split == "given"):
+    histories, names, notes = _sources(config, console)
+    on_bad_rows = data.on_bad_rows
+    if data.source in DATASETS and DATASETS[data.source].ragged:
+        on_bad_rows = "skip"  # what the publisher has broken; counted and shown
+    if (len(histories) == 2) != (data.split == "given"):
         raise UserError(
-            f"config.data.split is {data.split!r} with {len(paths)} part(s) of data; expected "
+            f"config.data.split is {data.split!r} with {len(histories)} part(s) of data; expected "
             "given for a fixed train/test pair and only for it"
         )
-    console.note(f"reading {', '.join(map(str, paths))}")
+    for note in notes:
+        console.note(note)
     parts, report = read_listens(
-        paths,
-        on_bad_rows=data.on_bad_rows,
-        time_from=data.time_from,
-        time_until=data.time_until,
-        min_ms_played=data.min_ms_played,
-        **settings,
+        histories,
+        names=names,
+        filters=Filters(
+            on_bad_rows=on_bad_rows,
+            keep=data.keep,
+            drop=data.drop,
+            time_from=data.time_from,
+            time_until=data.time_until,
+            time_format=data.time_format,
+            min_ms_played=data.min_ms_played,
+            min_rating=data.min_rating,
+            identical_rows=data.identical_rows,
+        ),
     )
-    _say_report(report, console)
-    return parts[0], parts[1] if len(parts) == 2 else None
+    say_report(report, parts, console)
+    return History(parts[0], parts[1] if len(parts) == 2 else None, report.times)
 
 
-def _say_report(report: ReadReport, console: Console) -> None:
-    dropped = {
-        "without plays": report.zero_plays,
-        "shorter than config.data.min_ms_played": report.too_short,
-        "outside the time window": report.outside_window,
-    }
-    left_out = ", ".join(f"{count:,} {why}" for why, count in dropped.items() if count)
-    console.note(f"read {report.rows:,} rows" + (f"; left out {left_out}" if left_out else ""))
-    if report.skipped:
-        console.warning(f"skipped {report.skipped:,} bad rows, the first of them:")
-        for example in report.examples:
-            console.warning(example)
+def _sources(
+    config: RunConfig, console: Console
+) -> tuple[list[list[Source]], Names | None, list[str]]:
+    """The sources of each history, the table of names, and notes."""
+    data = config.data
+    if data.source != "listens":
+        _refuse_own_layout(config)
+    if data.source not in ("listens", *SERVICES):
+        located = catalog.locate(
+            data.source, data_path=data.path, say=console.note, progress=console.progress
+        )
+        told = located.dataset
+        return (
+            located.histories,
+            located.names,
+            [f"reading {told.title} ({told.homepage}); license: {told.license}"],
+        )
+    if data.path is None:
+        what = "your file, folder or glob of listens"
+        if data.source in SERVICES:
+            what = SERVICES[data.source].expected
+        raise UserError(f"config.data.path is not set; expected {what}")
+    listener = Listener(data.user, data.user_from)
+    names = None
+    if data.names_path is not None:
+        names = Names(
+            data.names_path,
+            data.names_columns,
+            Layout(
+                format=data.names_format,
+                header=data.names_header,
+                delimiter=data.names_delimiter,
+                quoted=data.names_quoted,
+                escape=data.names_escape,
+                encoding=data.names_encoding,
+            ),
+        )
+    if data.source in SERVICES:
+        sources, notes = find_sources(data.source, data.path, listener)
+        return [sources], names, [f"reading {data.path}", *notes]
+    layout = Layout(
+        format=data.format,
+        header=data.header,
+        delimiter=data.delimiter,
+        quoted=data.quoted,
+        escape=data.escape,
+        encoding=data.encoding,
+    )
+    columns = Columns(**dataclasses.asdict(data.columns))
+    paths = [path for path in (data.path, data.test_path) if path is not None]
+    histories = [[Source(path, columns, listener, layout)] for path in paths]
+    return histories, names, [f"reading {', '.join(paths)}"]
 
 
-def _seconds(moment: str, field: str) -> int:
-    try:
-        parsed = datetime.datetime.fromisoformat(moment)
-    except ValueError as error:
-        raise UserError(f"{field} is {moment!r}; expected ISO 8601 such as 2024-05-31") from error
-    if parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=datetime.UTC)
-    return math.ceil(parsed.timestamp())
+def _refuse_own_layout(config: RunConfig) -> None:
+    """A source known by name knows its columns: fields that say otherwise would do nothing."""
+    usual = DataConfig()
+    for name in ("columns", "format", "header", "delimiter", "quoted", "escape", "encoding"):
+        if getattr(config.data, name) != getattr(usual, name):
+            raise UserError(
+                f"config.data.{name} is set and config.data.source is {config.data.source!r}, "
+                "whose form is known; expected config.data.source=listens with it"
+            )
+
+
+def _moment(config: RunConfig, history: History, console: Console) -> int | None:
+    """Where `time` cuts, read as the times of the history are."""
+    moment = config.data.moment
+    if moment is None:
+        return None
+    found = read_moment("config.data.moment", moment, history.times or TimeColumn())
+    if moment != (shown := shown_moment(found)):
+        console.note(f"config.data.moment {moment} is taken as {shown} UTC")
+    return found
 
 
 def _say_counts(result: Split, console: Console) -> None:
     counts = result.counts()
+    if known := result.protocol["known_pairs"]:
+        console.note(
+            f"{known:,} pairs of a listener and a song are known but not learnt from; they are "
+            "masked in every list, and in an evaluation those from before what is held out"
+        )
+    if tied := result.protocol.get("tied_users"):
+        console.warning(
+            f"{tied:,} of {counts['train']['users']:,} listeners have equal times where "
+            "config.data.last_n cuts, which are no order: what is held out of them is drawn with "
+            "config.seed"
+        )
     columns = ["users", "items", "interactions", "cold_users", "cold_items", "cold_interactions"]
     console.table(
         f"Data, split: {result.protocol['kind']}",

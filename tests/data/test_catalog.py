@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gzip
 import hashlib
 import io
 import re
@@ -13,14 +14,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest.mock import Mock
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jaxrec.data import catalog, datasets
-from jaxrec.data.datasets import DATASETS, Dataset, Download, File
+from jaxrec.data.datasets import DATASETS, Dataset, Download, File, Part
 from jaxrec.data.interactions import aggregate
-from jaxrec.data.listens import Columns, read_listens
+from jaxrec.data.listens import read_listens
+from jaxrec.data.meaning import Columns, Filters, Layout, Names, Source
 from jaxrec.errors import UserError
 
+TABS = Layout("tsv", header=False)
+PAIR = Columns("0", "1")
 LISTENS, TEST, NAMES = b"1\t7\n2\t7\n", b"1\t9\n", b"7::So\xf1g\n9::Other\n"
 
 
@@ -100,9 +106,7 @@ def add(monkeypatch) -> Callable[..., Dataset]:
             homepage="",
             license="",
             downloads=downloads,
-            listens=(downloads[0].files[0].name,),
-            names=None,
-            reader={"format": "tsv", "header": False, "columns": Columns(user="0", item="1")},
+            histories=((Part(downloads[0].files[0].name, Source((), PAIR, layout=TABS)),),),
         )
         dataset = dataclasses.replace(dataset, **changes)
         monkeypatch.setattr(catalog, "DATASETS", {"toy": dataset})
@@ -279,22 +283,13 @@ class TestYourOwnFiles:
 
 
 def test_locate_gives_what_the_reader_takes(server, add, tmp_path):
+    layout = Layout("csv", header=False, delimiter="::", encoding="latin-1")
     add(
         zipped(f"{server.url}/toy.zip"),
-        names="names.dat",
-        reader={
-            "format": "tsv",
-            "header": False,
-            "columns": Columns(user="0", item="1"),
-            "names_format": "csv",
-            "names_header": False,
-            "names_delimiter": "::",
-            "names_columns": ("0", "1"),
-            "names_encoding": "latin-1",
-        },
+        names=("names.dat", Names("", ("0", "1"), layout)),
     )
-    paths, settings = catalog.locate("toy", cache_dir=tmp_path)
-    (listens,), _ = read_listens(paths, **settings)
+    located = catalog.locate("toy", cache_dir=tmp_path)
+    (listens,), _ = read_listens(located.histories, names=located.names)
     assert listens.users.ids.tolist() == [1, 2]
     assert [listens.items.label(item) for item in listens.item] == ["Soñg", "Soñg"]
 
@@ -316,64 +311,166 @@ class TestKnownDatasets:
         dataset = DATASETS[name]
         assert dataset.name == name and dataset.title and dataset.license
         assert dataset.homepage.startswith(("http://", "https://"))
-        named = list(dataset.listens) + ([] if dataset.names is None else [dataset.names])
+        named = [part.file for history in dataset.histories for part in history if part.file]
+        named += [] if dataset.names is None else [dataset.names[0]]
         assert sorted(dataset.files) == sorted(named)
-        assert len(dataset.fingerprints) in (0, len(dataset.listens))
+        assert len(dataset.fingerprints) in (0, len(dataset.histories))
         hashes = [*dataset.fingerprints]
         for part in dataset.downloads:
-            assert part.url.startswith("https://")
+            assert part.url.startswith("http://" if part.by_hand else "https://") or part.by_hand
             hashes += [part.sha256, *(file.sha256 for file in part.files)]
             packed = [file.member is not None for file in part.files]
-            assert all(packed) == any(packed) == part.url.endswith((".zip", ".tar.gz"))
+            if not part.by_hand:
+                assert all(packed) == any(packed) == part.url.endswith((".zip", ".tar.gz"))
             assert part.size is None or part.size < part.limit
         for value in hashes:
             assert value is None or re.fullmatch("[0-9a-f]{64}", value)
         for file in dataset.files:
             assert re.fullmatch(r"[a-z_.]+", file)
 
-    def test_the_reader_takes_its_settings(self, name, tmp_path):
-        """A row made up in the dataset's format comes back."""
+    def test_a_row_in_its_form_is_read(self, name, tmp_path):
         dataset = DATASETS[name]
-        columns = dataset.reader.get("columns")
-        folder = tmp_path / "data"
-        folder.mkdir()
-        for file in dataset.listens:
-            if columns is None:
-                (folder / file).write_text("5 77\n")
-                continue
-            wanted = dataclasses.asdict(columns)
-            (folder / file).write_text(table(dataset.reader, wanted, {"plays": "3"}))
+        for history in dataset.histories:
+            for part in history:
+                write_row(tmp_path / (part.file or "5.txt"), part.source)
         if dataset.names is not None:
-            item, title = dataset.reader["names_columns"]
-            settings = {
-                key.removeprefix("names_"): value
-                for key, value in dataset.reader.items()
-                if key.startswith("names_")
-            }
-            wanted = {"item": item, "item_name": title}
-            (folder / dataset.names).write_text(table(settings, wanted, {"item_name": "A song"}))
-        paths, settings = catalog.locate(name, data_path=folder)
-        parts, _ = read_listens(paths, **settings)
-        for listens in parts:
+            file, names = dataset.names
+            roles = {"item": names.columns[0], "item_name": names.columns[1]}
+            values = {"item": "77", "item_name": "A song"}
+            (tmp_path / file).write_text(table(names.layout, roles, values))
+        located = catalog.locate(name, data_path=tmp_path)
+        parts, _ = read_listens(located.histories, names=located.names)
+        for listens, history in zip(parts, dataset.histories, strict=True):
             assert listens.users.ids.tolist() == [5] and listens.items.ids.tolist() == [77]
+            columns = history[0].source.columns
             if columns is not None and columns.plays is not None:
                 assert listens.plays.tolist() == [3]
             if columns is not None and columns.timestamp is not None:
-                assert listens.timestamp.tolist() == [978300760]
+                assert set(listens.timestamp.tolist()) == {978300760}
             if dataset.names is not None:
                 assert listens.items.names.tolist() == ["A song"]
 
 
-def table(settings, wanted: dict[str, str | None], values: dict[str, str]) -> str:
-    """A file of one row in the format of the settings."""
-    values = {"user": "5", "item": "77", "timestamp": "978300760", **values}
-    by_column = {column: values[role] for role, column in wanted.items() if column is not None}
-    delimiter = settings.get("delimiter") or {"tsv": "\t", "csv": ","}[settings["format"]]
-    if not settings.get("header", True):
-        width = 1 + max(int(column) for column in by_column)
+VALUES = {"user": "5", "item": "77", "timestamp": "978300760", "plays": "3"}
+
+
+def write_row(path: Path, source: Source) -> None:
+    """A file of one row, in the form that the source says."""
+    format, columns = source.layout.format, source.columns
+    if columns is None:
+        path.write_text("5 77\n")
+    elif format == "parquet":
+        row = {columns.roles()[role]: [int(VALUES[role])] for role in columns.roles()}
+        pq.write_table(pa.table(row | {"played_ratio_pct": [100]}), path)
+    elif format == "idomaar":
+        path.write_text(idomaar_line(5, 77, 978300760))
+    else:
+        path.write_text(table(source.layout, columns.roles(), VALUES))
+
+
+def idomaar_line(user: int, track: int, time: int) -> str:
+    subject, found = f'{{"type":"user","id":{user}}}', f'{{"type":"track","id":{track}}}'
+    linked = f'{{"subjects":[{subject}],"objects":[{found}]}}'
+    return f'event.play\t1\t{time}\t{{"playtime":123}}\t{linked}\n'
+
+
+def table(layout: Layout, roles: dict[str, str], values: dict[str, str]) -> str:
+    """A file of one row in a layout."""
+    by_column = {column: values[role] for role, column in roles.items() if role in values}
+    delimiter = layout.delimiter or {"tsv": "\t", "csv": ","}[layout.format]
+    if not layout.header:
+        width = 1 + max(int(column) for column in by_column if column.isdecimal())
         row = [by_column.get(str(column), "x") for column in range(width)]
         return delimiter.join(row) + "\n"
     return f"{delimiter.join(by_column)}\n{delimiter.join(by_column.values())}\n"
+
+
+DATE_FOR_A_USER = "sep 20, 2008\tid\tBand\t7\n"
+
+
+def test_lastfm_360k_is_read_under_its_published_name_and_without_its_known_defects(tmp_path):
+    folder = tmp_path / "lastfm-dataset-360K"
+    folder.mkdir()
+    rows = 'u1\tid\tBand\t3\nu1\t\t\t4\nu2\t\tOther "band"\t5\n' + DATE_FOR_A_USER
+    (folder / "usersha1-artmbid-artname-plays.tsv").write_text(rows)
+    located = catalog.locate("lastfm-360k", data_path=tmp_path)
+    (listens,), report = read_listens(located.histories)
+    assert listens.users.ids.tolist() == ["u1", "u2"]
+    assert listens.items.ids.tolist() == ["Band", 'Other "band"']
+    assert (report.defects, report.skipped, report.rows) == (2, 0, 4)
+    assert listens.known is None  # a user that is a date knows nothing
+
+
+def test_lastfm_1k_leaves_out_titles_with_tabs(tmp_path):
+    good = "user_1\t2009-05-04T23:08:57Z\tid\tBand\t\tSong\n"
+    path = tmp_path / "userid-timestamp-artid-artname-traid-traname.tsv"
+    path.write_text(good + good.replace("Song", "So\tng"))
+    located = catalog.locate("lastfm-1k", data_path=path)
+    assert located.dataset.ragged
+    (listens,), report = read_listens(located.histories, filters=Filters(on_bad_rows="skip"))
+    assert (len(listens), report.skipped) == (1, 1)
+
+
+def test_a_published_file_may_be_compressed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "train_triplets.txt.zip", "w") as archive:
+        archive.writestr("train_triplets.txt", "u1\tSOA\t2\nu2\tSOA\t9\n")
+    located = catalog.locate("taste-profile", data_path=tmp_path)
+    (listens,), _ = read_listens(located.histories)
+    assert (listens.items.ids.tolist(), listens.plays.tolist()) == (["SOA"], [2, 9])
+
+
+def test_yambda_learns_from_what_was_heard_or_liked_and_knows_the_rest(tmp_path):
+    def write(name: str, rows: list[tuple[int, int]], **more: list[int]) -> None:
+        users, items = zip(*rows, strict=True)
+        times = pa.array(range(len(rows)), pa.uint32())
+        columns = {"uid": users, "timestamp": times, "item_id": items, **more}
+        pq.write_table(pa.table(columns), tmp_path / name)
+
+    write("listens.parquet", [(1, 10), (1, 11), (2, 11)], played_ratio_pct=[100, 3, 50])
+    write("likes.parquet", [(1, 12), (2, 10)])
+    write("dislikes.parquet", [(2, 12), (3, 10)])
+    located = catalog.locate("yambda-50m", data_path=tmp_path)
+    (listens,), report = read_listens(located.histories)
+    users, items = listens.users.ids, listens.items.ids
+    learnt = zip(users[listens.user].tolist(), items[listens.item].tolist(), strict=True)
+    assert sorted(learnt) == [(1, 10), (1, 12), (2, 10), (2, 11)]
+    known = listens.known
+    assert sorted(zip(users[known.user].tolist(), items[known.item].tolist(), strict=True)) == [
+        (1, 11),
+        (2, 12),
+    ]
+    assert report.filtered == 3
+
+
+def test_a_file_per_listener_is_the_listeners_history(tmp_path):
+    for name, recordings in (("5e0a.txt", "ab"), ("77b1.txt", "bc")):
+        rows = "".join(f"{time}\tx\ty\t{item}\n" for time, item in enumerate(recordings))
+        path = tmp_path / name[0] / f"{name}.gz"
+        path.parent.mkdir()
+        path.write_bytes(gzip.compress(f"{rows}9\tx\ty\t\n".encode()))
+    located = catalog.locate("mlhd", data_path=tmp_path)
+    (listens,), report = read_listens(located.histories)
+    assert listens.users.ids.tolist() == ["5e0a", "77b1"]
+    assert listens.items.ids.tolist() == ["a", "b", "c"]
+    assert (len(listens), report.no_item) == (4, 2)
+
+
+def test_thirty_music_refuses_what_is_no_event(tmp_path):
+    path = tmp_path / "events.idomaar"
+    good = idomaar_line(5, 7, 1400000000)
+    path.write_text(good + good.replace('"track"', '"artist"') + idomaar_line(6, 7, 1400000001))
+    located = catalog.locate("30music", data_path=path)
+    with pytest.raises(UserError, match=r"events.idomaar:2: no event of a user and a track"):
+        read_listens(located.histories)
+    (listens,), report = read_listens(located.histories, filters=Filters(on_bad_rows="skip"))
+    assert (listens.users.ids.tolist(), report.skipped) == ([5, 6], 1)
+    assert listens.timestamp.tolist() == [1400000000, 1400000001]
+
+
+def test_what_can_not_be_downloaded_says_what_to_put_where(tmp_path):
+    with pytest.raises(UserError, match=r"30music.*expected events.idomaar .* config.data.path"):
+        catalog.locate("30music", cache_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -389,8 +486,8 @@ def test_the_data_at_hand_are_the_known_ones(shared_data, name, sizes):
     if not folder.is_dir():
         pytest.skip(f"expected the folder {folder}")
     dataset = DATASETS[name]
-    paths, settings = catalog.locate(name, data_path=folder)
-    listens, _ = read_listens(paths, **settings)
+    located = catalog.locate(name, data_path=folder)
+    listens, _ = read_listens(located.histories, names=located.names)
     parts = [aggregate(part) for part in listens]
     assert [(part.num_users, part.num_items, len(part)) for part in parts] == sizes
     assert dataset.recognises(parts)

@@ -9,6 +9,7 @@ import decimal
 import gzip
 import io
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -27,8 +28,9 @@ import pytest
 
 from jaxrec.data import listen_table, parquet
 from jaxrec.data.interactions import Listens, aggregate, edge_weight
-from jaxrec.data.listens import Columns, read_listens
+from jaxrec.data.meaning import Columns
 from jaxrec.errors import UserError
+from tests.data.reading import read_listens
 
 PAIR = Columns("user", "item")
 PLAYS = Columns("user", "item", plays="plays")
@@ -80,12 +82,25 @@ def tarred() -> bytes:
     return stream.getvalue()
 
 
-def zipped() -> bytes:
+def zipped(members: dict[str, str | bytes] | None = None) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
-        archive.writestr("bytes", bytes(range(256)))
+    workbook = {"xl/worksheets/sheet1.xml": "<worksheet/>", "bytes": bytes(range(256))}
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (workbook if members is None else members).items():
+            archive.writestr(name, content)
     return stream.getvalue()
+
+
+def locked() -> bytes:
+    """A zip whose only file says that it is encrypted."""
+    content = bytearray(zipped({"a.csv": GOOD}))
+    for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(mark) + place] |= 1
+    return bytes(content)
+
+
+def zstd(text: str) -> bytes:
+    return pa.compress(text.encode(), "zstd", asbytes=True)
 
 
 def flipped(content: bytes, place: int) -> bytes:
@@ -143,7 +158,7 @@ MALFORMED: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
     "doubled in quotes": ("a.csv", 'user,item,"user"\n1,1,1\n', {}, ":1: the column name 'user'"),
     "other case": ("a.csv", "User,item\n1,1\n", {}, ":1: no column 'user' (wanted as user), exp"),
     "space in a name": ("a.csv", "user, item\n1,1\n", {}, ":1: no column 'item' (wanted as item)"),
-    "wrong delimiter": ("a.csv", "user;item\n1;1\n", {}, ":1: no column 'user' (wanted as user)"),
+    "no delimiter of ours": ("a.csv", "user~item\n1~1\n", {}, ":1: no column 'user' (wanted as u"),
     "no such position": ("a.csv", "1\n2\n", POSITIONS, ":1: no column '1' (wanted as item)"),
     # Numbers
     "plays beyond float32": (
@@ -201,19 +216,30 @@ MALFORMED: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
     "gzip twice": ("a.csv.gz", gzip.compress(gzip.compress(b"1,1")), {}, ":1: broken UTF-8 (0x8b"),
     "gzip checksum": ("a.csv.gz", flipped(gzip.compress(GOOD.encode()), -6), {}, ":1: damaged or "),
     "gzip and more": ("a.csv.gz", gzip.compress(GOOD.encode()) + b"more", {}, ":1: damaged or cut"),
-    "bzip2 as gzip": ("a.csv.gz", bz2.compress(GOOD.encode()), {}, ":1: damaged or cut off at or"),
-    "zip as gzip": ("a.csv.gz", zipped(), {}, ":1: damaged or cut off at or after this line"),
+    "bzip2 cut off": ("a.csv.bz2", bz2.compress(GOOD.encode())[:-3], {}, ":1: damaged or cut off"),
+    "bzip2 damaged": ("a.csv", flipped(bz2.compress(GOOD.encode()), 30), {}, ":1: damaged or cut"),
+    "xz cut off": ("a.csv.xz", lzma.compress(GOOD.encode())[:-3], {}, ":1: damaged or cut off at"),
+    "xz checksum": ("a.csv", flipped(lzma.compress(GOOD.encode()), -20), {}, ":1: damaged or cut"),
+    "xz and more": ("a.csv.xz", lzma.compress(GOOD.encode()) + b"more", {}, ":1: damaged or cut"),
+    "zstd cut off": ("a.csv.zst", zstd(GOOD)[:-3], {}, ":1: damaged or cut off at or after this"),
+    "zip of several": ("a.zip", zipped(), {}, ": a zip of 2 files, such as 'bytes'"),
+    "zip of none": ("a.zip", zipped({}), {}, ": a zip of 0 files; expected a zip with one file"),
+    "zip cut off": ("a.zip", zipped()[:-30], {}, ": damaged (File is not a zip file)"),
+    "zip with a password": ("a.zip", locked(), {}, ": its 'a.csv' is encrypted, expected plain"),
+    "tar": ("a.csv", tarred(), {}, ": a tar archive, expected a file that is plain or compressed"),
     "tar in gzip": ("a.csv.gz", gzip.compress(tarred()), {}, ":1: a NUL byte, expected text"),
+    "7-Zip": ("a.csv", b"7z\xbc\xaf\x27\x1c" + bytes(99), {}, ": compressed with 7-Zip, expected"),
     # Other kinds of files
-    "a workbook": ("a.csv", zipped(), {}, ":1: "),
+    "a workbook": ("a.csv", zipped(), {}, ": a zip of 2 files"),
     "a picture": ("a.csv", b"\x89PNG\r\n\x1a\n" + bytes(99), {}, ":1: broken UTF-8 (0x89, byte 1"),
-    "json lines": ("a.csv", json.dumps({"user": 1}), {}, ":1: no column 'user' (wanted as user)"),
+    "json lines": ("a.csv", json.dumps({"user": 1}), {}, ": no column 'item' (wanted as item), ex"),
     "a web page": ("a.csv", "<!DOCTYPE html>\n<p>Log in\n", {}, ":1: no column 'user'"),
-    "parquet as csv": ("a.csv", PARQUET, {}, ":1: "),
+    "parquet as csv": ("a.csv", PARQUET, {"format": "csv"}, ": a Parquet file, expected Parquet"),
     # Parquet
     "feather": ("a.parquet", written(pa.feather.write_feather), {}, f": {DAMAGED}"),
     "orc": ("a.parquet", written(pa.orc.write_table), {}, f": {DAMAGED}"),
-    "parquet in gzip": ("a.parquet", gzip.compress(PARQUET), {}, f": {DAMAGED}"),
+    "parquet in gzip": ("a.parquet", gzip.compress(PARQUET), {}, ": compressed with gzip, expec"),
+    "csv in gzip as parquet": ("a.parquet", gzip.compress(b"1,1"), {}, f": {DAMAGED}compressed w"),
     "footer of 2 GiB": (
         "a.parquet",
         PARQUET[:-8] + b"\xff\xff\xff\x7fPAR1",
@@ -588,8 +614,9 @@ BOMBS = """
 import gzip, io, resource, sys, time
 import numpy as np, pyarrow as pa, pyarrow.parquet as pq
 from pathlib import Path
-from jaxrec.data.listens import Columns, read_listens
+from jaxrec.data.meaning import Columns
 from jaxrec.errors import UserError
+from tests.data.reading import read_listens
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

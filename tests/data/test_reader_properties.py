@@ -14,11 +14,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jaxrec.data.delimited import read_delimited, read_edges
+from jaxrec.data.delimited import Dialect, read_delimited, read_edges
+from jaxrec.data.idomaar import read_idomaar
+from jaxrec.data.inputs import InputFile
 from jaxrec.data.interactions import IdMap, Listens
-from jaxrec.data.listens import Columns, read_listens
+from jaxrec.data.json_rows import read_json
+from jaxrec.data.meaning import Columns
 from jaxrec.data.parquet import read_parquet
 from jaxrec.errors import UserError
+from tests.data.reading import read_listens
 
 ID = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8
@@ -27,6 +31,7 @@ WORD = ID.filter(lambda text: not set(text) & set("\t\n\r\x0b\x0c ")).filter(
     lambda text: text[0] != "\ufeff"
 )
 NUMBER = st.integers(-(2**63), 2**63 - 1)
+COMMAS = Dialect(",", quoted=True)
 WANTED = {"user": "user", "item": "item", "plays": "plays"}
 
 
@@ -47,7 +52,9 @@ def read(path: Path, **options: Any) -> Listens:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    start=st.sampled_from([b"", b"user,item,plays\n", b"user\titem\tplays\n", b"PAR1"]),
+    start=st.sampled_from(
+        [b"", b"user,item,plays\n", b"user\titem\tplays\n", b"PAR1", b'{"user":1}\n', b"[{"]
+    ),
     content=st.binary(max_size=80) | st.text(max_size=40).map(str.encode),
     end=st.sampled_from([b"", b"\n", b"PAR1"]),
 )
@@ -55,17 +62,19 @@ def read(path: Path, **options: Any) -> Listens:
 def test_any_bytes_are_rows_problems_or_a_clear_error(folder, start, content, end):
     data = start + content + end
     readers = {
-        "a.csv": lambda path: read_delimited(path, WANTED, delimiter=",", quoted=True),
-        "a.tsv": lambda path: read_delimited(path, WANTED, delimiter="\t", quoted=False),
-        "a.csv.gz": lambda path: read_delimited(path, WANTED, delimiter=",", quoted=True),
+        "a.csv": lambda path: read_delimited(path, WANTED, COMMAS),
+        "a.tsv": lambda path: read_delimited(path, WANTED, Dialect("\t", quoted=False)),
+        "a.csv.gz": lambda path: read_delimited(path, WANTED, COMMAS),
         "a.txt": read_edges,
+        "a.json": lambda path: read_json(path, WANTED),
+        "a.idomaar": lambda path: read_idomaar(path, {"user": "user", "item": "track"}),
         "a.parquet": lambda path: read_parquet(path, WANTED),
     }
     for name, reader in readers.items():
         path = folder / name
         path.write_bytes(gzip.compress(data) if name == "a.csv.gz" else data)
         try:
-            for rows in reader(path):
+            for rows in reader(InputFile(path)):
                 for column in rows.columns.values():
                     column.validate(full=True)
                     assert len(column) == len(rows.line)
@@ -152,7 +161,7 @@ def test_good_csv_is_read_as_python_reads_it(folder, rows):
     path.write_bytes(stream.getvalue().encode())
     found = []
     wanted = {"user": "user", "item": "item"}
-    for part in read_delimited(path, wanted, delimiter=",", quoted=True):
+    for part in read_delimited(InputFile(path), wanted, COMMAS):
         assert not part.problems
         found += zip(*(part.columns[role].to_pylist() for role in wanted), strict=True)
     assert found == rows

@@ -190,10 +190,10 @@ class TestRandom:
 
 
 class TestLastN:
-    def test_the_last_by_time_ties_by_item(self):
+    def test_the_last_by_time(self):
         listens = make_listens(
             [
-                *[(0, item, 1, time) for item, time in enumerate([5, 9, 9, 1])],
+                *[(0, item, 1, time) for item, time in enumerate([5, 8, 9, 1])],
                 *[(1, item, 1, time) for item, time in enumerate([4, 3, 2, 1])],
                 (2, 0, 1, 7),
             ]
@@ -207,6 +207,30 @@ class TestLastN:
         assert result.counts()["validation"]["cold_interactions"] == 1
         assert result.counts()["test"]["cold_interactions"] == 3
         assert result.protocol["validation"] == {"kind": "last_n", "last_n": 1}
+        assert result.protocol["tied_users"] == 0
+
+    def test_equal_times_are_no_order_so_the_seed_draws(self):
+        # Every user hears every item at one time, so that the item held out is drawn.
+        rows = [(user, item, 1, 7) for user in range(60) for item in range(12)]
+        result = split(make_listens(rows), kind="last_n", seed=0)
+        assert result.protocol["tied_users"] == 60
+        held_out = np.bincount(result.test.item, minlength=12)
+        assert held_out.max() < 15 and (held_out > 0).sum() >= 9  # 5 each are to be expected
+        assert pairs(split(make_listens(rows[::-1]), kind="last_n", seed=0).test) == pairs(
+            result.test
+        )
+        assert pairs(split(make_listens(rows), kind="last_n", seed=1).test) != pairs(result.test)
+        few = make_listens([row for row in rows if row[0] < 5])
+        mine = {pair for pair in pairs(result.test) if pair[0] < "u05"}
+        assert pairs(split(few, kind="last_n", seed=0).test) == mine  # others change nothing
+
+    def test_only_ties_at_the_cut_count(self):
+        times = [[1, 1, 2], [1, 2, 2], [1, 1], [5, 6, 7]]
+        rows = [
+            (u, i, 1, time) for u, listened in enumerate(times) for i, time in enumerate(listened)
+        ]
+        result = split(make_listens(rows), kind="last_n", seed=0)
+        assert result.protocol["tied_users"] == 2
 
     def test_users_with_too_few_keep_all_in_train(self):
         rows = [(0, 0, 1, 1), (0, 1, 1, 2), (1, 0, 1, 1), (1, 1, 1, 2), (1, 2, 1, 0)]
