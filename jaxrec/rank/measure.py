@@ -118,11 +118,7 @@ class Measure:
         users: np.ndarray | None,
         show: Show = unseen,
     ) -> Evaluation:
-        seen = None
-        if part != "reconstruction":
-            seen = self.split.train
-            if part == "test" and self.split.validation is not None:
-                seen = union(seen, self.split.validation)
+        seen = None if part == "reconstruction" else self._seen_before(part)
         return evaluate(
             model,
             histories=self.histories,
@@ -139,6 +135,14 @@ class Measure:
                 "split": self.split.protocol,
             },
         )
+
+    def _seen_before(self, part: Part) -> Interactions:
+        """What users knew before a part: that isn't to be found again, so it is masked."""
+        seen = self.split.train
+        if part == "test" and self.split.validation is not None:
+            seen = union(seen, self.split.validation)
+        known = self.split.known_before_cut(part)
+        return seen if known is None else union(seen, known)
 
 
 def union(first: Interactions, second: Interactions) -> Interactions:
@@ -158,9 +162,9 @@ def union(first: Interactions, second: Interactions) -> Interactions:
 
 
 def all_seen(split: Split) -> Interactions:
-    """Everything known to have been listened to, whichever part it went to."""
+    """Everything that users know, whichever part it went to, and what nothing is learnt from."""
     seen = split.train
-    for part in (split.validation, split.test):
+    for part in (split.validation, split.test, split.known):
         if part is not None:
             seen = union(seen, part)
     return seen

@@ -26,7 +26,7 @@ from jaxrec.runs.methods import method_of
 # `evaluate --final` keeps what it measures in choice.json, beside a run's folder seed-<number> for
 # each seed.
 FROZEN_NAME, SEED_PREFIX = "choice.json", "seed-"
-PARTS = ("train", "validation", "test")
+PARTS = ("train", "validation", "test", "known")
 _FINGERPRINT = "data ({} interactions, SHA-256)"
 
 
@@ -130,6 +130,8 @@ def _data_identity(config: RunConfig, split: Split) -> dict[str, Any]:
     fields: dict[str, Any] = {"data.weight": config.data.weight}
     for name, fingerprint in split.fingerprints.items():
         fields[_FINGERPRINT.format(name)] = fingerprint
+    if split.known is not None:
+        fields[_FINGERPRINT.format("known")] = split.known.fingerprint()
     plays = split.train.plays.astype("<f8").tobytes()
     fields["data (train plays, SHA-256)"] = hashlib.sha256(plays).hexdigest()
     return fields
@@ -271,7 +273,9 @@ def load_run(folder: RunFolder) -> Run:
             parts[name] = None
     train = parts["train"]
     assert train is not None
-    split = Split(train, parts["validation"], parts["test"], saved["protocol"])
+    split = Split(
+        train, parts["validation"], parts["test"], saved["protocol"], known=parts["known"]
+    )
     return Run(config=config, split=split)
 
 
