@@ -21,6 +21,9 @@ from jaxrec.data.meaning import Layout, Source
 from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.message_passing import KERNELS, choose_kernel, unavailable_reason
+from jaxrec.models.factors import Factors
+from jaxrec.models.fold_in import Constant
+from jaxrec.models.histories import Histories
 from jaxrec.rank import evaluate as ranking
 from jaxrec.train import loop
 from jaxrec.train.setup import Setup, build
@@ -85,10 +88,12 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
     if request["users"]:
         users = np.flatnonzero(train_part.users.ids < request["users"])
     arguments: dict[str, Any] = {
-        "model": (
-            jnp.asarray(user[train_part.users.ids]),
-            jnp.asarray(item[train_part.items.ids]),
+        "model": Factors(
+            user[train_part.users.ids],
+            item[train_part.items.ids],
+            Constant(np.zeros(item.shape[1], np.float32)),
         ),
+        "histories": Histories.of_all(train_part, "binary"),
         "relevant": test_part,
         "seen": train_part,
         "train": train_part,

@@ -16,6 +16,7 @@ from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.message_passing import Sums
 from jaxrec.gcn.objectives import EdgeObjective
 from jaxrec.gcn.training_graph import TrainingGraph
+from jaxrec.models.method import Saved
 from jaxrec.runs.checkpoint import Checkpoints, Progress
 from jaxrec.train.loop import STEPS_PER_DISPATCH, Pace, Training, train_epoch
 from jaxrec.train.step import TrainState, create_state
@@ -36,6 +37,10 @@ TRAINING = Training(
 
 def fresh() -> TrainState:
     return create_state(jax.random.key(0), GRAPH, OPTIMIZER, dim=4, stddev=0.1)
+
+
+def on_device(saved: Saved) -> TrainState:
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), saved.arrays)
 
 
 def run_epoch(
@@ -74,11 +79,11 @@ def test_stopping_and_going_on_equals_never_stopping_bit_for_bit(tmp_path: Path)
     for epoch in range(2):
         stopped, _ = run_epoch(stopped, epoch)
     with Checkpoints(tmp_path / "model.ckpt") as checkpoints:
-        checkpoints.save(stopped, score=None)
+        checkpoints.save(Saved(stopped), step=int(stopped.step), score=None)
     with Checkpoints(tmp_path / "model.ckpt") as checkpoints:
         step = checkpoints.latest_step()
         assert step == 2 * BATCHES.num_steps
-        resumed = checkpoints.restore(step, jax.eval_shape(fresh))
+        resumed = on_device(checkpoints.restore(step, jax.eval_shape(fresh)))
     resumed_losses = []
     for epoch in range(2, 4):
         resumed, loss = run_epoch(resumed, epoch)
@@ -117,7 +122,10 @@ def test_going_on_from_any_step_within_an_epoch_changes_no_bit(tmp_path: Path) -
             pace=FixedPace(1),
             pause_at=lambda step: True,
             on_pause=lambda state, loss_sum: checkpoints.save(
-                state, score=None, progress=Progress(loss_sum=loss_sum)
+                Saved(state),
+                step=int(state.step),
+                score=None,
+                progress=Progress(loss_sum=loss_sum),
             ),
         )
         checkpoints.wait()
@@ -125,7 +133,7 @@ def test_going_on_from_any_step_within_an_epoch_changes_no_bit(tmp_path: Path) -
         for step in (1, 7, num_steps - 1):
             edges_done: list[int] = []
             state, loss = run_epoch(
-                checkpoints.restore(step, jax.eval_shape(fresh)),
+                on_device(checkpoints.restore(step, jax.eval_shape(fresh))),
                 0,
                 edges_done=edges_done,
                 loss_sum=checkpoints.progress(step).loss_sum,
@@ -177,9 +185,9 @@ def test_what_is_not_finite_is_never_saved(tmp_path: Path) -> None:
     state = fresh()
     bad = state.params.replace(item=state.params.item.at[0, 0].set(jnp.nan))
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(state, score=0.5)
+        checkpoints.save(Saved(state), step=0, score=0.5)
         with pytest.raises(RunError, match="no longer finite"):
-            checkpoints.save(state.replace(step=jnp.int32(1), params=bad), score=0.6)
+            checkpoints.save(Saved(state.replace(params=bad)), step=1, score=0.6)
     with Checkpoints(tmp_path, read_only=True) as checkpoints:
         assert checkpoints.steps() == [0]
 
@@ -188,7 +196,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
     scores = [0.1, 0.9, 0.3, None, 0.2, 0.4]
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         for step, score in enumerate(scores):
-            checkpoints.save(fresh().replace(step=jnp.int32(step)), score=score)
+            checkpoints.save(Saved(fresh()), step=step, score=score)
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         assert checkpoints.steps() == [1, 4, 5]
         assert checkpoints.best_step() == 1
