@@ -84,7 +84,7 @@ def test_the_default_output_lies_in_the_run(run: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"users": ["u0-0", "nobody"]}, "user 'nobody': the run knows no such user"),
+        ({"users": ["u0-0", "nobody"]}, "user 'nobody': the model knows no such user"),
         ({"users": ["u0-0"], "users_file": Path("x")}, "--users and --users_file are both set"),
         ({"users_file": Path("missing.txt")}, "--users_file=missing.txt: .*No such file"),
         ({"output": Path("lists.xlsx")}, r"--output=lists.xlsx: expected a name ending in"),
@@ -111,5 +111,7 @@ def test_similar_songs_are_of_the_same_group(run: Path, capsys: pytest.CaptureFi
 
 
 def test_an_unknown_song_is_named(run: Path) -> None:
-    with pytest.raises(UserError, match=r"--item=s9-9: the run knows no such song; expected an id"):
+    with pytest.raises(
+        UserError, match=r"item 's9-9': the model knows no such item; expected an id"
+    ):
         commands.similar(run, item="s9-9", k=3, step=None)

@@ -128,7 +128,7 @@ def test_all_users_alike_and_a_song_nobody_has(tmp_path: Path) -> None:
     assert protocol["split"]["cold"]["test"]["cold_items"] == 1
     rows = recommend(run, tmp_path / "a.parquet", include_listened=True)
     assert {row["item"] for row in rows} == {str(item) for item in range(8)}
-    with pytest.raises(UserError, match="this song has no training listens"):
+    with pytest.raises(UserError, match="this item has no training listens"):
         commands.similar(run, item="nobody's", k=3, step=None)
 
 

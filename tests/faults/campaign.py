@@ -1,8 +1,8 @@
 """All faults, many times over: `python -m tests.faults.campaign`.
 
 Kills runs at random moments and at named points, starts them on disks of many sizes, runs the
-tests in `tests/faults`, and writes what came of it to `docs/reliability.md`. Takes a quarter of
-an hour or more. Exit status 1 if a fault was not survived.
+tests in `tests/faults`, and writes what came of it to `docs/reliability.md`. Takes the better part
+of an hour. Exit status 1 if a fault was not survived.
 """
 
 import argparse
@@ -42,8 +42,13 @@ Row = tuple[str, str, int | str, int | str]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the campaign and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--random", type=int, default=100, help="kills at random moments")
-    parser.add_argument("--named", type=int, default=2 * len(POINTS), help="kills at named points")
+    of_each = "of each kind of run"
+    parser.add_argument(
+        "--random", type=int, default=50, help=f"kills at random moments, {of_each}"
+    )
+    parser.add_argument(
+        "--named", type=int, default=2 * len(POINTS), help=f"kills at named points, {of_each}"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="runs at a time")
     options = parser.parse_args(arguments)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import jaxrec
 from jaxrec import commands
 from jaxrec.errors import UserError
 from jaxrec.runs.run_folder import RunFolder, load_run
@@ -31,7 +32,9 @@ UNSAFE_ATTRIBUTES = {
     ("importlib", "import_module"),
 }
 NUMPY_FILES = {("np", "load"), ("np", "save"), ("numpy", "load"), ("numpy", "save")}
-# Modules of our own by name, outside of what is installed.
+# Modules of our own by name: outside of what is installed, and where the public names are, by a
+# table of their homes.
+LAZY = "jaxrec/__init__.py"
 IMPORTS_BY_NAME = ("importlib.import_module", "__import__")
 
 
@@ -82,9 +85,21 @@ def test_nothing_in_the_source_runs_code_from_data(folder: str) -> None:
         for path in sources()
         if path.relative_to(ROOT).parts[0] == folder
         for what in unsafe(ast.parse(path.read_text(encoding="utf-8")))
-        if folder in ("jaxrec", "configs") or not what.endswith(IMPORTS_BY_NAME)
+        if not (_may_import_by_name(path) and what.endswith(IMPORTS_BY_NAME))
     ]
     assert not found
+
+
+def _may_import_by_name(path: Path) -> bool:
+    name = path.relative_to(ROOT)
+    return name.as_posix() == LAZY or name.parts[0] not in ("jaxrec", "configs")
+
+
+def test_public_names_are_loaded_from_our_own_modules_alone() -> None:
+    assert all(home.startswith("jaxrec.") for home in jaxrec._HOMES.values())
+    for name in ("os", "jaxrec.main", "__import__"):
+        with pytest.raises(AttributeError, match="no attribute"):
+            getattr(jaxrec, name)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +247,7 @@ def test_ids_like_code_come_out_as_they_went_in(runs: Path, tmp_path: Path) -> N
     users = tmp_path / "users.txt"
     for code in CODE[:4]:
         users.write_text(code)
-        with pytest.raises(UserError, match="the run knows no such user"):
+        with pytest.raises(UserError, match="the model knows no such user"):
             commands.recommend(
                 runs / "closed",
                 k=2,
