@@ -140,7 +140,9 @@ class ListenTable:
             checks = check_listens(
                 rows.columns,
                 kept=kept,
-                no_item=tests["no_item"],
+                no_item=f"({tests['no_item']} OR item IS NULL)"
+                if rows.null_is_no_item and not self._by_name
+                else tests["no_item"],
                 defect=tests["defects"],
                 form=self._filters.time_format,
                 matched=self._by_name,
