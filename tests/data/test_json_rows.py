@@ -210,7 +210,7 @@ def test_a_record_without_an_item_is_counted_and_no_mistake(tmp_path):
     (listens,), report = read_listens([path], columns=Columns("user", "item"))
     assert (len(listens), report.no_item, report.skipped) == (1, 2, 0)
     path.write_text(json.dumps(rows[1:2]))
-    with pytest.raises(UserError, match="no listens left.*1 rows: 1 without an item"):
+    with pytest.raises(UserError, match=r"no listens left.*1 rows: 1 without an item"):
         read_one(path)
     path.write_text('[{"user": 1, "item": ""}]')
     with pytest.raises(UserError, match="item is empty"):
