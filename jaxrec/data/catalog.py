@@ -6,7 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from jaxrec.data.datasets import DATASETS, Dataset, Download, File
+from jaxrec.data.dataset import Dataset, Download, File
+from jaxrec.data.datasets import DATASETS
 from jaxrec.data.download import DownloadError, Progress, download, unpack
 from jaxrec.data.exports import SERVICES
 from jaxrec.data.inputs import PACKED

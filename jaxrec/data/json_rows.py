@@ -34,8 +34,8 @@ def read_json(
 
     A name with dots such as `track_metadata.track_name` leads into a record within the record,
     unless the record has that very name. A record whose `item` is a list stands for a row per
-    entry; its other lists must be as long, its other values are repeated. After a broken record in
-    JSON lines, reading goes on at the next line.
+    entry; its other lists must be as long, its other values are repeated. A record whose `item` is
+    null stands for no item. After a broken record in JSON lines, reading goes on at the next line.
 
     Args:
       file: the file.
@@ -131,6 +131,7 @@ class _Batch:
             {key: pa.array(values, pa.string()) for key, values in self.columns.items()},
             self.problems,
             frozenset(self.in_text),
+            null_is_no_item=True,
         )
 
 

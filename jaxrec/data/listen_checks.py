@@ -48,10 +48,11 @@ def check_listens(
 ) -> str:
     """A SELECT from the table `incoming`: its rows, numbers read, and the fate of each.
 
-    It takes the parameters `min_ms_played` and `min_rating`. Columns beside incoming's:
-    `play_count`, `milliseconds`, `seconds`, `song` (artist and title, normalised; empty where songs
-    are not matched by it), `fate` (`kept`, `bad`, `zero_plays`, `no_item`, `defects` or one of
-    `LEFT_OUT`) and for bad rows `problem`, a role, and `found`, its text.
+    It takes the parameter `min_ms_played`, and `min_rating` where there are ratings. Columns beside
+    incoming's: `play_count`, `milliseconds`, `seconds`, `time_in_words` and `time_of_8` characters,
+    `song` (artist and title, normalised, where songs are matched by it), `fate` (`kept`, `bad`,
+    `zero_plays`, `no_item`, `defects` or one of `LEFT_OUT`) and for bad rows `problem`, a role, and
+    `found`, its text.
 
     Args:
       roles: those which the file has; the columns of others are null in `incoming`.
@@ -62,37 +63,48 @@ def check_listens(
       matched: whether a row without an item's id will get that of its artist and title.
     """
     title, artist = normalised("item_name"), normalised("artist")
-    song = f"CASE WHEN {title} <> '' THEN {artist} || ' — ' || {title} ELSE '' END"
-    no_id = f"{is_empty('item')} AND song = ''" if matched else is_empty("item")
-    return f"""SELECT
-        row, line, "user", item, item_name, artist, timestamp AS time_text,
+    empty_item, empty_user = is_empty("item"), is_empty('"user"')
+    matching, no_id, long_song = "", empty_item, ""
+    if matched:
+        song = f"CASE WHEN {title} <> '' THEN {artist} || ' — ' || {title} ELSE '' END"
+        matching, no_id = f"{song} AS song,", f"({empty_item} AND song = '')"
+        long_song = f" OR strlen(song) > {LONGEST_ID}"
+    of_rating, bad_rating, low_rating = "", "", ""
+    if "rating" in roles:
+        of_rating = f"{number('rating')} AS stars,"
+        bad_rating = "WHEN NOT coalesce(isfinite(stars), false) THEN 'rating'"
+        low_rating = "WHEN stars < $min_rating THEN 'low_rating'"
+    of_names = "item_name, artist," if "item_name" in roles or "artist" in roles else ""
+    of_times = ""
+    if "timestamp" in roles:
+        of_times = (
+            "timestamp LIKE '_%-%' OR timestamp LIKE '% %' AS time_in_words, "
+            "strlen(timestamp) = 8 AS time_of_8,"
+        )
+    return f"""SELECT row, line, "user", item, {of_names} {of_times}
         {number("plays") if "plays" in roles else "1::DOUBLE"} AS play_count,
         {number("ms_played") if "ms_played" in roles else "0::DOUBLE"} AS milliseconds,
-        {number("rating") if "rating" in roles else "0::DOUBLE"} AS stars,
-        {number("timestamp")} AS time_number,
-        {seconds("timestamp", form)} AS seconds,
-        {song if matched else "''"} AS song,
-        {kept} AS is_kept,
-        CASE WHEN {no_item} THEN 'no_item' WHEN {defect} THEN 'defects' END AS nothing,
-        CASE WHEN nothing IS NOT NULL THEN NULL
-            WHEN {is_empty('"user"')} OR strlen("user") > {LONGEST_ID} THEN 'user'
-            WHEN {no_id} OR strlen(item) > {LONGEST_ID} OR strlen(song) > {LONGEST_ID} THEN 'item'
-            WHEN NOT is_kept THEN NULL
+        {seconds("timestamp", form)} AS seconds, {of_rating} {matching}
+        CASE WHEN {no_item} OR {defect} THEN NULL
+            WHEN {empty_user} OR strlen("user") > {LONGEST_ID} THEN 'user'
+            WHEN {no_id} OR strlen(item) > {LONGEST_ID}{long_song} THEN 'item'
+            WHEN NOT {kept} THEN NULL
             WHEN NOT coalesce(play_count = 0 OR play_count BETWEEN {LEAST_PLAYS} AND {MOST_PLAYS},
                 false) THEN 'plays'
             WHEN NOT coalesce(isfinite(milliseconds) AND milliseconds >= 0, false)
                 THEN 'ms_played'
-            WHEN NOT coalesce(isfinite(stars), false) THEN 'rating'
+            {bad_rating}
             WHEN {"timestamp" in roles} AND seconds IS NULL THEN 'timestamp' END AS problem,
         CASE problem WHEN 'user' THEN "user" WHEN 'item' THEN item WHEN 'plays' THEN plays
             WHEN 'ms_played' THEN ms_played WHEN 'rating' THEN rating
             WHEN 'timestamp' THEN timestamp END AS found,
-        CASE WHEN nothing IS NOT NULL THEN nothing
-            WHEN NOT is_kept THEN 'filtered'
+        CASE WHEN {no_item} THEN 'no_item'
+            WHEN {defect} THEN 'defects'
+            WHEN NOT {kept} THEN 'filtered'
             WHEN problem IS NOT NULL THEN 'bad'
             WHEN play_count = 0 THEN 'zero_plays'
             WHEN milliseconds < $min_ms_played THEN 'too_short'
-            WHEN {"rating" in roles} AND stars < $min_rating THEN 'low_rating'
+            {low_rating}
             ELSE 'kept' END AS fate
         FROM incoming"""
 

@@ -30,6 +30,8 @@ class Rows:
       problems: rows that could not be read and are not in `columns`: line and reason, in order.
       roles_in_text: the roles whose values are text by their type, whatever they look like.
       has_lines: whether `line` counts lines, not rows.
+      null_is_no_item: whether a row whose `item` is null stands for something else, as a podcast
+        does in JSON, where nothing is said by null.
     """
 
     file: object
@@ -38,6 +40,7 @@ class Rows:
     problems: Sequence[tuple[int, str]]
     roles_in_text: frozenset[str] = frozenset()
     has_lines: bool = True
+    null_is_no_item: bool = False
 
     def place(self, line: int) -> str:
         """How a message names one of the rows."""

@@ -40,7 +40,7 @@ def say_report(report: ReadReport, parts: Sequence[Listens], console: Console) -
             console.warning(example)
     for name, part in zip(("", "test: "), parts, strict=False):
         portrait = portray(part)
-        console.note(name + _describe(portrait, part))
+        console.note(name + _describe(portrait))
         for oddity in _oddities(portrait, report):
             console.warning(name + oddity)
     _say_matches(report, parts[0], console)
@@ -62,7 +62,7 @@ def check_several_users(listens: Listens) -> None:
         )
 
 
-def _describe(portrait: Portrait, part: Listens) -> str:
+def _describe(portrait: Portrait) -> str:
     text = (
         f"{portrait.listens:,} listens of {portrait.users:,} listeners and {portrait.items:,} songs"
     )
@@ -72,8 +72,6 @@ def _describe(portrait: Portrait, part: Listens) -> str:
         text += f", {portrait.identical:,} identical rows, {portrait.at_zero:,} at time 0"
     item, share = portrait.top_item
     text += f"; most often {item!r} ({share:.1%})"
-    if part.known is not None:
-        text += f"; {len(part.known):,} pairs known, not learnt from"
     return text
 
 

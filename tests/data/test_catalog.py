@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxrec.data import catalog, datasets
-from jaxrec.data.datasets import DATASETS, Dataset, Download, File, Part
+from jaxrec.data.dataset import Dataset, Download, File, Part
+from jaxrec.data.datasets import DATASETS
 from jaxrec.data.interactions import aggregate
 from jaxrec.data.listens import read_listens
 from jaxrec.data.meaning import Columns, Filters, Layout, Names, Source

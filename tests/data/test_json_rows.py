@@ -203,9 +203,23 @@ def test_a_broken_file_is_refused(tmp_path, case, on_bad_rows):
     assert str(error.value).isprintable()
 
 
+def test_a_record_without_an_item_is_counted_and_no_mistake(tmp_path):
+    path = tmp_path / "a.json"
+    rows = [{"user": 1, "item": "x"}, {"user": 1, "item": None}, {"user": 2}]
+    path.write_text(json.dumps(rows))
+    (listens,), report = read_listens([path], columns=Columns("user", "item"))
+    assert (len(listens), report.no_item, report.skipped) == (1, 2, 0)
+    path.write_text(json.dumps(rows[1:2]))
+    with pytest.raises(UserError, match=r"no listens left.*1 rows: 1 without an item"):
+        read_one(path)
+    path.write_text('[{"user": 1, "item": ""}]')
+    with pytest.raises(UserError, match="item is empty"):
+        read_one(path)
+
+
 def test_an_error_never_shows_a_column_that_was_not_asked_for(tmp_path):
     path = tmp_path / "a.json"
-    secret = {"user": 1, "item": None, "ip_addr": "192.0.2.7", "nested": {"device": "my phone"}}
+    secret = {"user": 1, "item": "", "ip_addr": "192.0.2.7", "nested": {"device": "my phone"}}
     path.write_text(json.dumps([secret]))
     for columns in (Columns("user", "item"), Columns("user", "song"), Columns("user", "nested")):
         with pytest.raises(UserError) as error:

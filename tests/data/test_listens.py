@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.data import delimited, listen_table, parquet, text_blocks
+from jaxrec.data import delimited, listen_store, parquet, text_blocks
 from jaxrec.data.inputs import InputFile
 from jaxrec.data.interactions import Listens
 from jaxrec.data.meaning import Columns
@@ -556,7 +556,7 @@ def test_nothing_depends_on_threads_or_the_order_of_files(tmp_path, monkeypatch)
         write(tmp_path / f"{name}.csv", "user,item\n" + "".join(f"u{u},{i}\n" for u, i in rows))
     reference = read_one(tmp_path)
     for threads in (1, 4):
-        monkeypatch.setitem(listen_table.SETTINGS, "threads", threads)
+        monkeypatch.setitem(listen_store.SETTINGS, "threads", threads)
         listens = read_one(tmp_path / "?.csv")
         assert events(listens) == events(reference)
         assert listens.users.ids.tolist() == reference.users.ids.tolist()

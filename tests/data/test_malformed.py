@@ -26,7 +26,7 @@ import pyarrow.orc
 import pyarrow.parquet as pq
 import pytest
 
-from jaxrec.data import listen_table, parquet
+from jaxrec.data import listen_store, parquet
 from jaxrec.data.interactions import Listens, aggregate, edge_weight
 from jaxrec.data.meaning import Columns
 from jaxrec.errors import UserError
@@ -595,7 +595,7 @@ def test_packed_text_is_unpacked_in_pieces(tmp_path, monkeypatch):
 )
 def test_no_room_for_the_history_is_one_clear_line(tmp_path, monkeypatch, settings, message):
     for name, value in settings.items():
-        monkeypatch.setitem(listen_table.SETTINGS, name, value)
+        monkeypatch.setitem(listen_store.SETTINGS, name, value)
     path = tmp_path / "a.csv"
     rows = "".join(f"user-{n:0100},item-{n:0100}\n" for n in range(100_000))
     path.write_text("user,item\n" + rows)

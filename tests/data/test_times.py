@@ -48,7 +48,7 @@ def test_compact_dates_are_told_and_bound_the_window(tmp_path):
         (listens,), report = read_listens([path], columns=TIMES, time_from=first, time_until="2016")
         assert listens.timestamp.tolist() == [seconds("2015-06-01"), seconds("2015-06-02")]
         assert (report.before_window, report.after_window) == (1, 1)
-        assert any("are taken as dates" in note for note in report.notes)
+        assert any("all times are dates" in note for note in report.notes)
         # What was heard before is known; what comes after is the future.
         assert listens.known.timestamp.tolist() == [seconds("2015-01-01")]
     assert report.times.compact and not report.times.numbers

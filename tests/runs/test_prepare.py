@@ -130,7 +130,7 @@ def test_a_moment_follows_the_column(prepare: Prepare) -> None:
             validation_fraction=0.0,
         )
         assert split.protocol["moment"] == 1_421_280_000
-        assert "are taken as dates" in out
+        assert "all times are dates" in out
         assert ("is taken as 2015-01-15" in out) == (moment == "20150115")
 
 

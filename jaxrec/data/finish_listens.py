@@ -1,0 +1,108 @@
+"""What can be done only when all rows of a history are there: songs, compact dates, the window."""
+
+import dataclasses
+
+from jaxrec.data.listen_checks import is_empty
+from jaxrec.data.listen_store import ListenStore
+from jaxrec.data.meaning import Filters
+from jaxrec.data.times import TimeColumn, compact_date, read_moment, shown_moment
+from jaxrec.errors import UserError
+
+TABLES = ("listens", "known")
+
+
+@dataclasses.dataclass
+class TimeCounts:
+    """Of how many rows the time is such.
+
+    Attributes:
+      all: a time at all.
+      words: a date or another text, no number.
+      compact: a number that may be a date such as 20150601.
+    """
+
+    all: int = 0
+    words: int = 0
+    compact: int = 0
+
+
+def match_songs(store: ListenStore) -> int:
+    """Gives rows without an item's id that of the same artist and title, else these as id.
+
+    Returns:
+      How many rows of `listens` match none.
+    """
+    empty = is_empty("item")
+    store.query(
+        "CREATE TEMP TABLE songs AS SELECT song, arg_min(item, row) AS id FROM "
+        "(SELECT song, item, row FROM listens UNION ALL SELECT song, item, row FROM known) "
+        f"WHERE NOT {empty} AND song <> '' GROUP BY song"
+    )
+    unmatched = store.number(
+        f"SELECT count(*) FROM listens WHERE {empty} AND song NOT IN (SELECT song FROM songs)"
+    )
+    for table in TABLES:
+        store.query(
+            f"UPDATE {table} SET item = coalesce((SELECT id FROM songs WHERE songs.song = "
+            f"{table}.song), {table}.song) WHERE {empty}"
+        )
+    return unmatched
+
+
+def read_times(store: ListenStore, counts: TimeCounts, form: str | None) -> TimeColumn:
+    """Turns counts of seconds into the compact dates that they are, where all are some."""
+    date = compact_date("timestamp")
+    compact = (
+        form is None
+        and counts.compact == counts.all
+        and not any(
+            store.number(
+                f"SELECT count(*) FROM {table} WHERE timestamp IS NOT NULL AND {date} IS NULL"
+            )
+            for table in TABLES
+        )
+    )
+    if compact:
+        for table in TABLES:
+            store.query(f"UPDATE {table} SET timestamp = {date}")
+    return TimeColumn(
+        numbers=not compact and not counts.words,
+        compact=compact,
+        largest=store.number("SELECT coalesce(max(timestamp), 0) FROM listens"),
+        form=form,
+    )
+
+
+def cut_window(
+    store: ListenStore, filters: Filters, column: TimeColumn
+) -> tuple[int, int, list[str]]:
+    """Moves rows before the window to those known, and drops those after it, which are not.
+
+    Returns:
+      How many of `listens` were before and after it, and what its ends were taken for.
+
+    Raises:
+      UserError: a moment can't be read, or the window is empty.
+    """
+    notes = []
+    ends: dict[str, int | None] = {}
+    for name, moment in (("time_from", filters.time_from), ("time_until", filters.time_until)):
+        ends[name] = end = None if moment is None else read_moment(name, moment, column)
+        if end is not None and str(moment) != (shown := shown_moment(end)):
+            notes.append(f"{name} {moment} is taken as {shown} UTC")
+    first, end = ends["time_from"], ends["time_until"]
+    if first is not None and end is not None and first >= end:
+        raise UserError(
+            f"time_until is {filters.time_until!r}, expected a moment after time_from, "
+            f"{filters.time_from!r}"
+        )
+    before = after = 0
+    if first is not None:
+        store.query(f"INSERT INTO known SELECT * FROM listens WHERE timestamp < {first}")
+        before = store.number(f"SELECT count(*) FROM listens WHERE timestamp < {first}")
+        store.query(f"DELETE FROM listens WHERE timestamp < {first}")
+    if end is not None:
+        after = store.number(f"SELECT count(*) FROM listens WHERE timestamp >= {end}")
+        for table in TABLES:
+            store.query(f"DELETE FROM {table} WHERE timestamp >= {end}")
+    return before, after, notes
