@@ -66,7 +66,7 @@ class Unpacked:
             head = self._buffered.peek(HEAD_BYTES)[:HEAD_BYTES]
             self.packed = kind_of(head)
             if self.packed == "none":
-                _refuse_archives(file, head)
+                refuse_archives(file, head)
             opener = _OPENERS.get(self.packed)
             self.stream = opener(self._buffered) if opener else cast(IO[bytes], self._buffered)
         except BaseException:
@@ -86,7 +86,12 @@ def kind_of(head: bytes) -> str:
     return next((kind for kind, magic in _KINDS if re.match(magic, head, re.DOTALL)), "none")
 
 
-def _refuse_archives(file: InputFile, head: bytes) -> None:
+def refuse_archives(file: InputFile, head: bytes) -> None:
+    """Refuses a file that begins with these bytes, unpacked, if it holds other files.
+
+    Raises:
+      UserError: it is an archive, or compressed in a way that is not read.
+    """
     for what, magic in _UNREAD:
         if re.match(magic, head, re.DOTALL):
             raise UserError(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import get_args
 
-from jaxrec.data.compression import UNPACKING_ERRORS, Unpacked
+from jaxrec.data.compression import UNPACKING_ERRORS, Unpacked, refuse_archives
 from jaxrec.data.delimited import Dialect
 from jaxrec.data.inputs import ENDINGS, PACKED, InputFile
 from jaxrec.data.meaning import Layout
@@ -112,11 +112,13 @@ def _head(file: InputFile) -> tuple[bytes, str]:
     try:
         with Unpacked(file) as opened:
             packed = opened.packed
-            return opened.stream.read(SAMPLE_BYTES), packed
+            head = opened.stream.read(SAMPLE_BYTES)
     except (*UNPACKING_ERRORS, OSError) as error:
         raise unreadable(
             file, f"{file}:1: damaged or cut off at or after this line", packed, error
         ) from error
+    refuse_archives(file, head)
+    return head, packed
 
 
 def _by_ending(file: InputFile, layout: Layout) -> str:

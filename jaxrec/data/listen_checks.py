@@ -27,7 +27,10 @@ LEAST_PLAYS, MOST_PLAYS = "1e-9", "1e15"
 # What keeps a row from being learnt from though its user knows the item.
 LEFT_OUT = ("filtered", "too_short", "low_rating")
 # Words that programs write for nothing, which as an id become one user or item.
-WORDS_FOR_NOTHING = ("null", "None", "NaN", "nan", "NA", "N/A", "\\N", "<NA>", "undefined", "NULL")
+WORDS_FOR_NOTHING = (
+    *("null", "NULL", "Null", "None", "none", "NaN", "nan", "NA", "N/A", "n/a", "<NA>", "\\N"),
+    *("nil", "undefined", "(null)", "[unknown]"),
+)
 
 
 def is_empty(text: str) -> str:

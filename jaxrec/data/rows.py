@@ -7,6 +7,7 @@ What the readers of each format share: `delimited.py`, `parquet.py` and `json_ro
 import collections
 import csv
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 from jaxrec.errors import UserError
 
 LONGEST_FIELD = csv.field_size_limit()  # characters; Python's csv keeps to it too
+_VALUE = re.compile(r"[\d.:/ -]*\d[\d.:/ -]*|.*[\d.:]{7,}.*|.*@.*\..*")  # no column's name
 TOO_LONG = f"a field of over {LONGEST_FIELD} characters, expected a shorter one"
 
 
@@ -78,8 +80,12 @@ def find_columns(place: str, names: Sequence[str], wanted: Mapping[str, str]) ->
 def missing_column(place: str, role: str, name: str, names: Sequence[str]) -> UserError:
     """What to say where there is no column of a wanted name; `names` are those there are."""
     role = role.partition(":")[0]
-    there = ", ".join(map(shown, names[:50]))
+    there = "one of " + ", ".join(map(shown, names[:50]))
     more = f" and {len(names) - 50} more" if len(names) > 50 else ""
+    positions = list(map(str, range(len(names))))
+    if list(names) != positions and any(map(_VALUE.fullmatch, names)):
+        # A row where names should be may hold what nobody asked for, such as an address.
+        there, more = f"its name among the {len(names)} of the first line (or is that a row?)", ""
     way = ""
     if role in ("keep", "drop"):
         way = f" in config.data.{role}"
@@ -88,8 +94,6 @@ def missing_column(place: str, role: str, name: str, names: Sequence[str]) -> Us
             "; where each file is one listener's, set config.data.user=NAME or "
             "config.data.user_from=file"
         )
-    if name.isdecimal():
+    if name.isdecimal() or there.startswith("its"):
         way = "; where the first line is a row already, set config.data.header=False"
-    return UserError(
-        f"{place}: no column {name!r} (wanted as {role}), expected one of {there}{more}{way}"
-    )
+    return UserError(f"{place}: no column {name!r} (wanted as {role}), expected {there}{more}{way}")

@@ -366,3 +366,15 @@ class TestIds:
             UserError, match=r"the column of item is .*, expected names on both sid"
         ):
             read_one(path, columns=Columns("user", name))
+
+
+def test_a_row_where_names_should_be_is_not_shown(tmp_path):
+    path = tmp_path / "a.csv"
+    for row in ("anna,192.0.2.7,x", "anna,ben@example.org,x", "anna,2024-01-01 10:00,x", "a,7,x"):
+        path.write_text(f"{row}\n")
+        with pytest.raises(UserError, match=r"config.data.header=False") as error:
+            read_one(path)
+        assert not any(field in str(error.value) for field in row.split(",")[1:2])
+    path.write_text("track,artist\n")
+    with pytest.raises(UserError, match=r"expected one of 'track', 'artist'"):
+        read_one(path)
