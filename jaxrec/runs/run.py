@@ -1,19 +1,22 @@
 """A whole run in its folder: fitted, measured, written. What is shown of it is the caller's."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.files import remove_leftovers, write_json
-from jaxrec.rank.measure import Measure, all_seen
+from jaxrec.rank.measure import Measure, union
 from jaxrec.report.console import Console
 from jaxrec.runs.epochs import Job
 from jaxrec.runs.fit import Fitted, fit, plan
 from jaxrec.runs.lock import locked
 from jaxrec.runs.results import Results, measure_finally, write_results
-from jaxrec.runs.run_folder import PARTS, RunFolder, open_run
+from jaxrec.runs.run_folder import RunFolder, open_run
 from jaxrec.runs.stop import StopRequest
+
+LEARNT_FROM = ("train", "validation", "test")  # by a model for use
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,13 +104,14 @@ def fit_for_use(
     """
     folder = RunFolder(workdir).for_use
     protocol = {"kind": "none", "cold": {}, "cut before": split.protocol}
-    whole = Split(all_seen(split), None, None, protocol)
+    parts = {name: each for name in LEARNT_FROM if (each := getattr(split, name)) is not None}
+    whole = Split(functools.reduce(union, parts.values()), None, None, protocol, split.known)
     planned = plan(config, whole)
     measure = Measure(config.eval, whole, seed=config.seed, weight=config.data.weight, peek=False)
     with locked(folder.root, console.warning):
         open_run(folder, config, whole, steps_per_epoch=planned.steps_per_epoch(folder))
         remove_leftovers(folder.root)
         fit(Job(folder, config, measure, stop, console), planned)
-        parts = {name: len(each) for name in PARTS if (each := getattr(split, name)) is not None}
-        write_json(folder.fitted_to_all, {"interactions": parts})
+        counts = {name: len(each) for name, each in parts.items()}
+        write_json(folder.fitted_to_all, {"interactions": counts})
     return folder

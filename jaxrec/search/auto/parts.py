@@ -50,7 +50,7 @@ def validation_parts(
     """
     nobody = np.zeros(train.num_users, bool)
     if kind in ("time", "last_n") and train.timestamp is not None:
-        parts = [Part(_split(train, _latest(train, kind), seed, users), nobody)]
+        parts = [Part(_split(train, _latest(train, kind, seed), seed, users), nobody)]
     else:
         parts = []
         for own in range(seed, seed + count):
@@ -70,11 +70,11 @@ def validation_parts(
     return parts
 
 
-def _latest(train: Interactions, kind: SplitKind) -> np.ndarray:
+def _latest(train: Interactions, kind: SplitKind, seed: int) -> np.ndarray:
     """[n] bool: each user's last interaction, or the latest share of all."""
     assert train.timestamp is not None
     if kind == "last_n":
-        return last_rows(train, 1)
+        return last_rows(train, 1, seed)
     return np.asarray(train.timestamp >= moment_leaving(train.timestamp, FRACTION))
 
 
