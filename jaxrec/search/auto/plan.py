@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxrec.data.interactions import Interactions
+from jaxrec.rank.top_k import USERS_PER_SCORING
 from jaxrec.search.auto.climb import Axis
 
 Effort = Literal["quick", "normal", "thorough"]
@@ -66,11 +67,13 @@ class Plan:
       parts: how many times train is cut to choose by.
       users: of how many users a part has interactions, at most.
       searches: one for each method, the cheap ones first.
+      walks: whether walks may count beside the network.
     """
 
     parts: int
     users: int
     searches: tuple[Search, ...]
+    walks: bool
 
 
 # Users that scores should be a mean over: below, a part's luck is larger than what settings bring.
@@ -82,6 +85,8 @@ SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items,
 CUBES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
 VISITS = {"quick": 6e7, "normal": 3e8, "thorough": 2e9}
 PAIRS = {"quick": 1e9, "normal": 1e10, "thorough": 1e11}
+# Visits of edges that ranking everybody by sums over the graph may take: one for every 64 users.
+FILTERED = {"quick": 1e10, "normal": 3e10, "thorough": 3e11}
 EPOCHS = {"quick": 20, "normal": 40, "thorough": 80}
 FEWEST_EPOCHS, STEPS, SMALLEST_BATCH = 8, 60, 1_000
 
@@ -90,8 +95,10 @@ def plan(size: Size, effort: Effort) -> Plan:
     """What is tried for data of a size."""
     parts = min(MOST_PARTS[effort], math.ceil(USERS[effort] / max(size.users, 1)))
     users = int(max(500, min(USERS[effort], SCORES[effort] / max(size.items, 1))))
+    filters = size.users / USERS_PER_SCORING * size.edges <= FILTERED[effort]
     searches = [*_closed_forms(size, effort, parts), _network(size, effort, parts)]
-    return Plan(parts, users, tuple(search for search in searches if search.most))
+    searches = [each for each in searches if filters or each.method not in ("walks", "gfcf")]
+    return Plan(parts, users, tuple(each for each in searches if each.most), filters)
 
 
 def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
@@ -120,7 +127,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("baseline.itemknn.shrink", (0.0, 10.0, 30.0, 100.0)),
             ("baseline.itemknn.neighbours", (25, 50, 100, 200, 400)),
         ],
-        min(tried, max(by_pairs, 1)),
+        min(tried, by_pairs),
     )
     rp3beta = Search(
         "rp3beta",
@@ -134,7 +141,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("baseline.rp3beta.alpha", (0.4, 0.6, 0.8, 1.0, 1.2)),
             ("baseline.rp3beta.neighbours", (50, 100, 200, 400)),
         ],
-        min(tried, max(by_pairs, 1)),
+        min(tried, by_pairs),
     )
     gfcf = (
         Search(

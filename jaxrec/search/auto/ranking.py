@@ -27,7 +27,7 @@ ORDER = (WEIGHT, LENGTH, EXPONENT, LONGER, WEIGHT, LENGTH)  # in which they are 
 
 
 def choose_ranking(
-    trained: Sequence[Model], measured: Measured, fixed: frozenset[str]
+    trained: Sequence[Model], measured: Measured, fixed: frozenset[str], *, with_walks: bool
 ) -> tuple[dict[str, float], float]:
     """The fields' values that rank best, and how well; nothing is trained again.
 
@@ -35,9 +35,14 @@ def choose_ranking(
       trained: the network's models without walks, one for each part.
       measured: the parts.
       fixed: fields that are not to be changed.
+      with_walks: False: walks are left out unless their weight is fixed.
     """
     own = {name: float(field_value(measured.config, name)) for name in FIELDS if name in fixed}
+    if not with_walks:
+        own = {WEIGHT: 0.0} | own
     values = {**VALUES, **{name: (value,) for name, value in own.items()}}
+    if values[WEIGHT] == (0.0,):  # nothing hangs on the others
+        values |= {EXPONENT: (), LONGER: ()}
     graphs = [graph_of(histories.matrix()) for histories in measured.histories]
     variants: dict[str, list[Model]] = {}
     for length in values[LENGTH]:
@@ -51,10 +56,11 @@ def choose_ranking(
                 walks(graph, exponent=exponent, longer=longer) for graph in graphs
             ]
     # Those that differ most: what the others list is nearly always among their lists.
-    leaders = [
-        *(_network(values[LENGTH][place]) for place in (0, -1)),
-        *(_walks(values[EXPONENT][place], values[LONGER][-1 - place]) for place in (0, -1)),
-    ]
+    leaders = [_network(values[LENGTH][place]) for place in (0, -1)]
+    if values[EXPONENT]:
+        leaders += [
+            _walks(values[EXPONENT][place], values[LONGER][-1 - place]) for place in (0, -1)
+        ]
     pools = measured.pools(variants, leaders=list(dict.fromkeys(leaders)), standardise=False)
 
     def score(chosen: Mapping[str, float]) -> float:
@@ -64,7 +70,7 @@ def choose_ranking(
         }
         return measured.score(pools, weights)
 
-    axes = [(name, values[name]) for name in ORDER]
+    axes = [(name, values[name]) for name in ORDER if values[name]]
     best = climb(START | own, axes, score, most=1_000)
     return best, score(best)
 

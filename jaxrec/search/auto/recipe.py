@@ -65,7 +65,7 @@ def choose(
     for search in plan.searches:
         found = trials.search(search)
         if found is not None and search.method == "gcn":
-            found = _with_ranking(found, trials, measured, fixed, journal, console)
+            found = _with_ranking(found, trials, measured, fixed, plan, journal, console)
         if found is not None:
             finalists.append(found)
     if not finalists:
@@ -95,6 +95,7 @@ def _with_ranking(
     trials: Trials,
     measured: Measured,
     fixed: frozenset[str],
+    plan: Plan,
     journal: Journal,
     console: Console,
 ) -> Finalist:
@@ -102,7 +103,9 @@ def _with_ranking(
     question = {"ranking": finalist.settings}
     answer = journal.get(question)
     if answer is None:
-        chosen, score = ranking.choose_ranking(trials.models(finalist), measured, fixed)
+        chosen, score = ranking.choose_ranking(
+            trials.models(finalist), measured, fixed, with_walks=plan.walks
+        )
         answer = {"settings": chosen, "score": score}
         journal.put(question, answer)
     words = " ".join(f"{name}={each}" for name, each in answer["settings"].items())
