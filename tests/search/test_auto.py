@@ -19,7 +19,7 @@ from jaxrec.rank.evaluate import evaluate
 from jaxrec.search.auto.climb import climb
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.parts import validation_parts
-from jaxrec.search.auto.plan import Size, plan
+from jaxrec.search.auto.plan import Size, parts_and_users, plan
 from jaxrec.search.auto.pool import make_pool
 from jaxrec.search.auto.weights import choose_weights
 from tests.models.problems import fit_model
@@ -212,13 +212,15 @@ def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -
         "gowalla": Size(users=29_858, items=40_981, edges=810_128, pairs=100_000_000),
         "large": Size(users=1_250_000, items=500_000, edges=36_000_000, pairs=10**10),
     }
-    plans = {name: plan(size, effort) for name, size in sizes.items()}
-    assert plans == {name: plan(size, effort) for name, size in sizes.items()}
+    plans = {name: plan(size, effort, parts=2) for name, size in sizes.items()}
+    assert plans == {name: plan(size, effort, parts=2) for name, size in sizes.items()}
     for name, planned in plans.items():
         methods = [search.method for search in planned.searches]
         assert "gcn" in methods
         assert planned.walks == ("walks" in methods) == (name != "large")
-        assert planned.parts >= 1 and planned.users >= 500
+        parts, users = parts_and_users(sizes[name], effort)
+        assert parts == {"quick": 2, "normal": 5, "thorough": 8}[effort] if name == "small" else 1
+        assert users >= 500
         for search in planned.searches:
             assert search.most >= 1
             assert all(search.start[field] in values for field, values in search.axes)

@@ -11,7 +11,7 @@ from jaxrec.report.console import Console
 from jaxrec.search.auto.calibrate import expected_seconds, in_words
 from jaxrec.search.auto.journal import NAME, Journal
 from jaxrec.search.auto.parts import Part, validation_parts
-from jaxrec.search.auto.plan import Plan, Search, Size, plan
+from jaxrec.search.auto.plan import Plan, Search, Size, parts_and_users, plan
 from jaxrec.search.auto.recipe import Recommendation, choose
 from jaxrec.search.auto.trials import fixed_fields
 
@@ -39,24 +39,21 @@ def choose_for(
     fixed = frozenset(
         each for each in fixed_fields(config) | given if each.split(".")[0] not in _ASIDE
     )
-    size = Size.of(split.train)
-    planned = plan(size, config.auto.effort)
+    effort = config.auto.effort
+    count, users = parts_and_users(Size.of(split.train), effort)
+    parts = validation_parts(
+        split.train, split.protocol["kind"], count, seed=config.seed, users=users
+    )
+    planned = plan(Size.of(parts[0].split.train), effort, parts=len(parts))
     if "blend.models" in fixed:
         planned = dataclasses.replace(planned, searches=_named(planned, config.blend.models))
-    parts = validation_parts(
-        split.train,
-        split.protocol["kind"],
-        planned.parts,
-        seed=config.seed,
-        users=planned.users,
-    )
     journal = Journal(None if workdir is None else workdir / NAME, _identity(split, config, fixed))
     if len(journal):
         console.note(f"going on in {workdir} after {len(journal):,} answers")
     base = with_fields(config, {"method": "gcn"})
     console.note(
-        f"\nauto, effort {config.auto.effort}: {len(parts)} validation parts of "
-        f"{planned.users:,} users at most; {_expected(planned, base, fixed, parts[0], console)}"
+        f"\nauto, effort {effort}: {len(parts)} validation parts of {users:,} users at most; "
+        f"{_expected(planned, base, fixed, parts[0], console)}"
     )
     return choose(base, fixed, planned, parts, journal, console)
 

@@ -65,13 +65,11 @@ class Plan:
 
     Attributes:
       parts: how many times train is cut to choose by.
-      users: of how many users a part has interactions, at most.
       searches: one for each method, the cheap ones first.
       walks: whether walks may count beside the network.
     """
 
     parts: int
-    users: int
     searches: tuple[Search, ...]
     walks: bool
 
@@ -81,24 +79,37 @@ USERS = {"quick": 3_000, "normal": 8_000, "thorough": 20_000}
 MOST_PARTS = {"quick": 2, "normal": 5, "thorough": 8}
 SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items, held at once
 
-# Multiplications that fits of EASE may take, and visits of edges by the network and by products.
+# Multiplications that fits of EASE may take, visits of edges by the network, entries of products.
 CUBES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
-VISITS = {"quick": 6e7, "normal": 3e8, "thorough": 2e9}
+VISITS = {"quick": 4e9, "normal": 1.8e10, "thorough": 1e11}
 PAIRS = {"quick": 1e9, "normal": 1e10, "thorough": 1e11}
 # Visits of edges that ranking everybody by sums over the graph may take: one for every 64 users.
 FILTERED = {"quick": 1e10, "normal": 3e10, "thorough": 3e11}
 EPOCHS = {"quick": 20, "normal": 40, "thorough": 80}
-FEWEST_EPOCHS, STEPS, SMALLEST_BATCH = 8, 60, 1_000
+FEWEST_EPOCHS = 8
+# Of an epoch; multiples of the steps in a dispatch, so that one program is compiled and not two.
+FEWEST_STEPS, MOST_STEPS, SMALLEST_BATCH = 16, 64, 1_000
+STEP = 50_000  # visits that a step costs whatever the edges
 
 
-def plan(size: Size, effort: Effort) -> Plan:
-    """What is tried for data of a size."""
+def parts_and_users(size: Size, effort: Effort) -> tuple[int, int]:
+    """How many times train, of this size, is cut to choose by, and of how many users at most."""
     parts = min(MOST_PARTS[effort], math.ceil(USERS[effort] / max(size.users, 1)))
-    users = int(max(500, min(USERS[effort], SCORES[effort] / max(size.items, 1))))
+    return parts, int(max(500, min(USERS[effort], SCORES[effort] / max(size.items, 1))))
+
+
+def plan(size: Size, effort: Effort, *, parts: int) -> Plan:
+    """What is tried.
+
+    Args:
+      size: of what is learnt from in a part.
+      effort: how much may be tried.
+      parts: how many parts each setting is fitted to.
+    """
     filters = size.users / USERS_PER_SCORING * size.edges <= FILTERED[effort]
     searches = [*_closed_forms(size, effort, parts), _network(size, effort, parts)]
     searches = [each for each in searches if filters or each.method not in ("walks", "gfcf")]
-    return Plan(parts, users, tuple(each for each in searches if each.most), filters)
+    return Plan(parts, tuple(each for each in searches if each.most), filters)
 
 
 def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
@@ -170,14 +181,19 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
 
 def _network(size: Size, effort: Effort, parts: int) -> Search:
     """A softmax of cosines; a batch is a share of the edges: a step costs a pass over them all."""
-    epochs = int(VISITS[effort] / max(1, 2 * size.edges * parts))
+    steps = max(FEWEST_STEPS, min(MOST_STEPS, size.edges // SMALLEST_BATCH // 16 * 16))
+    lr = 0.002
+    step = parts * (size.edges + STEP)
+    while steps > FEWEST_STEPS and FEWEST_EPOCHS * steps * step > VISITS[effort]:
+        steps, lr = steps // 2, lr * 2  # fewer and longer ones
+    epochs = int(VISITS[effort] / 2 / (steps * step))
     epochs = max(FEWEST_EPOCHS, min(EPOCHS[effort], epochs))
-    most = max(1, int(VISITS[effort] / (epochs * size.edges * parts)))
+    most = max(1, int(VISITS[effort] / (epochs * steps * step)))
     negatives = 2 ** min(12, max(4, math.ceil(math.log2(max(size.items, 2)))))
     start = {
         "epochs": epochs,
-        "batch_size": max(SMALLEST_BATCH, -(-size.edges // STEPS)),
-        "lr": 0.002,
+        "batch_size": -(-size.edges // steps),
+        "lr": lr,
         "model.layers": 1,
         "model.init_stddev": 0.01,
         "loss.name": "softmax",
@@ -195,6 +211,6 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
         ("model.layers", (0, 1, 2, 3)),
         ("loss.popularity_alpha", (0.0, 0.25, 0.5, 0.75, 1.0)),
         ("loss.negative_weight", (0.7, 0.84, 1.0)),
-        ("lr", (0.0005, 0.001, 0.002, 0.004)),
+        ("lr", (0.0005, 0.001, 0.002, 0.004, 0.008)),
     ]
     return Search("gcn", start, axes, min(most, {"quick": 3, "normal": 10, "thorough": 30}[effort]))
