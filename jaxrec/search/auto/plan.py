@@ -82,7 +82,7 @@ SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items,
 # Multiplications that fits of EASE may take, visits of edges by the network, entries of products.
 CUBES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
 VISITS = {"quick": 4e9, "normal": 1.8e10, "thorough": 1e11}
-PAIRS = {"quick": 1e9, "normal": 1e10, "thorough": 1e11}
+PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
 # Visits of edges that ranking everybody by sums over the graph may take: one for every 64 users.
 FILTERED = {"quick": 1e10, "normal": 3e10, "thorough": 3e11}
 EPOCHS = {"quick": 20, "normal": 40, "thorough": 80}
