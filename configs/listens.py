@@ -1,9 +1,11 @@
 """Your own listening history: copy this file, change what is below, and run it.
 
 Command: python -m jaxrec.main --config=my_listens.py --workdir=models-mine
-Run time and score depend on your data: the first table tells what was read, the progress bar how
-long an epoch takes, and the results table shows the most-popular list beside the model.
-The fields not named here keep their defaults; docs/config.md explains each.
+Nothing else needs to be set: methods, settings and a blend are chosen on a part of your listens,
+the choice is measured on another part, and then fitted to all of them, for recommend and similar.
+How long that takes is told at the start; --config.auto.effort=quick takes less. What you set
+yourself, such as config.epochs, is kept; --config.method=ease takes one method, nothing chosen.
+docs/config.md explains each field.
 """
 
 import ml_collections
@@ -14,6 +16,9 @@ from jaxrec.config import default_config
 def get_config() -> ml_collections.ConfigDict:
     """The default fields but those below."""
     config = default_config()
+    config.method = "auto"
+    config.auto.refit = True
+    config.eval.metric = "recall@20"  # what is chosen by
     config.data.source = "listens"
     config.data.path = "listens.csv"  # a CSV, TSV or Parquet file, a folder of them, or a glob
     config.data.columns.user = "user"  # the names of your columns …
@@ -25,6 +30,5 @@ def get_config() -> ml_collections.ConfigDict:
     # config.data.columns.item_name = "title"
     # config.data.columns.artist = "artist"
     config.data.min_ms_played = 0  # 30_000 with a ms_played column drops what was skipped
-    config.walks.weight = 2.0  # better lists on every dataset that we have; 0 is the network alone
     config.data.split = "random"  # with timestamps, "time" is the honest choice
     return config

@@ -176,3 +176,9 @@ def name_of(argument: str) -> str:
 def one_line(error: BaseException) -> str:
     """An error's message without line breaks."""
     return " ".join(str(error).split())
+
+
+def given_fields() -> frozenset[str]:
+    """The fields of the config that the command line sets, as below `config.`."""
+    given = FLAGS["config"]
+    return frozenset(config_flags.get_override_values(given)) if given.present else frozenset()

@@ -34,7 +34,7 @@ from typing import Any
 from absl import logging
 
 from jaxrec import command_line
-from jaxrec.command_line import FLAGS, name_of, one_line
+from jaxrec.command_line import FLAGS, given_fields, name_of, one_line
 from jaxrec.config import RunConfig, read_config
 from jaxrec.errors import RunError, UserError, printable
 from jaxrec.runs.stop import Stopped
@@ -64,7 +64,8 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
     if command in ("train", "tune"):
         if config is None:  # --workdir=evaluate as two words looks like another command
             raise UserError("--config is missing; expected --config=FILE or --config=default")
-        return command, {"config": config, "workdir": workdir}
+        found: dict[str, Any] = {"config": config, "workdir": workdir}
+        return command, found | ({"given": given_fields()} if command == "train" else {})
     if command == "evaluate" and FLAGS.final:
         return "final", {"workdir": workdir, "config": config, "seeds": FLAGS.seeds}
     if command == "evaluate":

@@ -7,6 +7,7 @@ functions, so that jaxrec itself has no hooks for them.
 
 import contextlib
 import functools
+import hashlib
 import importlib
 import json
 import os
@@ -239,6 +240,26 @@ def plant_slowness(seconds: float) -> None:
     replace("jaxrec.train.loop", "train_steps", around)
 
 
+def plant_stubbornness(seconds: float) -> None:
+    """Makes every dispatch take so long within one call that hears of no signal, as XLA's are."""
+
+    def around(original: Any) -> Any:
+        def train_steps(*args: Any, **kwargs: Any) -> Any:
+            hashlib.pbkdf2_hmac("sha256", b"", b"", int(seconds * _hashes_per_second()))
+            return original(*args, **kwargs)
+
+        return train_steps
+
+    replace("jaxrec.train.loop", "train_steps", around)
+
+
+@functools.cache
+def _hashes_per_second() -> float:
+    begin = time.perf_counter()
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000)
+    return 100_000 / (time.perf_counter() - begin)
+
+
 def main() -> int:
     """Plants the fault and runs jaxrec with the other arguments."""
     fault = json.loads(sys.argv.pop(1))
@@ -254,6 +275,8 @@ def main() -> int:
         plant_blind_space_check()
     if "slow" in fault:
         plant_slowness(fault["slow"])
+    if "stubborn" in fault:
+        plant_stubbornness(fault["stubborn"])
     from jaxrec import main
 
     return main.main()

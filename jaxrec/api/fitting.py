@@ -1,6 +1,6 @@
 """Models out: fitted to a history, or opened from a folder."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from jaxrec.errors import UserError
 from jaxrec.models.method import Hooks
 from jaxrec.report.console import Console
 from jaxrec.runs.compilation import keep_compiled
+from jaxrec.runs.lock import locked
 from jaxrec.runs.methods import fit_model
 from jaxrec.runs.run import run
 from jaxrec.runs.stop import StopRequest
 from jaxrec.runs.trained import open_trained
+from jaxrec.search.auto.chosen import choose_for
 
 
 def fit(
@@ -38,7 +40,8 @@ def fit(
       train: what to learn from: `split.train`, or a whole split, of which train is learnt from
         and validation may stop the training early (with `eval={"patience": 3}`, in a `workdir`).
       method: `gcn` (the network, the default), `most_popular`, `itemknn`, `rp3beta`, `ease`,
-        `ials`, `gfcf`, `walks` or `blend`.
+        `ials`, `gfcf`, `walks`, `blend` or `auto`, which chooses what suits the data by parts
+        of `split.train` that it cuts itself.
       config: a whole configuration to start from; None for the defaults.
       workdir: a folder for the run: it is saved there as it goes, measured at the end, and goes on
         where it was stopped. None keeps nothing.
@@ -57,12 +60,34 @@ def fit(
         settings = read_config(_merge({} if config is None else to_json(config), chosen))
         split = train if isinstance(train, Split) else _only_train(train)
         keep_compiled()
+        if settings.method == "auto":
+            given = frozenset(_names(chosen))
+            settings = _chosen(split, settings, given, workdir, Console(quiet=quiet))
         if workdir is None:
             hooks = Hooks(Console(quiet=quiet).progress)
             return Recommender(fit_model(settings, split.train, hooks), settings, split)
         with StopRequest(settings.checkpoint.grace_seconds) as stop:
             done = run(split, settings, Path(workdir), stop, Console(quiet=quiet))
         return Recommender(done.fitted.model, settings, split)
+
+
+def _chosen(
+    split: Split, settings: RunConfig, given: Set[str], workdir: str | Path | None, console: Console
+) -> RunConfig:
+    """What auto chooses; its journal lies in the run's folder where there is one."""
+    if workdir is None:
+        return choose_for(split, settings, given, None, console).config
+    with locked(Path(workdir), console.warning):
+        return choose_for(split, settings, given, Path(workdir), console).config
+
+
+def _names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Of nested fields, such as `loss.l2`."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
 
 
 def load(folder: str | Path, *, step: int | None = None) -> Recommender:

@@ -9,7 +9,7 @@ from jaxrec.api.recommender import recommender_of
 from jaxrec.errors import UserError
 from jaxrec.rank.lists import check_ending, write_lists
 from jaxrec.report.console import Console
-from jaxrec.runs.trained import open_trained
+from jaxrec.runs.trained import open_for_use
 
 
 def recommend(
@@ -42,7 +42,7 @@ def recommend(
         raise UserError(f"--users={','.join(users)}: an empty id; expected ids by commas")
     path = workdir / "recommendations.parquet" if output is None else output
     check_ending(path)
-    model = recommender_of(open_trained(workdir, step))
+    model = recommender_of(open_for_use(workdir, step))
     if users_file is not None:
         users = _read_lines(users_file)
     chosen = model.user_indices(users)
@@ -63,7 +63,7 @@ def similar(workdir: Path, *, item: str, k: int, step: int | None) -> None:
     Raises:
       UserError: no run there, or it doesn't know the song.
     """
-    model = recommender_of(open_trained(workdir, step))
+    model = recommender_of(open_for_use(workdir, step))
     table = model.similar(item, k=k)
     items = model.split.train.items
     labels = [items.label(index) for index in items.index_of(table["item"].to_pylist())]

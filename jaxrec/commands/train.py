@@ -1,5 +1,6 @@
 """`train`: learn from a listening history, watch it happen, keep everything."""
 
+from collections.abc import Set
 from pathlib import Path
 
 import jax
@@ -17,8 +18,13 @@ from jaxrec.runs.run_folder import is_run_of_final
 from jaxrec.runs.stop import StopRequest
 
 
-def train(config: RunConfig, workdir: Path) -> None:
+def train(config: RunConfig, workdir: Path, *, given: Set[str] = frozenset()) -> None:
     """Trains in `workdir`, going on where a run there stopped, and reports on the result.
+
+    Args:
+      config: the run's configuration.
+      workdir: the run's folder.
+      given: fields that were set on the command line, as below `config.`; auto keeps them.
 
     Raises:
       UserError: the data or the configuration can't be used, or the folder holds another run or
@@ -32,6 +38,10 @@ def train(config: RunConfig, workdir: Path) -> None:
             "--workdir of its own"
         )
     console = Console(quiet=config.quiet)
+    if config.method == "auto":
+        from jaxrec.commands.auto import auto  # it ends here, by `train_on`
+
+        return auto(config, workdir, given, console)
     with StopRequest(config.checkpoint.grace_seconds) as stop:
         say_device(config, console)
         split = prepare_split(config, console)

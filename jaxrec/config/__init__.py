@@ -4,15 +4,17 @@
 go out, and the rest of the code takes plain arguments from them.
 """
 
+from jaxrec.config.auto import AutoConfig
 from jaxrec.config.config_dicts import add_defaults, default_config, to_config_dict
 from jaxrec.config.data import ColumnsConfig, DataConfig
 from jaxrec.config.methods import BaselineConfig, BlendConfig, BlendWeightsConfig, Member, Method
-from jaxrec.config.network import LossConfig, ModelConfig, WalksConfig
+from jaxrec.config.network import LossConfig, ModelConfig, RankingConfig, WalksConfig
 from jaxrec.config.reading import describe_field, field_value, read_config, to_json, with_fields
 from jaxrec.config.run import EVERY_PATTERN, EvalConfig, RunConfig
 
 __all__ = [
     "EVERY_PATTERN",
+    "AutoConfig",
     "BaselineConfig",
     "BlendConfig",
     "BlendWeightsConfig",
@@ -23,6 +25,7 @@ __all__ = [
     "Member",
     "Method",
     "ModelConfig",
+    "RankingConfig",
     "RunConfig",
     "WalksConfig",
     "add_defaults",

@@ -7,7 +7,7 @@ from jaxrec.config.fields import group, setting
 
 Member = Literal["gcn", "most_popular", "itemknn", "rp3beta", "ease", "ials", "gfcf", "walks"]
 Method = Literal[
-    "gcn", "most_popular", "itemknn", "rp3beta", "ease", "ials", "gfcf", "walks", "blend"
+    "gcn", "most_popular", "itemknn", "rp3beta", "ease", "ials", "gfcf", "walks", "blend", "auto"
 ]
 
 

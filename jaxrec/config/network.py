@@ -1,4 +1,4 @@
-"""The fields of `config.model`, `config.walks` and `config.loss`: the network and its training."""
+"""The fields of `config.model`, `walks`, `ranking` and `loss`: the network and its training."""
 
 import dataclasses
 from typing import Literal
@@ -52,6 +52,18 @@ class WalksConfig:
     longer: float = setting(
         0.0,
         "how much walks two steps longer, which reach what all like, are taken off",
+        minimum=0,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RankingConfig:
+    """What the network's lists depend on beside what it has learnt."""
+
+    length_exponent: float = setting(
+        1.0,
+        "of the length of a song's vector; vectors grow with popularity, so less: fewer popular "
+        "songs, 0: the cosine alone",
         minimum=0,
     )
 

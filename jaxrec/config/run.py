@@ -3,10 +3,11 @@
 import dataclasses
 from typing import Literal
 
+from jaxrec.config.auto import AutoConfig
 from jaxrec.config.data import DataConfig
 from jaxrec.config.fields import group, setting
 from jaxrec.config.methods import BaselineConfig, BlendConfig, Method
-from jaxrec.config.network import LossConfig, ModelConfig, WalksConfig
+from jaxrec.config.network import LossConfig, ModelConfig, RankingConfig, WalksConfig
 
 METRIC_PATTERN = r"(recall|precision|ndcg|hit_rate|mrr|map)@[1-9][0-9]*"
 EVERY_PATTERN = r"([1-9][0-9]*) (epoch|step|minute)s?"
@@ -82,7 +83,8 @@ class RunConfig:
     method: Method = setting(
         "gcn",
         "gcn (the network), most_popular, itemknn, rp3beta, ease, ials, gfcf, walks (the graph's "
-        "own three-step walks alone) or blend (several of them)",
+        "own three-step walks alone), blend (several of them) or auto (what suits the data, chosen "
+        "on validation)",
     )
     epochs: int = setting(10, "passes over all training edges", minimum=1)
     lr: float = setting(0.01, "learning rate of Adam (after warm-up)", above=0)
@@ -108,9 +110,11 @@ class RunConfig:
     data: DataConfig = group(DataConfig)
     model: ModelConfig = group(ModelConfig)
     walks: WalksConfig = group(WalksConfig)
+    ranking: RankingConfig = group(RankingConfig)
     loss: LossConfig = group(LossConfig)
     baseline: BaselineConfig = group(BaselineConfig)
     blend: BlendConfig = group(BlendConfig)
     eval: EvalConfig = group(EvalConfig)
     checkpoint: CheckpointConfig = group(CheckpointConfig)
     tune: TuneConfig = group(TuneConfig)
+    auto: AutoConfig = group(AutoConfig)

@@ -113,6 +113,19 @@ def _lengths(vectors: np.ndarray) -> np.ndarray:
     return np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), TINY)
 
 
+def with_length_exponent(factors: Factors, exponent: float) -> Factors:
+    """The same factors with item vectors e_j |e_j|^(exponent - 1), whose directions are the same.
+
+    A vector's length grows with the item's popularity, so this says how much popularity counts:
+    1 changes nothing, 0 ranks by the cosine alone.
+    """
+    if exponent == 1:
+        return factors
+    scale = _lengths(factors.item) ** np.float32(exponent - 1)
+    scaled = np.where(factors.item.any(axis=1, keepdims=True), factors.item * scale, 0)
+    return dataclasses.replace(factors, item=np.asarray(scaled, np.float32))
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class SideBySide:
     """A blend's fold-in: its members' vectors one beside another, each at the member's scale.

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import svds
+from threadpoolctl import threadpool_limits
 
 from jaxrec.errors import UserError
 from jaxrec.models.filters import Filter, LowRank
@@ -50,8 +51,10 @@ def fit(
     )
     start = np.random.default_rng(seed).standard_normal(smaller)
     for count in track((singular_vectors,), "singular vectors", "searches"):
-        # ARPACK: exact, and the same from the same start.
-        _, _, vectors = svds(normalised, k=count, v0=start)
+        # ARPACK: exact, and the same from the same start. Its products are small: with several
+        # threads they take longer, and beside other work twenty times as long.
+        with threadpool_limits(limits=1, user_api="blas"):
+            _, _, vectors = svds(normalised, k=count, v0=start)
     into = (inverse_root[:, None] * vectors.T).astype(np.float32, order="C")
     out_of = (low_pass_weight * vectors * root).astype(np.float32)
     ends = np.ones(matrix.shape[1], np.float32)

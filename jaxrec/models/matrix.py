@@ -51,11 +51,15 @@ def strongest(rows: sparse.csr_array, count: int) -> sparse.csr_array:
         if stop - start <= count:
             kept.append(np.arange(start, stop))
         else:
-            order = np.argsort(-rows.data[start:stop], kind="stable")[:count]
-            kept.append(start + np.sort(order))
-    chosen = np.concatenate(kept) if kept else np.zeros(0, np.int64)
+            values = rows.data[start:stop]
+            least = np.partition(values, -count)[-count]
+            chosen = values > least
+            ties = np.flatnonzero(values == least)
+            chosen[ties[: count - np.count_nonzero(chosen)]] = True
+            kept.append(start + np.flatnonzero(chosen))
+    entries = np.concatenate(kept) if kept else np.zeros(0, np.int64)
     offsets = np.r_[0, np.cumsum([len(each) for each in kept])].astype(np.int64)
-    return sparse.csr_array((rows.data[chosen], rows.indices[chosen], offsets), shape=rows.shape)
+    return sparse.csr_array((rows.data[entries], rows.indices[entries], offsets), shape=rows.shape)
 
 
 def without_diagonal(rows: sparse.csr_array, first: int) -> sparse.csr_array:

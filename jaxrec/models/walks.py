@@ -72,9 +72,13 @@ def beside_walks(factors: Factors, filtered: Filter, weight: float, known: np.nd
       weight: w, how much the walks count.
       known: [num_items] bool, the items that train knows.
     """
+    return Blend((unit_factors(factors, known), filtered), (1.0, weight), known=None)
+
+
+def unit_factors(factors: Factors, known: np.ndarray) -> Factors:
+    """The factors at the scale of walks: <e_u, e_j> / (|e_u| |e|), |e| as of `beside_walks`."""
     length = root_mean_square(np.linalg.norm(factors.item, axis=1), known)
-    scaled = dataclasses.replace(factors, item=factors.item / length, unit_users=True)
-    return Blend((scaled, filtered), (1.0, weight), known=None)
+    return dataclasses.replace(factors, item=factors.item / length, unit_users=True)
 
 
 def fit(

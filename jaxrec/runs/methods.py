@@ -304,7 +304,16 @@ METHODS: dict[str, Method] = {
 
 
 def method_of(config: RunConfig) -> Method:
-    """The method that `config.method` names."""
+    """The method that `config.method` names.
+
+    Raises:
+      UserError: it is auto, which chooses one and has none itself.
+    """
+    if config.method == "auto":
+        raise UserError(
+            "config.method is 'auto', which `train` alone takes; expected a method by its name: "
+            f"{', '.join(METHODS)}"
+        )
     return METHODS[config.method]
 
 

@@ -1,12 +1,13 @@
 """A whole run in its folder: fitted, measured, written. What is shown of it is the caller's."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
-from jaxrec.files import remove_leftovers
-from jaxrec.rank.measure import Measure
+from jaxrec.files import remove_leftovers, write_json
+from jaxrec.rank.measure import Measure, union
 from jaxrec.report.console import Console
 from jaxrec.runs.epochs import Job
 from jaxrec.runs.fit import Fitted, fit, plan
@@ -14,6 +15,8 @@ from jaxrec.runs.lock import locked
 from jaxrec.runs.results import Results, measure_finally, write_results
 from jaxrec.runs.run_folder import RunFolder, open_run
 from jaxrec.runs.stop import StopRequest
+
+LEARNT_FROM = ("train", "validation", "test")  # by a model for use
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,3 +80,38 @@ def run(
                 most_popular=measure.most_popular_at_epoch(),
             )
     return Run(folder, fitted, measure, results)
+
+
+def fit_for_use(
+    split: Split, config: RunConfig, workdir: Path, stop: StopRequest, console: Console
+) -> RunFolder:
+    """Fits once more, to every part of a split, in a folder of its own within `workdir`.
+
+    Nothing is measured: there is nothing left that the model hasn't seen.
+
+    Args:
+      split: all its parts are learnt from.
+      config: how.
+      workdir: the folder of the run that was measured.
+      stop: who may ask the fit to stop.
+      console: where to say what happens.
+
+    Returns:
+      The folder, from which `open_for_use` opens the model.
+
+    Raises:
+      As `run`.
+    """
+    folder = RunFolder(workdir).for_use
+    protocol = {"kind": "none", "cold": {}, "cut before": split.protocol}
+    parts = {name: each for name in LEARNT_FROM if (each := getattr(split, name)) is not None}
+    whole = Split(functools.reduce(union, parts.values()), None, None, protocol, split.known)
+    planned = plan(config, whole)
+    measure = Measure(config.eval, whole, seed=config.seed, weight=config.data.weight, peek=False)
+    with locked(folder.root, console.warning):
+        open_run(folder, config, whole, steps_per_epoch=planned.steps_per_epoch(folder))
+        remove_leftovers(folder.root)
+        fit(Job(folder, config, measure, stop, console), planned)
+        counts = {name: len(each) for name, each in parts.items()}
+        write_json(folder.fitted_to_all, {"interactions": counts})
+    return folder

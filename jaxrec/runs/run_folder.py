@@ -56,6 +56,16 @@ class RunFolder:
         return RunFolder(self.members / name)
 
     @property
+    def for_use(self) -> "RunFolder":
+        """What was chosen here, fitted to all listens, test included: to be used, not measured."""
+        return RunFolder(self.root / "for-use")
+
+    @property
+    def fitted_to_all(self) -> Path:
+        """Says of such a folder that it is one, and that it is whole."""
+        return self.root / "fitted-to-all.json"
+
+    @property
     def users(self) -> Path:
         """The users' ids by index."""
         return self.root / "users.parquet"

@@ -69,6 +69,18 @@ def open_trained(workdir: Path, step: int | None) -> Trained:
     return Trained(run.config, run.split, model, step)
 
 
+def open_for_use(workdir: Path, step: int | None) -> Trained:
+    """As `open_trained`, but what was fitted to all listens where there is such a model.
+
+    That is never measured: it has seen test.
+    """
+    folder = RunFolder(workdir).for_use
+    if step is None and folder.fitted_to_all.exists():
+        Console().note(f"the model in {folder.root}, fitted to all listens")
+        return open_trained(folder.root, None)
+    return open_trained(workdir, step)
+
+
 def _open(
     folder: RunFolder, config: RunConfig, split: Split, step: int | None
 ) -> tuple[Model, int | None]:

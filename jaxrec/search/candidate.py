@@ -23,11 +23,13 @@ class Candidate:
       score: `eval.metric` on all users of the validation part, the mean over the cuts.
       epochs: after how many epochs; None where the method has none.
       pruned: whether it was given up before its end.
+      models: what ranks, one for each cut.
     """
 
     score: float
     epochs: int | None
     pruned: bool = False
+    models: tuple[Model, ...] = ()
 
 
 def fit_candidate(
@@ -67,18 +69,18 @@ def fit_candidate(
     if method.members(config):
         known: Sequence[Remembered] = [{} for _ in splits] if remembered is None else remembered
         hooks = Hooks(console.progress)
-        models = (
+        models = tuple(
             fit_model(own, split.train, hooks, copies=len(splits), remembered=before)
             for (own, split), before in zip(pairs, known, strict=True)
         )
-        return Candidate(_mean_score(measures, models), None)
+        return Candidate(_mean_score(measures, models), None, models=models)
     fittings = [method.fitting(own, split.train, copies=len(splits)) for own, split in pairs]
     if not fittings[0].iterative:
         hooks = Hooks(console.progress)
-        models = (
+        models = tuple(
             fitting.model(fitting.advance(fitting.fresh(), 0, hooks)[0]) for fitting in fittings
         )
-        return Candidate(_mean_score(measures, models), None)
+        return Candidate(_mean_score(measures, models), None, models=models)
     states = [fitting.fresh() for fitting in fittings]
     any_epoch = config.lr_schedule == "constant"
     best = Candidate(-math.inf, 0)
@@ -92,10 +94,12 @@ def fit_candidate(
             done = epoch + 1
             if done < epochs and done % config.eval.every_epochs:
                 continue
-            models = (fitting.model(state) for fitting, state in zip(fittings, states, strict=True))
+            models = tuple(
+                fitting.model(state) for fitting, state in zip(fittings, states, strict=True)
+            )
             scores.append(_mean_score(measures, models))
             if scores[-1] > best.score or not any_epoch:
-                best = Candidate(scores[-1], done)
+                best = Candidate(scores[-1], done, models=models)
             if done < epochs and give_up(done, scores[-1]):
                 return dataclasses.replace(best, pruned=True)
             if any_epoch and measures[0].out_of_patience(scores):

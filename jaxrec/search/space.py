@@ -15,7 +15,7 @@ from jaxrec.config import RunConfig, field_value, with_fields
 from jaxrec.errors import UserError
 from jaxrec.runs.methods import method_of
 
-_FIXED = ("method", "data", "eval", "checkpoint", "tune", "seed", "quiet", "profile")
+_FIXED = ("method", "data", "eval", "checkpoint", "tune", "auto", "seed", "quiet", "profile")
 _FREE = ("data.weight",)  # how plays become weights is the method's
 
 

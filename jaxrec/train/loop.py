@@ -26,15 +26,16 @@ INIT, ORDER, STEP = range(3)
 class Pace:
     """How many steps go into a dispatch: many, but not more than take `longest_seconds`.
 
-    A dispatch can't be interrupted, so this is how soon a run can stop. It changes no result:
-    steps are the same however they are dispatched.
+    A dispatch can't be interrupted, so this is how soon a run can stop. Until it is known how long
+    a step takes, a dispatch is one step. It changes no result: steps are the same however they are
+    dispatched.
 
     Attributes:
       steps: how many, a power of two.
     """
 
     def __init__(self, longest_seconds: float = math.inf) -> None:
-        self.steps = STEPS_PER_DISPATCH
+        self.steps = STEPS_PER_DISPATCH if longest_seconds == math.inf else 1
         self._longest_seconds = longest_seconds
         self._fastest = math.inf
 

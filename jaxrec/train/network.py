@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxrec.config import RunConfig, WalksConfig, to_json
 from jaxrec.data.interactions import Interactions
-from jaxrec.models.factors import Factors
+from jaxrec.models.factors import Factors, with_length_exponent
 from jaxrec.models.fold_in import MessageSum
 from jaxrec.models.method import Hooks, Saved
 from jaxrec.models.model import Model
@@ -22,7 +22,10 @@ from jaxrec.train.setup import Setup, build, check_learnable, check_memory
 from jaxrec.train.step import TrainState
 
 _SCHEDULE = ("lr", "lr_schedule", "warmup_epochs", "batch_size", "seed")
-_FOREIGN = ("method", "data", "eval", "checkpoint", "tune", "baseline", "blend", "quiet", "profile")
+_FOREIGN = (
+    *("method", "data", "eval", "checkpoint", "tune", "auto", "baseline", "blend"),
+    *("quiet", "profile"),
+)
 
 
 @dataclasses.dataclass(eq=False)
@@ -32,6 +35,7 @@ class NetworkFitting:
     setup: Setup
     walks: WalksConfig
     epochs: int
+    length_exponent: float = 1.0
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     iterative: bool = True
@@ -82,6 +86,7 @@ class NetworkFitting:
             np.asarray(final.item),
             MessageSum(np.asarray(messages), convolution.receiver_exponent),
         )
+        factors = with_length_exponent(factors, self.length_exponent)
         if self.walks.weight == 0:
             return factors
         filtered = walks(
@@ -130,8 +135,9 @@ class Network:
         return fields
 
     def ranking(self, config: RunConfig) -> dict[str, Any]:
-        """The walks."""
-        return fields_of("walks", to_json(config))
+        """The walks, and how much the items' lengths count."""
+        whole = to_json(config)
+        return fields_of("walks", whole) | fields_of("ranking", whole)
 
     def frozen(self, config: RunConfig) -> dict[str, Any]:
         """The number of epochs."""
@@ -167,7 +173,14 @@ class Network:
             warnings = (
                 f"{full:,} users have listened to every song; nothing can be learnt from them",
             )
-        return NetworkFitting(setup, config.walks, config.epochs, (memory, shape), warnings)
+        return NetworkFitting(
+            setup,
+            config.walks,
+            config.epochs,
+            config.ranking.length_exponent,
+            notes=(memory, shape),
+            warnings=warnings,
+        )
 
 
 def fields_of(group: str, whole: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,35 @@ def test_the_grace_period_is_kept_whatever_the_run_hangs_in(runs: Runs, tmp_path
     assert "stopped after 1 s (config.checkpoint.grace_seconds)" in ended.stderr
 
 
+def test_the_grace_period_is_kept_in_a_step_that_hears_of_no_signal(
+    runs: Runs, tmp_path: Path
+) -> None:
+    process = runs.start(tmp_path / "run", {"stubborn": 15.0}, **{"checkpoint.grace_seconds": 1.0})
+    wait_for(tmp_path / "run" / "metrics.jsonl", process.poll)
+    time.sleep(1.0)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    ended = wait(process, begin)
+    assert ended.status == 143
+    assert 1 <= ended.seconds < 8
+    assert "stopped after 1 s (config.checkpoint.grace_seconds)" in ended.stderr
+
+
+def test_a_step_that_ends_in_the_grace_period_is_saved(runs: Runs, tmp_path: Path) -> None:
+    workdir = tmp_path / "run"
+    process = runs.start(
+        workdir, {"stubborn": 1.5}, **{"checkpoint.grace_seconds": 60.0, "epochs": 1}
+    )
+    wait_for(workdir / "metrics.jsonl", process.poll)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    ended = wait(process, time.monotonic())
+    assert ended.status == 143
+    said = re.search(r"stopped by SIGTERM: step (\d+) is saved in ", ended.stderr)
+    assert said is not None, ended
+    assert 1 <= int(said[1]) <= 4  # a few dispatches of one step, not of sixteen
+
+
 def test_a_signal_before_the_training_ends_the_run_too(runs: Runs, tmp_path: Path) -> None:
     process = runs.start(tmp_path / "run")
     wait_for(tmp_path / "run" / ".lock", process.poll)

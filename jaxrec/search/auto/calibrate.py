@@ -1,0 +1,95 @@
+"""How long a plan will take here: a little of each kind of work, timed, times how much it is."""
+
+import contextlib
+import time
+
+import numpy as np
+from scipy import sparse
+
+from jaxrec.config import RunConfig
+from jaxrec.data.splits import Split
+from jaxrec.models.histories import Histories
+from jaxrec.models.matrix import item_blocks, strongest
+from jaxrec.models.method import Fitting, Hooks, Show
+from jaxrec.runs.methods import fitting_of
+from jaxrec.search.auto.plan import Plan, Size
+
+SIDE = 1024  # of the matrices whose product is timed
+STEPS = 3  # timed of the network, after one that is compiled
+TRIED = 0.7  # of the settings that may be tried, as many usually are
+EPOCHS = 0.8  # and of the epochs
+OTHER = 1.3  # scoring, choosing, measuring, beside fitting
+
+
+def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) -> float:
+    """What the plan's fits, and the final ones, will take.
+
+    Args:
+      plan: what is tried.
+      config: the network's first settings.
+      split: one of the parts.
+      show: shows how far a piece of work is.
+    """
+    size, parts = Size.of(split.train), plan.parts
+    matrix = Histories.of_all(split.train, config.data.weight).matrix()
+    fits = {search.method: max(1.0, TRIED * search.most) * parts + 1 for search in plan.searches}
+    seconds = 0.0
+    if "ease" in fits:
+        seconds += fits["ease"] * size.items**3 / _multiplications_per_second()
+    products = sum(fits.get(name, 0) for name in ("itemknn", "rp3beta")) + 0.1 * fits.get("gfcf", 0)
+    seconds += products * size.pairs / _entries_per_second(matrix)
+    if "gcn" in fits:
+        fitting = fitting_of(config, split.train)
+        steps = EPOCHS * fitting.epochs * fitting.steps_per_epoch
+        seconds += fits["gcn"] * steps * _seconds_per_step(fitting, show)
+    return OTHER * seconds
+
+
+def _multiplications_per_second() -> float:
+    ones = np.ones((SIDE, SIDE), np.float32)
+    ones @ ones
+    begin = time.perf_counter()
+    ones @ ones
+    return SIDE**3 / (time.perf_counter() - begin)
+
+
+def _entries_per_second(matrix: sparse.csr_array) -> float:
+    """Of the product of the items with each other, the choice of the best among them included."""
+    degrees = np.diff(matrix.indptr)
+    rows = np.bincount(matrix.indices, np.repeat(degrees, degrees), matrix.shape[1])
+    enough = int(np.searchsorted(np.cumsum(rows), 2e6)) + 1
+    block = slice(0, min(enough, item_blocks(matrix)[0].stop))
+    begin = time.perf_counter()
+    strongest((matrix.T.tocsr()[block] @ matrix).tocsr(), 100)
+    return float(rows[block].sum()) / (time.perf_counter() - begin)
+
+
+class _Enough(Exception):
+    """Some steps have been timed."""
+
+
+def _seconds_per_step(fitting: Fitting, show: Show) -> float:
+    times: list[float] = []
+
+    def on_pause(state: object, loss_sum: float) -> None:
+        times.append(time.perf_counter())
+        if len(times) > STEPS:
+            raise _Enough
+
+    # Within so short a time no dispatch is of more than a step.
+    hooks = Hooks(show, longest_seconds=1e-9, pause_at=lambda step: True, on_pause=on_pause)
+    begin = time.perf_counter()
+    with contextlib.suppress(_Enough):
+        fitting.advance(fitting.fresh(), 0, hooks)
+    if len(times) < 2:
+        return (time.perf_counter() - begin) / fitting.steps_per_epoch
+    return (times[-1] - times[0]) / (len(times) - 1)
+
+
+def in_words(seconds: float) -> str:
+    """Such as `about 4 minutes`."""
+    if seconds < 90:
+        return f"about {max(5, round(seconds / 5) * 5)} seconds"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} minutes"
+    return f"about {seconds / 3600:.1f} hours"

@@ -1,0 +1,94 @@
+"""The choice for a split: cut, tried, chosen; by its journal it goes on where it was stopped."""
+
+import dataclasses
+from collections.abc import Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from jaxrec.config import RunConfig, field_value, with_fields
+from jaxrec.data.splits import Split
+from jaxrec.report.console import Console
+from jaxrec.search.auto.calibrate import expected_seconds, in_words
+from jaxrec.search.auto.journal import NAME, Journal
+from jaxrec.search.auto.parts import Part, validation_parts
+from jaxrec.search.auto.plan import Plan, Search, Size, parts_and_users, plan
+from jaxrec.search.auto.recipe import Recommendation, choose
+from jaxrec.search.auto.trials import fixed_fields
+
+# Fields that say nothing of what is chosen.
+_ASIDE = ("method", "auto", "data", "eval", "checkpoint", "tune", "seed", "quiet", "profile")
+
+SMALL = 20_000  # edges
+
+
+def choose_for(
+    split: Split, config: RunConfig, given: Set[str], workdir: Path | None, console: Console
+) -> Recommendation:
+    """Chooses for a split's train part; its other parts are not looked at.
+
+    Args:
+      split: train, and how it was cut.
+      config: what isn't searched.
+      given: fields that were set and are to be kept even at their defaults.
+      workdir: a folder that the caller holds the lock of, for the journal; None for none.
+      console: where to say what comes out.
+
+    Raises:
+      UserError: nothing can be held out to choose by, or the folder holds another search.
+    """
+    fixed = frozenset(
+        each for each in fixed_fields(config) | given if each.split(".")[0] not in _ASIDE
+    )
+    effort = config.auto.effort
+    count, users = parts_and_users(Size.of(split.train), effort)
+    parts = validation_parts(
+        split.train, split.protocol["kind"], count, seed=config.seed, users=users
+    )
+    planned = plan(Size.of(parts[0].split.train), effort, parts=len(parts))
+    if "blend.models" in fixed:
+        planned = dataclasses.replace(planned, searches=_named(planned, config.blend.models))
+    journal = Journal(None if workdir is None else workdir / NAME, _identity(split, config, fixed))
+    if len(journal):
+        console.note(f"going on in {workdir} after {len(journal):,} answers")
+    base = with_fields(config, {"method": "gcn"})
+    console.note(
+        f"\nauto, effort {effort}: {len(parts)} validation parts of {users:,} users at most; "
+        f"{_expected(planned, base, fixed, parts[0], console)}"
+    )
+    return choose(base, fixed, planned, parts, journal, console)
+
+
+def _expected(
+    planned: Plan, config: RunConfig, fixed: frozenset[str], part: Part, console: Console
+) -> str:
+    """How long it will take, in words."""
+    if len(part.split.train) < SMALL:  # to measure would take as long
+        return "less than a minute or two"
+    for search in planned.searches:
+        if search.method == "gcn":
+            own = {name: each for name, each in search.start.items() if name not in fixed}
+            config = with_fields(config, own)
+    seconds = expected_seconds(planned, config, part.split, console.progress)
+    return f"{in_words(seconds)}, by how long a little of each kind of work takes here now"
+
+
+def _named(planned: Plan, methods: Sequence[str]) -> tuple[Search, ...]:
+    """The searches of some methods; those that have none are taken as they are set."""
+    known = {search.method: search for search in planned.searches}
+    return tuple(known.get(name, Search(name, {}, [], 1)) for name in methods)
+
+
+def _identity(split: Split, config: RunConfig, fixed: frozenset[str]) -> dict[str, Any]:
+    fields = {
+        "seed": config.seed,
+        "auto.effort": config.auto.effort,
+        "eval.metric": config.eval.metric,
+        "data.weight": config.data.weight,
+        "data (train interactions, SHA-256)": split.fingerprints["train"],
+        "data.split": split.protocol["kind"],
+    }
+    return fields | {name: _plain(field_value(config, name)) for name in sorted(fixed)}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

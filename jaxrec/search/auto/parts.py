@@ -1,0 +1,91 @@
+"""What auto chooses by: parts of train held out as test may have been, of some users."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxrec.data.cuts import alike_rows, last_rows, moment_leaving, random_rows
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.options import SplitKind
+from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
+
+FRACTION = 0.1  # of train, held out
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """Train and validation, and how each user's validation was cut.
+
+    Attributes:
+      split: both; there is no test.
+      alike: [num_users] bool: whose songs were held out together with those most alike them, and
+        not at random. A method that leans on near neighbours does well on songs held out at random
+        alone; test need not be so kind (docs/lab/gowalla-validation.md). One fit serves both.
+    """
+
+    split: Split
+    alike: np.ndarray
+
+    def by_rule(self, users: np.ndarray, values: np.ndarray) -> list[np.ndarray]:
+        """The users' values, those cut at random apart from the others; no empty array."""
+        alike = self.alike[users]
+        return [each for each in (values[~alike], values[alike]) if len(each)]
+
+
+def validation_parts(
+    train: Interactions, kind: SplitKind, count: int, *, seed: int, users: int
+) -> list[Part]:
+    """Cuts train so many times.
+
+    Args:
+      train: all that may be known.
+      kind: how test was cut: after `time` or `last_n` the one part is the latest.
+      count: how many parts; the k-th, from 0, is cut with `seed` + k.
+      seed: of the cuts and of the choice of users.
+      users: of how many users, at most, a part has interactions.
+
+    Raises:
+      UserError: too little is known of everyone to hold anything out.
+    """
+    nobody = np.zeros(train.num_users, bool)
+    if kind in ("time", "last_n") and train.timestamp is not None:
+        parts = [Part(_split(train, _latest(train, kind, seed), seed, users), nobody)]
+    else:
+        parts = []
+        for own in range(seed, seed + count):
+            alike = np.random.default_rng(own).random(train.num_users) < 0.5
+            rows = np.where(
+                alike[train.user],
+                alike_rows(train, FRACTION, own),
+                random_rows(train, FRACTION, own),
+            )
+            parts.append(Part(_split(train, rows, own, users), alike))
+    if any(part.split.validation is None for part in parts):
+        raise UserError(
+            f"config.method is 'auto' with {len(train):,} interactions of {train.num_users:,} "
+            "users: none can be held out to choose by; expected users with several songs each, or "
+            "a method named by config.method, such as most_popular"
+        )
+    return parts
+
+
+def _latest(train: Interactions, kind: SplitKind, seed: int) -> np.ndarray:
+    """[n] bool: each user's last interaction, or the latest share of all."""
+    assert train.timestamp is not None
+    if kind == "last_n":
+        return last_rows(train, 1, seed)
+    return np.asarray(train.timestamp >= moment_leaving(train.timestamp, FRACTION))
+
+
+def _split(whole: Interactions, held_out: np.ndarray, seed: int, users: int) -> Split:
+    """Train without the rows held out, and of these what train knows, for some users."""
+    train, validation = whole.select(~held_out), whole.select(held_out)
+    known = np.isin(validation.user, train.user) & np.isin(validation.item, train.item)
+    validation = validation.select(known)
+    everyone = np.unique(validation.user)
+    if len(everyone) > users:
+        chosen = np.random.default_rng(seed).choice(everyone, users, replace=False)
+        validation = validation.select(np.isin(validation.user, chosen))
+    protocol = {"kind": "auto", "seed": seed, "cold": {}}
+    return Split(train, validation if len(validation) else None, None, protocol)

@@ -1,0 +1,216 @@
+"""What is tried for data of a size: from the numbers of users, items and edges alone, no clock."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from jaxrec.data.interactions import Interactions
+from jaxrec.rank.top_k import USERS_PER_SCORING
+from jaxrec.search.auto.climb import Axis
+
+Effort = Literal["quick", "normal", "thorough"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How large the data are.
+
+    Attributes:
+      users: who have an interaction.
+      items: which have one.
+      edges: interactions.
+      pairs: entries of the products of items, the sum of the users' squared degrees.
+    """
+
+    users: int
+    items: int
+    edges: int
+    pairs: int
+
+    @classmethod
+    def of(cls, train: Interactions) -> "Size":
+        """The size of what is learnt from."""
+        degrees = np.bincount(train.user, minlength=1).astype(np.int64)
+        return cls(
+            users=int((degrees > 0).sum()),
+            items=len(np.unique(train.item)),
+            edges=len(train),
+            pairs=int((degrees * degrees).sum()),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """How one method's settings are searched.
+
+    Attributes:
+      method: its name.
+      start: the settings to begin with, by field.
+      axes: what is changed, the most important first; each with values alike in their order.
+      most: settings tried at most.
+    """
+
+    method: str
+    start: Mapping[str, Any]
+    axes: Sequence[Axis]
+    most: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is tried.
+
+    Attributes:
+      parts: how many times train is cut to choose by.
+      searches: one for each method, the cheap ones first.
+      walks: whether walks may count beside the network.
+    """
+
+    parts: int
+    searches: tuple[Search, ...]
+    walks: bool
+
+
+# Users that scores should be a mean over: below, a part's luck is larger than what settings bring.
+USERS = {"quick": 3_000, "normal": 8_000, "thorough": 20_000}
+MOST_PARTS = {"quick": 2, "normal": 5, "thorough": 8}
+SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items, held at once
+
+# Multiplications that fits of EASE may take, visits of edges by the network, entries of products.
+CUBES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
+VISITS = {"quick": 4e9, "normal": 1.8e10, "thorough": 1e11}
+PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
+# Visits of edges that ranking everybody by sums over the graph may take: one for every 64 users.
+FILTERED = {"quick": 1e10, "normal": 3e10, "thorough": 3e11}
+EPOCHS = {"quick": 20, "normal": 40, "thorough": 80}
+FEWEST_EPOCHS = 8
+# Of an epoch; multiples of the steps in a dispatch, so that one program is compiled and not two.
+FEWEST_STEPS, MOST_STEPS, SMALLEST_BATCH = 16, 64, 1_000
+STEP = 50_000  # visits that a step costs whatever the edges
+
+
+def parts_and_users(size: Size, effort: Effort) -> tuple[int, int]:
+    """How many times train, of this size, is cut to choose by, and of how many users at most."""
+    parts = min(MOST_PARTS[effort], math.ceil(USERS[effort] / max(size.users, 1)))
+    return parts, int(max(500, min(USERS[effort], SCORES[effort] / max(size.items, 1))))
+
+
+def plan(size: Size, effort: Effort, *, parts: int) -> Plan:
+    """What is tried.
+
+    Args:
+      size: of what is learnt from in a part.
+      effort: how much may be tried.
+      parts: how many parts each setting is fitted to.
+    """
+    filters = size.users / USERS_PER_SCORING * size.edges <= FILTERED[effort]
+    searches = [*_closed_forms(size, effort, parts), _network(size, effort, parts)]
+    searches = [each for each in searches if filters or each.method not in ("walks", "gfcf")]
+    return Plan(parts, tuple(each for each in searches if each.most), filters)
+
+
+def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
+    by_pairs = int(PAIRS[effort] / max(1, size.pairs * parts))
+    tried = {"quick": 2, "normal": 8, "thorough": 20}[effort]
+    by_cubes = int(CUBES[effort] / max(1, size.items**3 * parts))
+    vectors = [each for each in (16, 32, 64, 128, 256, 512) if each < min(size.users, size.items)]
+    walks = Search(
+        "walks",
+        {"walks.exponent": 0.35, "walks.longer": 0.3},
+        [
+            ("walks.exponent", (-0.1, 0.05, 0.2, 0.35, 0.5, 0.65)),
+            ("walks.longer", (0.0, 0.3, 0.6, 0.9)),
+        ],
+        tried,
+    )
+    itemknn = Search(
+        "itemknn",
+        {
+            "baseline.itemknn.neighbours": 100,
+            "baseline.itemknn.shrink": 0.0,
+            "baseline.itemknn.normalize": True,
+        },
+        [
+            ("baseline.itemknn.normalize", (True, False)),
+            ("baseline.itemknn.shrink", (0.0, 10.0, 30.0, 100.0)),
+            ("baseline.itemknn.neighbours", (25, 50, 100, 200, 400)),
+        ],
+        min(tried, by_pairs),
+    )
+    rp3beta = Search(
+        "rp3beta",
+        {
+            "baseline.rp3beta.neighbours": 200,
+            "baseline.rp3beta.alpha": 0.6,
+            "baseline.rp3beta.beta": 0.3,
+        },
+        [
+            ("baseline.rp3beta.beta", (0.0, 0.15, 0.3, 0.45, 0.6)),
+            ("baseline.rp3beta.alpha", (0.4, 0.6, 0.8, 1.0, 1.2)),
+            ("baseline.rp3beta.neighbours", (50, 100, 200, 400)),
+        ],
+        min(tried, by_pairs),
+    )
+    gfcf = (
+        Search(
+            "gfcf",
+            {
+                "baseline.gfcf.singular_vectors": vectors[len(vectors) // 2],
+                "baseline.gfcf.low_pass_weight": 0.3,
+            },
+            [
+                ("baseline.gfcf.low_pass_weight", (0.0, 0.15, 0.3, 0.6, 1.0)),
+                ("baseline.gfcf.singular_vectors", vectors),
+            ],
+            min(tried, int(PAIRS[effort] / (size.edges * 100 * parts))),
+        )
+        if vectors
+        else None
+    )
+    ease = Search(
+        "ease",
+        {"baseline.ease.l2": 200.0},
+        [("baseline.ease.l2", (6.0, 20.0, 60.0, 200.0, 600.0, 2000.0))],
+        min(tried, by_cubes),
+    )
+    return [each for each in (walks, itemknn, rp3beta, gfcf, ease) if each is not None]
+
+
+def _network(size: Size, effort: Effort, parts: int) -> Search:
+    """A softmax of cosines; a batch is a share of the edges: a step costs a pass over them all."""
+    steps = max(FEWEST_STEPS, min(MOST_STEPS, size.edges // SMALLEST_BATCH // 16 * 16))
+    lr = 0.002
+    step = parts * (size.edges + STEP)
+    while steps > FEWEST_STEPS and FEWEST_EPOCHS * steps * step > VISITS[effort]:
+        steps, lr = steps // 2, lr * 2  # fewer and longer ones
+    epochs = int(VISITS[effort] / 2 / (steps * step))
+    epochs = max(FEWEST_EPOCHS, min(EPOCHS[effort], epochs))
+    most = max(1, int(VISITS[effort] / (epochs * steps * step)))
+    negatives = 2 ** min(12, max(4, math.ceil(math.log2(max(size.items, 2)))))
+    start = {
+        "epochs": epochs,
+        "batch_size": -(-size.edges // steps),
+        "lr": lr,
+        "model.layers": 1,
+        "model.init_stddev": 0.01,
+        "loss.name": "softmax",
+        "loss.sampler": "popularity",
+        "loss.popularity_alpha": 0.75,
+        "loss.negatives": negatives,
+        "loss.negative_weight": 1.0,
+        "loss.temperature": 0.2,
+        "loss.l2": 0.0,
+        "eval.every_epochs": max(1, epochs // 10),
+        "eval.patience": 3,
+    }
+    axes: list[Axis] = [
+        ("loss.temperature", (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.56)),
+        ("model.layers", (0, 1, 2, 3)),
+        ("loss.popularity_alpha", (0.0, 0.25, 0.5, 0.75, 1.0)),
+        ("loss.negative_weight", (0.7, 0.84, 1.0)),
+        ("lr", (0.0005, 0.001, 0.002, 0.004, 0.008)),
+    ]
+    return Search("gcn", start, axes, min(most, {"quick": 3, "normal": 10, "thorough": 30}[effort]))

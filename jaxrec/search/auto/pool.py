@@ -1,0 +1,129 @@
+"""A pool of items for each user, scored by several models: blends of them are judged in no time.
+
+What a blend lists is nearly always among what its members list a little further down. So each
+model scores everything once, and thousands of weights can be tried on what is kept of it.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from jaxrec.data.splits import Split
+from jaxrec.models.histories import Histories
+from jaxrec.models.model import Model
+from jaxrec.models.popularity import item_users
+from jaxrec.rank.evaluate import find_hits
+from jaxrec.rank.metrics import per_user_metrics
+from jaxrec.rank.top_k import USERS_PER_SCORING, Seen, top_k
+
+DEPTH = 100  # items of each leader's list that are in the pool
+_TINY = np.finfo(np.float32).tiny
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pool:
+    """Some users of a validation part, some items of each, and what models say of them.
+
+    Attributes:
+      users: [n], whose they are.
+      scores: by model, [n, size] float32; -inf where there is no further item.
+      hits: [n, size] bool, the items that were held out.
+      num_relevant: [n], how many were held out of each user.
+    """
+
+    users: np.ndarray
+    scores: Mapping[str, np.ndarray]
+    hits: np.ndarray
+    num_relevant: np.ndarray
+
+    def figures(self, weights: Mapping[str, float], metric: str) -> np.ndarray:
+        """Each user's metric where the models' weighted scores rank the pool: [n] float64.
+
+        Args:
+          weights: by model; one of them isn't 0.
+          metric: such as `recall@20`.
+        """
+        cutoff = int(metric.partition("@")[2])
+        total: np.ndarray = np.zeros_like(self.hits, np.float32)
+        for name, weight in weights.items():
+            if weight:
+                total += np.float32(weight) * self.scores[name]
+        k = min(cutoff, total.shape[1])
+        best = np.argpartition(-total, k - 1, axis=1)[:, :k]
+        order = np.argsort(-np.take_along_axis(total, best, axis=1), axis=1, kind="stable")
+        hits = np.take_along_axis(self.hits, np.take_along_axis(best, order, axis=1), axis=1)
+        return per_user_metrics(hits, self.num_relevant, (cutoff,))[metric]
+
+
+def make_pool(
+    models: Mapping[str, Model],
+    split: Split,
+    histories: Histories,
+    *,
+    leaders: Sequence[str],
+    standardise: bool,
+    memory_budget_mb: int,
+) -> Pool:
+    """Scores a pool for every user of the validation part.
+
+    Args:
+      models: by name.
+      split: its train and validation parts.
+      histories: every user's in train.
+      leaders: the models whose lists make up the pool.
+      standardise: whether each model's scores of a user are brought to mean 0 and deviation 1 over
+        the items that train knows, as in a blend.
+      memory_budget_mb: as of `top_k`.
+    """
+    assert split.validation is not None
+    users = np.unique(split.validation.user).astype(np.int32)
+    rows, known = histories.take(users), item_users(split.train) > 0
+    seen = Seen.of_users(split.train, users)
+    lists = [
+        top_k(
+            models[name],
+            rows,
+            k=DEPTH,
+            seen=seen,
+            candidates=known,
+            memory_budget_mb=memory_budget_mb,
+        )[0]
+        for name in leaders
+    ]
+    items = _distinct(np.hstack(lists))
+    return Pool(
+        users=users,
+        scores={
+            name: _scores(model, rows, items, known, standardise) for name, model in models.items()
+        },
+        hits=find_hits(items, users, split.validation),
+        num_relevant=np.diff(split.validation.user_offsets())[users],
+    )
+
+
+def _distinct(lists: np.ndarray) -> np.ndarray:
+    """Each row's different items, -1 behind them where a row has fewer: [n, size] int32."""
+    ordered = np.sort(lists, axis=1)
+    ordered[:, 1:][ordered[:, 1:] == ordered[:, :-1]] = -1
+    ordered = -np.sort(-ordered, axis=1)
+    return ordered[:, : max(1, int((ordered >= 0).sum(axis=1).max(initial=0)))]
+
+
+def _scores(
+    model: Model, rows: Histories, items: np.ndarray, known: np.ndarray, standardise: bool
+) -> np.ndarray:
+    found = np.full(items.shape, -np.inf, np.float32)
+    for start in range(0, len(rows), USERS_PER_SCORING):
+        block = np.arange(start, min(start + USERS_PER_SCORING, len(rows)))
+        # Filled up, so that every block has one shape and is compiled once.
+        scores = np.asarray(model.scores(rows.take(np.resize(block, USERS_PER_SCORING))))
+        scores, own = scores[: len(block)], items[block]
+        values = np.take_along_axis(scores, np.maximum(own, 0), axis=1)
+        if standardise:
+            among = scores[:, known]
+            centre = among.mean(axis=1, keepdims=True)
+            spread = np.maximum(among.std(axis=1, keepdims=True), _TINY)
+            values = (values - centre) / spread
+        found[block] = np.where(own >= 0, values, -np.inf)
+    return found

@@ -1,0 +1,105 @@
+"""What counts at ranking alone, for a trained network: the items' lengths, and walks beside it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxrec.config import field_value
+from jaxrec.models.factors import Factors, with_length_exponent
+from jaxrec.models.model import Model
+from jaxrec.models.walks import beside_walks, graph_of, unit_factors, walks
+from jaxrec.search.auto.climb import climb
+from jaxrec.search.auto.measured import Measured
+
+LENGTH, WEIGHT, EXPONENT, LONGER = FIELDS = (
+    "ranking.length_exponent",
+    "walks.weight",
+    "walks.exponent",
+    "walks.longer",
+)
+START = {LENGTH: 1.0, WEIGHT: 1.0, EXPONENT: 0.35, LONGER: 0.3}
+VALUES: Mapping[str, tuple[float, ...]] = {
+    LENGTH: (0.35, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0),
+    WEIGHT: (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0),
+    EXPONENT: (0.05, 0.2, 0.35, 0.5, 0.65),
+    LONGER: (0.0, 0.3, 0.6),
+}
+ORDER = (WEIGHT, LENGTH, EXPONENT, LONGER, WEIGHT, LENGTH)  # in which they are climbed
+
+
+def choose_ranking(
+    trained: Sequence[Model], measured: Measured, fixed: frozenset[str], *, with_walks: bool
+) -> tuple[dict[str, float], float]:
+    """The fields' values that rank best, and how well; nothing is trained again.
+
+    Args:
+      trained: the network's models without walks, one for each part.
+      measured: the parts.
+      fixed: fields that are not to be changed.
+      with_walks: False: walks are left out unless their weight is fixed.
+    """
+    own = {name: float(field_value(measured.config, name)) for name in FIELDS if name in fixed}
+    if not with_walks:
+        own = {WEIGHT: 0.0} | own
+    values = {**VALUES, **{name: (value,) for name, value in own.items()}}
+    if values[WEIGHT] == (0.0,):  # nothing hangs on the others
+        values |= {EXPONENT: (), LONGER: ()}
+    graphs = [graph_of(histories.matrix()) for histories in measured.histories]
+    variants: dict[str, list[Model]] = {}
+    for length in values[LENGTH]:
+        variants[_network(length)] = [
+            unit_factors(with_length_exponent(_factors(model), length), known)
+            for model, known in zip(trained, measured.known, strict=True)
+        ]
+    for exponent in values[EXPONENT]:
+        for longer in values[LONGER]:
+            variants[_walks(exponent, longer)] = [
+                walks(graph, exponent=exponent, longer=longer) for graph in graphs
+            ]
+    # Those that differ most: what the others list is nearly always among their lists.
+    leaders = [_network(values[LENGTH][place]) for place in (0, -1)]
+    if values[EXPONENT]:
+        leaders += [
+            _walks(values[EXPONENT][place], values[LONGER][-1 - place]) for place in (0, -1)
+        ]
+    pools = measured.pools(variants, leaders=list(dict.fromkeys(leaders)), standardise=False)
+
+    def score(chosen: Mapping[str, float]) -> float:
+        weights = {
+            _network(chosen[LENGTH]): 1.0,
+            _walks(chosen[EXPONENT], chosen[LONGER]): chosen[WEIGHT],
+        }
+        return measured.score(pools, weights)
+
+    axes = [(name, values[name]) for name in ORDER if values[name]]
+    best = climb(START | own, axes, score, most=1_000)
+    return best, score(best)
+
+
+def ranked(
+    trained: Sequence[Model], measured: Measured, settings: Mapping[str, Any]
+) -> list[Model]:
+    """The network's models as they rank with the fields' values in some settings."""
+    found: list[Model] = []
+    for model, histories, known in zip(trained, measured.histories, measured.known, strict=True):
+        factors = with_length_exponent(_factors(model), settings[LENGTH])
+        if settings[WEIGHT] == 0:
+            found.append(factors)
+            continue
+        filtered = walks(
+            graph_of(histories.matrix()), exponent=settings[EXPONENT], longer=settings[LONGER]
+        )
+        found.append(beside_walks(factors, filtered, settings[WEIGHT], known))
+    return found
+
+
+def _factors(model: Model) -> Factors:
+    assert isinstance(model, Factors)
+    return model
+
+
+def _network(length: float) -> str:
+    return f"network {length}"
+
+
+def _walks(exponent: float, longer: float) -> str:
+    return f"walks {exponent} {longer}"

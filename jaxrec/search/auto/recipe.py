@@ -1,0 +1,167 @@
+"""From train to the settings that are chosen: methods, what counts at ranking, a blend."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxrec.config import RunConfig, field_value, with_fields
+from jaxrec.errors import UserError
+from jaxrec.models.model import Model
+from jaxrec.report.console import Console
+from jaxrec.search.auto import ranking
+from jaxrec.search.auto.journal import Journal
+from jaxrec.search.auto.measured import Measured
+from jaxrec.search.auto.parts import Part
+from jaxrec.search.auto.plan import Plan
+from jaxrec.search.auto.trials import Finalist, Trials
+from jaxrec.search.auto.weights import choose_weights
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recommendation:
+    """What was chosen, and how it came about.
+
+    Attributes:
+      config: ready to be fitted to all of train.
+      finalists: each method's best, the best first.
+      weights: of the blend, by method; 0 for those left out.
+      score: the blend's, the mean over the parts.
+      alone: the methods' own in the very same measurement, by method.
+    """
+
+    config: RunConfig
+    finalists: tuple[Finalist, ...]
+    weights: dict[str, float]
+    score: float
+    alone: dict[str, float]
+
+
+def choose(
+    config: RunConfig,
+    fixed: frozenset[str],
+    plan: Plan,
+    parts: Sequence[Part],
+    journal: Journal,
+    console: Console,
+) -> Recommendation:
+    """Chooses by validation alone.
+
+    Args:
+      config: all that isn't searched.
+      fixed: fields that are not to be changed.
+      plan: what is tried.
+      parts: train and validation; no test.
+      journal: keeps what is found out.
+      console: where it is shown.
+
+    Raises:
+      UserError: no method can be fitted to these data.
+    """
+    trials, measured = (
+        Trials(config, fixed, [part.split for part in parts], journal, console),
+        Measured(config, parts),
+    )
+    finalists = []
+    for search in plan.searches:
+        found = trials.search(search)
+        if found is not None and search.method == "gcn":
+            found = _with_ranking(found, trials, measured, fixed, plan, journal, console)
+        if found is not None:
+            finalists.append(found)
+    if not finalists:
+        raise UserError(
+            "config.method is 'auto' and no method can be fitted to these data; expected one named "
+            "by config.method, which says what is wrong"
+        )
+    if any(each.settings.get(ranking.WEIGHT) for each in finalists):
+        # They are in the network's scores, and have one group of settings.
+        finalists = [each for each in finalists if each.method != "walks"]
+    question = {"blend": {each.method: each.settings for each in finalists}}
+    answer = journal.get(question)
+    if answer is None:
+        answer = _blend(finalists, trials, measured, fixed)
+        journal.put(question, answer)
+    return Recommendation(
+        config=_config(config, fixed, finalists, answer["weights"]),
+        finalists=tuple(sorted(finalists, key=lambda each: -answer["alone"][each.method])),
+        weights=answer["weights"],
+        score=answer["score"],
+        alone=answer["alone"],
+    )
+
+
+def _with_ranking(
+    finalist: Finalist,
+    trials: Trials,
+    measured: Measured,
+    fixed: frozenset[str],
+    plan: Plan,
+    journal: Journal,
+    console: Console,
+) -> Finalist:
+    """The trained network with what counts at ranking."""
+    question = {"ranking": finalist.settings}
+    answer = journal.get(question)
+    if answer is None:
+        chosen, score = ranking.choose_ranking(
+            trials.models(finalist), measured, fixed, with_walks=plan.walks
+        )
+        answer = {"settings": chosen, "score": score}
+        journal.put(question, answer)
+    words = " ".join(f"{name}={each}" for name, each in answer["settings"].items())
+    console.note(f"{finalist.method:9} {answer['score']:.4f}  {words}")
+    return dataclasses.replace(
+        finalist, settings=finalist.settings | answer["settings"], score=answer["score"]
+    )
+
+
+def _blend(
+    finalists: Sequence[Finalist], trials: Trials, measured: Measured, fixed: frozenset[str]
+) -> dict[str, Any]:
+    """The members' weights, how good the blend is, and the members alone."""
+    names = [each.method for each in finalists]
+    models = {each.method: _models(each, trials, measured) for each in finalists}
+    pools = measured.pools(models, leaders=names, standardise=True)
+    weights = choose_weights(
+        names,
+        lambda tried: measured.figures(pools, tried),
+        fixed={
+            name: float(field_value(measured.config, f"blend.weights.{name}"))
+            for name in names
+            if f"blend.weights.{name}" in fixed
+        },
+    )
+    return {
+        "weights": weights,
+        "score": measured.score(pools, weights),
+        "alone": {name: measured.score(pools, {name: 1.0}) for name in names},
+    }
+
+
+def _models(finalist: Finalist, trials: Trials, measured: Measured) -> Sequence[Model]:
+    """A finalist's models as they rank, one for each part."""
+    if ranking.WEIGHT not in finalist.settings:
+        return trials.models(finalist)
+    trained = {n: each for n, each in finalist.settings.items() if n not in ranking.FIELDS}
+    models = trials.models(dataclasses.replace(finalist, settings=trained))
+    return ranking.ranked(models, measured, finalist.settings)
+
+
+def _config(
+    config: RunConfig,
+    fixed: frozenset[str],
+    finalists: Sequence[Finalist],
+    weights: Mapping[str, float],
+) -> RunConfig:
+    """The configuration that fits the members, blended where there are several."""
+    members = [each for each in finalists if weights[each.method] > 0]
+    chosen: dict[str, Any] = {}
+    for each in members:
+        chosen |= each.settings
+    chosen = {name: each for name, each in chosen.items() if name not in fixed}
+    chosen |= {"method": members[0].method, "eval.patience": 0}
+    if len(members) > 1:
+        chosen |= {"method": "blend", "blend.models": tuple(each.method for each in members)}
+        chosen |= {f"blend.weights.{each.method}": weights[each.method] for each in members}
+    made = with_fields(config, chosen)
+    return with_fields(made, {"eval.every_epochs": made.epochs})  # nothing is left to choose by it

@@ -1,0 +1,194 @@
+"""Settings fitted to the parts of train and scored: each once, whatever stops come between."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jaxrec.config import RunConfig, to_json, with_fields
+from jaxrec.data.splits import Split
+from jaxrec.errors import RunError, UserError
+from jaxrec.models.model import Model
+from jaxrec.report.console import Console
+from jaxrec.search.auto.climb import Axis, climb
+from jaxrec.search.auto.journal import Journal
+from jaxrec.search.auto.plan import Search
+from jaxrec.search.candidate import Candidate, fit_candidate
+
+# Training is given up where at the same epoch the best so far was so much better.
+GIVE_UP_FROM, GIVE_UP_BELOW = 8, 0.95
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Finalist:
+    """The best that a method can do.
+
+    Attributes:
+      method: its name.
+      settings: by field, those that were chosen and those that go with them.
+      score: the mean over the parts.
+      tried: how many settings were.
+    """
+
+    method: str
+    settings: dict[str, Any]
+    score: float
+    tried: int
+
+
+class Trials:
+    """Fits and scores settings.
+
+    Args:
+      config: all that isn't searched.
+      fixed: fields that are not to be changed.
+      parts: train and validation.
+      journal: of what is known.
+      console: where to say what comes out.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        fixed: frozenset[str],
+        parts: Sequence[Split],
+        journal: Journal,
+        console: Console,
+    ) -> None:
+        self._config, self._fixed, self._parts = config, fixed, parts
+        self._journal, self._console = journal, console
+        self._fitted: dict[str, tuple[dict[str, Any], tuple[Model, ...]]] = {}
+
+    def search(self, search: Search) -> Finalist | None:
+        """The best settings of a method; None where none of them can be used."""
+        start = {name: each for name, each in search.start.items() if name not in self._fixed}
+        axes = [self._within(axis, start) for axis in search.axes if axis[0] in start]
+        tried: list[tuple[dict[str, Any], dict[str, Any]]] = []  # settings and what came out
+
+        def score(settings: Mapping[str, Any]) -> float:
+            leader = max(map(_score_of, tried), default=-math.inf)
+            curve: dict[str, float] = max(tried, key=_score_of)[1]["curve"] if tried else {}
+            answer = self._answer(search.method, settings, leader, curve)
+            epochs = {} if answer["epochs"] is None else {"epochs": answer["epochs"]}
+            tried.append((dict(settings) | epochs, answer))
+            return _score_of(tried[-1])
+
+        climb(start, axes, score, most=search.most)
+        best = max(tried, key=_score_of)  # of equals the first
+        if best[1]["score"] is None:
+            return None
+        return Finalist(search.method, best[0], best[1]["score"], len(tried))
+
+    def models(self, finalist: Finalist) -> tuple[Model, ...]:
+        """What a finalist ranks by, one model for each part; fitted again after a stop."""
+        known = self._fitted.get(finalist.method)
+        if known is None or known[0] != finalist.settings:
+            self._console.note(f"{finalist.method}: fitting the best settings again")
+            models = self._fit(
+                finalist.method, finalist.settings, lambda epoch, score: False
+            ).models
+            self._fitted[finalist.method] = known = finalist.settings, models
+        return known[1]
+
+    def config_of(self, method: str, settings: Mapping[str, Any]) -> RunConfig:
+        """The configuration with a method's settings."""
+        chosen = {name: each for name, each in settings.items() if name not in self._fixed}
+        return with_fields(self._config, chosen | {"method": method})
+
+    def _within(self, axis: Axis, start: Mapping[str, Any]) -> Axis:
+        field, values = axis
+        return (field, values) if start[field] in values else (field, (start[field],))
+
+    def _answer(
+        self,
+        method: str,
+        settings: Mapping[str, Any],
+        leader: float,
+        curve: Mapping[str, float],
+    ) -> dict[str, Any]:
+        """What comes of some settings: score, epochs, the scores by epoch, seconds; or an error.
+
+        Args:
+          method: the method.
+          settings: its settings.
+          leader: the best score so far.
+          curve: its scores by epoch.
+        """
+        question = {"method": method, "settings": dict(settings)}
+        answer = self._journal.get(question)
+        if answer is None:
+            answer = {"score": None, "epochs": None, "curve": {}}
+            own: dict[str, float] = answer["curve"]
+
+            def give_up(epoch: int, score: float) -> bool:
+                own[str(epoch)] = score
+                before = curve.get(str(epoch))
+                return (
+                    before is not None and epoch >= GIVE_UP_FROM and score < GIVE_UP_BELOW * before
+                )
+
+            begin = time.perf_counter()
+            try:
+                found = self._fit(method, settings, give_up)
+                answer |= {"score": found.score, "epochs": found.epochs}
+                if found.score > leader:
+                    epochs = {} if found.epochs is None else {"epochs": found.epochs}
+                    self._fitted[method] = dict(settings) | epochs, found.models
+            except (RunError, UserError) as error:  # of these settings; others may do
+                answer["error"] = str(error).partition(". ")[0]
+            answer["seconds"] = round(time.perf_counter() - begin, 1)
+            self._journal.put(question, answer)
+        self._say(method, settings, answer)
+        return dict(answer)
+
+    def _fit(
+        self, method: str, settings: Mapping[str, Any], give_up: Callable[[int, float], bool]
+    ) -> Candidate:
+        return fit_candidate(
+            self.config_of(method, settings),
+            self._parts,
+            self._console,
+            description=method,
+            give_up=give_up,
+        )
+
+    def _say(self, method: str, settings: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        words = " ".join(
+            f"{name.rpartition('.')[2]}={each}"
+            for name, each in settings.items()
+            if name not in _UNSAID
+        )
+        if answer["score"] is None:
+            self._console.note(f"{method:9} {words}: {answer['error']}")
+            return
+        epochs = "" if answer["epochs"] is None else f" epochs={answer['epochs']}"
+        self._console.note(
+            f"{method:9} {answer['score']:.4f}  {words}{epochs}  ({answer['seconds']:.0f} s)"
+        )
+
+
+_UNSAID = (
+    *("eval.every_epochs", "eval.patience", "epochs", "batch_size", "model.init_stddev"),
+    *("loss.name", "loss.sampler", "loss.negatives", "loss.l2"),
+)
+
+
+def _score_of(tried: tuple[dict[str, Any], dict[str, Any]]) -> float:
+    score = tried[1]["score"]
+    return -math.inf if score is None else float(score)
+
+
+def fixed_fields(config: RunConfig) -> frozenset[str]:
+    """The fields that differ from their defaults, as below `config.`: somebody has set them."""
+    return frozenset(_differences(to_json(config), to_json(RunConfig()), ""))
+
+
+def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str) -> list[str]:
+    found: list[str] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found += _differences(value, defaults[name], f"{prefix}{name}.")
+        elif value != defaults[name]:
+            found.append(prefix + name)
+    return found

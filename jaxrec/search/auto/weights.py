@@ -1,0 +1,77 @@
+"""How much each member of a blend counts: found by changing one weight at a time."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5)
+ROUNDS = 12
+NEW_MEMBER, SAME_MEMBERS = 2.0, 0.5  # standard errors that a change must gain
+
+Weights = dict[str, float]
+Gains = Sequence[np.ndarray]  # a user's figure under other weights less the one before, by part
+
+
+def choose_weights(
+    names: Sequence[str],
+    figures: Callable[[Mapping[str, float]], Sequence[np.ndarray]],
+    *,
+    fixed: Mapping[str, float],
+) -> Weights:
+    """The members that help and their weights, from the best one alone.
+
+    Of all changes of one weight the one that gains most is made, if it gains on every part and in
+    all by more than chance would: a new member must gain twice the standard error of the mean
+    difference between users, since each makes the model larger and slower, and a part of train is
+    not test. A member whose removal costs less than half of one goes.
+
+    Args:
+      names: of the members.
+      figures: of weights, at least one of them above 0: each user's figure, an array for each part.
+      fixed: weights that are not to be changed.
+
+    Returns:
+      Every member's weight, 0 for those left out.
+    """
+    best = {name: 0.0 for name in names} | dict(fixed)
+    if not any(best.values()):
+        alone = {name: _mean(figures(best | {name: 1.0})) for name in names if name not in fixed}
+        best[max(alone, key=lambda name: alone[name])] = 1.0
+    known = figures(best)
+    for _ in range(ROUNDS):
+        changes = []
+        for name in names:
+            if name in fixed:
+                continue
+            for weight in WEIGHTS:
+                tried = best | {name: weight}
+                if weight == best[name] or not any(tried.values()):
+                    continue
+                found = figures(tried)
+                gains = [new - old for new, old in zip(found, known, strict=True)]
+                if _is_better(gains, _needed(best[name], weight)):
+                    changes.append((_mean(gains), tried, found))
+        if not changes:
+            break
+        _, best, known = max(changes, key=lambda change: change[0])
+    return best
+
+
+def _needed(before: float, after: float) -> float:
+    """Standard errors that a change of a weight must gain; a member may go for less than 0."""
+    if before == 0:
+        return NEW_MEMBER
+    return -SAME_MEMBERS if after == 0 else SAME_MEMBERS
+
+
+def _is_better(gains: Gains, needed: float) -> bool:
+    together = np.concatenate(gains)
+    error = together.std() / np.sqrt(max(len(together), 1))
+    if needed > 0 and min(float(each.mean()) for each in gains) <= 0:
+        return False
+    return bool(together.mean() > needed * error)
+
+
+def _mean(figures: Sequence[np.ndarray]) -> float:
+    """Of the parts' means."""
+    return float(np.mean([each.mean() for each in figures]))

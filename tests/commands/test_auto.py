@@ -1,0 +1,147 @@
+"""`method = auto` on a small history: an ordinary run in the end; it goes on, and heeds fields."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaxrec.commands import recommend, train
+from jaxrec.config import RunConfig
+from jaxrec.errors import UserError
+from jaxrec.runs.trained import open_for_use, open_trained
+from jaxrec.search.auto import trials
+
+MakeConfig = Callable[..., RunConfig]
+
+AUTO: dict[str, Any] = {
+    "method": "auto",
+    "data__split": "random",
+    "auto__effort": "quick",
+    "auto__refit": True,
+    "epochs": 2,
+    "batch_size": 512,
+    "lr": 0.01,
+    "eval__metric": "recall@10",
+    "quiet": True,
+}
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.checkerboard import config_of, write_checkerboard
+
+    folder = tmp_path_factory.mktemp("auto")
+    train(config_of(write_checkerboard(folder / "listens.csv"), **AUTO), folder / "run")
+    return folder
+
+
+def answers(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "auto.jsonl").read_text().splitlines()]
+
+
+def test_it_ends_as_an_ordinary_run_with_what_it_chose(chosen: Path) -> None:
+    config = json.loads((chosen / "run" / "config.json").read_text())["config"]
+    assert config["method"] != "auto"
+    assert config["epochs"] == 2 and config["lr"] == 0.01  # set, and so kept
+    rows = answers(chosen / "run")
+    scores = [row["answer"]["score"] for row in rows[1:] if "method" in row["question"]]
+    assert len(scores) >= 5
+    blend = next(row["answer"] for row in rows if "blend" in row.get("question", {}))
+    assert blend["score"] >= max(blend["alone"].values())
+    assert (chosen / "run" / "results.json").exists()
+    assert open_trained(chosen / "run", None).split.validation is None
+
+
+def test_the_model_for_use_has_seen_everything_and_is_taken_by_recommend(
+    chosen: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured, used = (each(chosen / "run", None) for each in (open_trained, open_for_use))
+    assert measured.split.test is not None and used.split.test is None
+    assert len(used.split.train) == len(measured.split.train) + len(measured.split.test)
+    said = json.loads((chosen / "run" / "for-use" / "fitted-to-all.json").read_text())
+    assert sum(said["interactions"].values()) == len(used.split.train)
+    assert not (chosen / "run" / "for-use" / "results.json").exists()
+    recommend(
+        chosen / "run",
+        k=3,
+        output=tmp_path / "lists.csv",
+        users=None,
+        users_file=None,
+        include_listened=False,
+        step=None,
+    )
+    assert "for-use" in capsys.readouterr().out
+
+
+def test_cut_anywhere_it_goes_on_to_the_same(
+    chosen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (chosen / "run" / "auto.jsonl").read_text().splitlines(keepends=True)
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "auto.jsonl").write_text("".join(lines[: len(lines) // 2]) + lines[-1][:20])
+    fitted = []
+    fit = trials.fit_candidate
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        fitted.append(args[0].method)
+        return fit(*args, **kwargs)
+
+    monkeypatch.setattr(trials, "fit_candidate", watched)
+    from tests.checkerboard import config_of
+
+    train(config_of(chosen / "listens.csv", **AUTO), run)
+    assert 0 < len(fitted) < len(lines)
+    for name in ("results.json", "per_user.parquet"):
+        assert (run / name).read_bytes() == (chosen / "run" / name).read_bytes()
+    fitted.clear()
+    shutil.rmtree(run / "for-use")
+    train(config_of(chosen / "listens.csv", **AUTO), run)
+    assert not fitted  # all of it was known
+    with pytest.raises(UserError, match=r"holds a search with auto.effort = quick, this one has"):
+        train(config_of(chosen / "listens.csv", **AUTO | {"auto__effort": "normal"}), run)
+
+
+def test_of_named_methods_it_tries_no_other_and_without_a_split_it_cuts_its_own(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    changes = AUTO | {"data__split": "none", "blend__models": ("itemknn", "most_popular")}
+    train(checkerboard_config(**changes), tmp_path / "run")
+    methods = {
+        row["question"]["method"]
+        for row in answers(tmp_path / "run")[1:]
+        if "method" in row["question"]
+    }
+    assert methods == {"itemknn", "most_popular"}
+    assert not (tmp_path / "run" / "for-use").exists()  # the run itself has learnt from all
+
+
+def test_fields_given_at_their_defaults_are_kept(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    changes = AUTO | {"blend__models": ("itemknn",)}
+    field = "baseline.itemknn.shrink"
+    train(checkerboard_config(**changes), tmp_path / "run", given=frozenset({field}))
+    questions = [
+        row["question"] for row in answers(tmp_path / "run")[1:] if "method" in row["question"]
+    ]
+    assert all(field not in question["settings"] for question in questions)
+
+
+def test_from_python_it_is_a_method_like_any_other(checkerboard: Path) -> None:
+    import jaxrec as jr
+
+    listens = jr.read(checkerboard, plays="plays")
+    split = jr.split(listens, seed=0)
+    model = jr.fit(
+        split.train,
+        "auto",
+        auto={"effort": "quick"},
+        blend={"models": ("itemknn", "rp3beta")},
+        eval={"metric": "recall@5"},
+    )
+    assert model.method in ("itemknn", "rp3beta", "blend")
+    assert jr.evaluate(model, split, ks=(5,)).summary()["recall@5"]["mean"] > 0.2

@@ -1,0 +1,232 @@
+"""The automatic recipe's parts: what is held out, remembered, climbed, weighed and pooled."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jaxrec.data.cuts import alike_rows, random_rows
+from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.errors import UserError
+from jaxrec.models.blend import blend
+from jaxrec.models.histories import Histories
+from jaxrec.models.model import Model
+from jaxrec.models.popularity import item_users
+from jaxrec.rank.evaluate import evaluate
+from jaxrec.search.auto.climb import climb
+from jaxrec.search.auto.journal import Journal
+from jaxrec.search.auto.parts import validation_parts
+from jaxrec.search.auto.plan import Size, parts_and_users, plan
+from jaxrec.search.auto.pool import make_pool
+from jaxrec.search.auto.weights import choose_weights
+from tests.models.problems import fit_model
+
+
+def history(users: int = 40, items: int = 30, *, times: bool = False) -> Interactions:
+    table = np.random.default_rng(0).random((users, items)) < 0.3
+    user, item = (each.astype(np.int32) for each in np.nonzero(table))
+    return Interactions(
+        user=user,
+        item=item,
+        plays=np.ones(len(user)),
+        timestamp=np.arange(len(user))[::-1].astype(np.int64) if times else None,
+        users=IdMap(np.arange(users)),
+        items=IdMap(np.arange(items)),
+    )
+
+
+def test_parts_hold_out_what_train_knows_the_rest_of_and_no_more_users_than_asked_for() -> None:
+    whole = history()
+    parts = validation_parts(whole, "random", 2, seed=0, users=25)
+    for part in (each.split for each in parts):
+        held_out = part.validation
+        assert held_out is not None
+        assert not np.isin(held_out.keys(), part.train.keys()).any()
+        assert np.isin(held_out.keys(), whole.keys()).all()
+        assert len(np.unique(held_out.user)) == 25
+        assert np.isin(held_out.item, part.train.item).all()
+        assert part.test is None
+    assert parts[0].split.fingerprints != parts[1].split.fingerprints
+
+
+def test_half_of_the_users_give_what_goes_together_and_their_values_are_told_apart() -> None:
+    whole = history()
+    (part,) = validation_parts(whole, "given", 1, seed=0, users=100)
+    held_out = part.split.validation
+    assert held_out is not None
+    for rows, alike in ((random_rows, False), (alike_rows, True)):
+        expected = whole.select(rows(whole, 0.1, 0) & (part.alike[whole.user] == alike))
+        assert np.isin(held_out.keys()[part.alike[held_out.user] == alike], expected.keys()).all()
+    users = np.arange(40)
+    found = part.by_rule(users, users)
+    assert [len(each) for each in found] == [(~part.alike).sum(), part.alike.sum()]
+    np.testing.assert_array_equal(np.sort(np.concatenate(found)), users)
+    (one,) = part.by_rule(np.flatnonzero(part.alike), np.ones(part.alike.sum()))
+    assert len(one) == part.alike.sum()
+
+
+@pytest.mark.parametrize("kind", ["time", "last_n"])
+def test_where_test_is_later_so_is_what_is_held_out(kind: Any) -> None:
+    whole = history(times=True)
+    (part,) = (each.split for each in validation_parts(whole, kind, 3, seed=0, users=100))
+    assert part.validation is not None
+    held_out, kept = part.validation.timestamp, part.train.timestamp
+    assert held_out is not None and kept is not None
+    for user in np.unique(part.validation.user):
+        rows = part.train.user == user
+        if kind == "last_n" and rows.any():
+            assert held_out[part.validation.user == user].min() > kept[rows].max()
+    if kind == "time":
+        assert held_out.min() > kept.max()
+
+
+def test_nothing_to_hold_out_is_said() -> None:
+    alone = history(users=40, items=30)
+    alone = alone.select(np.r_[True, alone.user[1:] != alone.user[:-1]])
+    with pytest.raises(UserError, match=r"none can be held out to choose by"):
+        validation_parts(alone, "none", 1, seed=0, users=10)
+
+
+def test_a_journal_goes_on_after_half_a_line_and_refuses_another_search(tmp_path: Path) -> None:
+    path = tmp_path / "auto.jsonl"
+    journal = Journal(path, {"seed": 0})
+    journal.put({"method": "ease", "settings": {"l2": 2.0}}, {"score": 0.5})
+    with path.open("a") as file:
+        file.write('{"question": {"meth')
+    again = Journal(path, {"seed": 0})
+    assert len(again) == 1
+    assert again.get({"settings": {"l2": 2.0}, "method": "ease"}) == {"score": 0.5}
+    assert again.get({"method": "ease", "settings": {"l2": 3.0}}) is None
+    again.put({"a": 1}, 2)
+    assert Journal(path, {"seed": 0}).get({"a": 1}) == 2
+    with pytest.raises(UserError, match="seed = 0, this one has 1"):
+        Journal(path, {"seed": 1})
+    path.write_text("[1]\n")
+    with pytest.raises(UserError, match="damaged"):
+        Journal(path, {"seed": 0})
+
+
+def test_climbing_finds_the_best_of_what_has_one_peak_and_stops_at_the_most() -> None:
+    values = tuple(range(8))
+    axes = [("a", values), ("b", values)]
+    asked: list[Mapping[str, int]] = []
+
+    def peak_at(top: tuple[int, int]) -> Callable[[Mapping[str, int]], float]:
+        def score(settings: Mapping[str, int]) -> float:
+            asked.append(settings)
+            return -((settings["a"] - top[0]) ** 2) - (settings["b"] - top[1]) ** 2
+
+        return score
+
+    for top in itertools.product((0, 3, 7), (1, 6)):
+        asked.clear()
+        best = climb({"a": 3, "b": 3, "c": 9}, axes, peak_at(top), most=100)
+        assert best == {"a": top[0], "b": top[1], "c": 9}
+        assert len(asked) < 16
+    asked.clear()
+    climb({"a": 3, "b": 3}, axes, peak_at((7, 7)), most=2)
+    assert len(asked) == 2
+
+
+def luck(seed: int, mean: float) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, 0.1, 1_000)
+
+
+def test_a_member_that_helps_by_chance_alone_is_left_out_and_one_that_helps_is_taken() -> None:
+    def figures(weights: Mapping[str, float]) -> list[np.ndarray]:
+        total = sum(weights.values())
+        share = {name: weight / total for name, weight in weights.items()}
+        # b helps beside a; c is worse; d brings noise around nothing.
+        gain = 0.08 * share["b"] * (1 - share["b"]) - 0.1 * share["c"]
+        noise = [share["d"] * 0.03 * luck(seed, 0.0) / 0.1 for seed in (1, 2)]
+        return [luck(0, 0.3 + gain) + each for each in noise]
+
+    weights = choose_weights(["a", "b", "c", "d"], figures, fixed={})
+    assert weights["a"] > 0 and weights["b"] > 0
+    assert weights["c"] == weights["d"] == 0
+    assert choose_weights(["a", "c"], lambda w: figures({"b": 0, "d": 0, **w}), fixed={}) == {
+        "a": 1.0,
+        "c": 0.0,
+    }
+    fixed = choose_weights(["a", "b", "c", "d"], figures, fixed={"c": 0.7})
+    assert fixed["c"] == 0.7
+
+
+def test_what_helps_on_one_part_and_harms_on_the_other_is_left_out() -> None:
+    def figures(weights: Mapping[str, float]) -> list[np.ndarray]:
+        share = weights["b"] / sum(weights.values())
+        return [luck(0, 0.3 + 0.2 * share), luck(1, 0.3 - 0.05 * share)]
+
+    def only_good(weights: Mapping[str, float]) -> list[np.ndarray]:
+        return figures(weights)[:1]
+
+    fixed = {"a": 1.0}
+    assert choose_weights(["a", "b"], figures, fixed=fixed)["b"] == 0
+    assert choose_weights(["a", "b"], only_good, fixed=fixed)["b"] > 0
+
+
+@pytest.fixture(scope="module")
+def pooled() -> tuple[dict[str, Model], Any, Histories]:
+    (part,) = (each.split for each in validation_parts(history(), "random", 1, seed=3, users=100))
+    table = np.zeros((40, 30))
+    table[part.train.user, part.train.item] = 1
+    models = {
+        "ease": fit_model("ease", table, l2=5.0),
+        "itemknn": fit_model(
+            "itemknn", table, neighbours=10, shrink=1.0, normalize=False, centre=True
+        ),
+    }
+    return models, part, Histories.of_all(part.train, "binary")
+
+
+@pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (1.0, 0.6)])
+@pytest.mark.parametrize("metric", ["recall@5", "ndcg@10"])
+def test_a_pool_judges_a_blend_as_an_evaluation_does(
+    pooled: tuple[dict[str, Model], Any, Histories], weights: tuple[float, float], metric: str
+) -> None:
+    models, part, histories = pooled
+    pool = make_pool(
+        models, part, histories, leaders=list(models), standardise=True, memory_budget_mb=64
+    )
+    known = item_users(part.train) > 0
+    expected = evaluate(
+        blend(list(models.values()), weights, known),
+        histories=histories,
+        relevant=part.validation,
+        seen=part.train,
+        train=part.train,
+        ks=(5, 10),
+        protocol={},
+    )
+    found = pool.figures(dict(zip(models, weights, strict=True)), metric)
+    np.testing.assert_allclose(found, expected.per_user[metric], atol=1e-9)
+
+
+@pytest.mark.parametrize("effort", ["quick", "normal", "thorough"])
+def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -> None:
+    sizes = {
+        "small": Size(users=100, items=300, edges=2_000, pairs=50_000),
+        "gowalla": Size(users=29_858, items=40_981, edges=810_128, pairs=100_000_000),
+        "large": Size(users=1_250_000, items=500_000, edges=36_000_000, pairs=10**10),
+    }
+    plans = {name: plan(size, effort, parts=2) for name, size in sizes.items()}
+    assert plans == {name: plan(size, effort, parts=2) for name, size in sizes.items()}
+    for name, planned in plans.items():
+        methods = [search.method for search in planned.searches]
+        assert "gcn" in methods
+        assert planned.walks == ("walks" in methods) == (name != "large")
+        parts, users = parts_and_users(sizes[name], effort)
+        assert parts == {"quick": 2, "normal": 5, "thorough": 8}[effort] if name == "small" else 1
+        assert users >= 500
+        for search in planned.searches:
+            assert search.most >= 1
+            assert all(search.start[field] in values for field, values in search.axes)
+        assert ("ease" in methods) == (name == "small" or (name, effort) == ("gowalla", "thorough"))
+    work = {
+        name: sum(search.most * search.start.get("epochs", 1) for search in planned.searches)
+        for name, planned in plans.items()
+    }
+    assert work["large"] < work["gowalla"] <= work["small"]
