@@ -39,7 +39,7 @@ CALLS: dict[str, tuple[str, str, str]] = {
     "fitted, not yet measured": ("after", "jaxrec.runs.fit", "_fit"),
     "final evaluation": ("before", "jaxrec.runs.run", "measure_finally"),
     "results.json written": ("after", "jaxrec.runs.run", "write_results"),
-    "interactions not yet written": ("before", "jaxrec.runs.run_folder", "_write_interactions"),
+    "interactions not yet written": ("before", "jaxrec.runs.record", "_write_interactions"),
     "resuming: before the restore": ("before", CHECKPOINT, "Checkpoints.restore"),
     "resuming: after the restore": ("after", CHECKPOINT, "Checkpoints.restore"),
     "resuming: clearing up": ("before", CHECKPOINT, "_remove_leftovers"),

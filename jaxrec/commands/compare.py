@@ -12,8 +12,9 @@ from jaxrec.files import replacing, write_json
 from jaxrec.rank.metrics import bootstrap_intervals
 from jaxrec.rank.significance import holm, paired_p_value
 from jaxrec.report.console import Console, format_value
+from jaxrec.runs.identity import first_difference
 from jaxrec.runs.results import Results, read_results
-from jaxrec.runs.run_folder import RunFolder, first_difference
+from jaxrec.runs.run_folder import RunFolder
 from jaxrec.search.final import FOLDER_NAME
 
 ENDINGS = (".json", ".csv")

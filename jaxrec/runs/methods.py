@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxrec.config import RunConfig, to_json, with_fields
 from jaxrec.data.interactions import Interactions
 from jaxrec.errors import UserError
 from jaxrec.models import closed_forms
-from jaxrec.models.blend import KINDS, blend
+from jaxrec.models.blend import blend
 from jaxrec.models.matrix import Step
 from jaxrec.models.method import Fitting, Hooks, Method, Saved
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
+from jaxrec.runs.saved_models import model_shapes, restore_model, save_model
 from jaxrec.train.network import Network
 
 
@@ -67,36 +67,6 @@ class ModelFitting:
 
     def profile(self, folder: Path, state: Model | None) -> None:
         """Nothing: there are no steps to trace."""
-
-
-def save_model(model: Model) -> Saved:
-    """A model's arrays, and what tells which model they are."""
-    arrays = model.arrays()
-    return Saved(
-        arrays,
-        {
-            "kind": model.kind,
-            "settings": model.settings(),
-            "arrays": {
-                name: [np.dtype(each.dtype).str, list(each.shape)] for name, each in arrays.items()
-            },
-        },
-    )
-
-
-def model_shapes(about: Mapping[str, Any] | None) -> dict[str, jax.ShapeDtypeStruct]:
-    """The shapes and types of the arrays that `save_model` told of."""
-    assert about is not None
-    return {
-        name: jax.ShapeDtypeStruct(tuple(shape), np.dtype(kind))
-        for name, (kind, shape) in about["arrays"].items()
-    }
-
-
-def restore_model(saved: Saved) -> Model:
-    """The model that `save_model` took apart."""
-    assert saved.about is not None
-    return KINDS[saved.about["kind"]].of_arrays(saved.arrays, saved.about["settings"])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,9 @@ from jaxrec.report.console import Console
 from jaxrec.runs.epochs import Job
 from jaxrec.runs.fit import Fitted, fit, plan
 from jaxrec.runs.lock import locked
+from jaxrec.runs.record import open_run
 from jaxrec.runs.results import Results, measure_finally, write_results
-from jaxrec.runs.run_folder import RunFolder, open_run
+from jaxrec.runs.run_folder import RunFolder
 from jaxrec.runs.stop import StopRequest
 
 LEARNT_FROM = ("train", "validation", "test")  # by a model for use

@@ -9,8 +9,9 @@ from jaxrec.models.model import Model
 from jaxrec.report.console import Console
 from jaxrec.runs.checkpoint import Checkpoints, saved_steps
 from jaxrec.runs.lock import locked
-from jaxrec.runs.methods import save_model
-from jaxrec.runs.run_folder import RunFolder, open_run
+from jaxrec.runs.record import open_run
+from jaxrec.runs.run_folder import RunFolder
+from jaxrec.runs.saved_models import save_model
 
 STEP = 1  # of the one checkpoint: a model that is kept whole has none of its own
 

@@ -17,15 +17,10 @@ from jaxrec.models.popularity import item_users
 from jaxrec.report.console import Console
 from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.fit import restore
-from jaxrec.runs.methods import (
-    blended,
-    fitting_of,
-    member_config,
-    method_of,
-    model_shapes,
-    restore_model,
-)
-from jaxrec.runs.run_folder import RunFolder, load_run
+from jaxrec.runs.methods import blended, fitting_of, member_config, method_of
+from jaxrec.runs.record import load_run
+from jaxrec.runs.run_folder import RunFolder
+from jaxrec.runs.saved_models import model_shapes, restore_model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -12,9 +12,10 @@ from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.files import write_json
 from jaxrec.rank.metrics import bootstrap_intervals
+from jaxrec.runs.identity import first_difference, identity
 from jaxrec.runs.methods import method_of
 from jaxrec.runs.results import Results, read_results
-from jaxrec.runs.run_folder import FROZEN_NAME, RunFolder, first_difference, identity
+from jaxrec.runs.run_folder import FROZEN_NAME, RunFolder
 from jaxrec.search.choice import Choice
 
 FOLDER_NAME = "final"

@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, Jou
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from jaxrec.errors import UserError
-from jaxrec.runs.run_folder import first_difference
+from jaxrec.runs.identity import first_difference
 
 _NAME = "tune"
 _IDENTITY = "identity"

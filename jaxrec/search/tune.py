@@ -18,9 +18,9 @@ from jaxrec.errors import RunError, UserError
 from jaxrec.files import remove_leftovers, replacing
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console, Value
+from jaxrec.runs.identity import identity
 from jaxrec.runs.lock import locked
 from jaxrec.runs.methods import Remembered, method_of
-from jaxrec.runs.run_folder import identity
 from jaxrec.runs.stop import StopRequest
 from jaxrec.search.candidate import fit_candidate
 from jaxrec.search.choice import Choice, write_choice

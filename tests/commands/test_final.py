@@ -20,8 +20,9 @@ from jaxrec.rank.measure import Measure
 from jaxrec.rank.metrics import bootstrap_intervals
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_split
+from jaxrec.runs.record import load_run
 from jaxrec.runs.results import read_results
-from jaxrec.runs.run_folder import RunFolder, load_run
+from jaxrec.runs.run_folder import RunFolder
 from jaxrec.search.choice import read_choice
 from jaxrec.search.final import without_validation
 from tests.configurations import read_metrics

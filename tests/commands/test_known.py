@@ -14,7 +14,8 @@ from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_split
-from jaxrec.runs.run_folder import RunFolder, load_run
+from jaxrec.runs.record import load_run
+from jaxrec.runs.run_folder import RunFolder
 from tests.configurations import config_with
 
 USERS, ITEMS, DAY = 12, 9, 86_400

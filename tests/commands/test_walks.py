@@ -14,7 +14,8 @@ from jaxrec.runs.arrays import tree_digest
 from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.fit import restore
 from jaxrec.runs.methods import fitting_of
-from jaxrec.runs.run_folder import RunFolder, load_run
+from jaxrec.runs.record import load_run
+from jaxrec.runs.run_folder import RunFolder
 from tests.checkerboard import ITEMS_PER_GROUP, withheld
 
 

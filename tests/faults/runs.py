@@ -13,7 +13,8 @@ from jaxrec.runs.arrays import tree_digest
 from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.fit import restore
 from jaxrec.runs.methods import fitting_of, member_config, method_of
-from jaxrec.runs.run_folder import Run, RunFolder, load_run
+from jaxrec.runs.record import Run, load_run
+from jaxrec.runs.run_folder import RunFolder
 from tests.configurations import read_metrics
 from tests.nursery import ROOT, Forked, Nursery
 

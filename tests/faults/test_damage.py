@@ -17,7 +17,7 @@ from jaxrec.models.model import Model
 from jaxrec.runs.arrays import tree_digest
 from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.manifest import find_damage
-from jaxrec.runs.methods import model_shapes, restore_model, save_model
+from jaxrec.runs.saved_models import model_shapes, restore_model, save_model
 from jaxrec.runs.trained import open_trained
 from jaxrec.train.step import TrainState, create_state
 from tests.faults.runs import Outcome, Runs, outcome

@@ -20,15 +20,9 @@ from jaxrec.rank.lists import similar_items
 from jaxrec.rank.top_k import top_k
 from jaxrec.report.console import Console
 from jaxrec.runs.checkpoint import Checkpoints
-from jaxrec.runs.methods import (
-    METHODS,
-    fit_model,
-    fitting_of,
-    model_shapes,
-    restore_model,
-    save_model,
-)
+from jaxrec.runs.methods import METHODS, fit_model, fitting_of
 from jaxrec.runs.prepare import prepare_split
+from jaxrec.runs.saved_models import model_shapes, restore_model, save_model
 from tests.checkerboard import ITEMS_PER_GROUP, SMALL, config_of, write_checkerboard
 
 BLENDS: dict[str, dict[str, Any]] = {

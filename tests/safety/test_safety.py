@@ -14,7 +14,8 @@ import pytest
 import jaxrec
 from jaxrec import commands
 from jaxrec.errors import UserError
-from jaxrec.runs.run_folder import RunFolder, load_run
+from jaxrec.runs.record import load_run
+from jaxrec.runs.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("jaxrec", "configs", "benchmarks", "fuzz", "launch", "tests")
@@ -141,7 +142,8 @@ sys.addaudithook(lambda event, _: events.append(event) if event == "pickle.find_
 folder = Path(sys.argv[1])
 from jaxrec import commands, main
 from jaxrec.config import read_config
-from jaxrec.runs.run_folder import RunFolder, load_run
+from jaxrec.runs.record import load_run
+from jaxrec.runs.run_folder import RunFolder
 
 listens = folder / "listens.csv"
 pairs = [f"{user},{item}\\n" for user in range(4) for item in range(4) if user != item]

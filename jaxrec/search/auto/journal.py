@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxrec.errors import UserError
-from jaxrec.runs.run_folder import first_difference
+from jaxrec.runs.identity import first_difference
 
 NAME = "auto.jsonl"
 

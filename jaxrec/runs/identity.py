@@ -1,0 +1,77 @@
+"""What makes a run this one: the fields and data that must agree for it to go on in a folder."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from jaxrec.config import RunConfig
+from jaxrec.data.splits import Split
+from jaxrec.runs.methods import method_of
+
+FINGERPRINT = "data ({} interactions, SHA-256)"
+
+
+def identity(config: RunConfig, split: Split) -> dict[str, Any]:
+    """What a run's lists depend on, by field, but for how long it trains."""
+    return training_identity(config, split) | method_of(config).ranking(config)
+
+
+def training_identity(config: RunConfig, split: Split) -> dict[str, Any]:
+    """What must agree for a run to go on in a folder, by field.
+
+    The data count by content, not by where they lie. Left out is what may change between two
+    starts: how long to train, what only the ranking depends on, what to measure, when to save.
+    """
+    fields = {"method": config.method} | method_of(config).identity(config)
+    return fields | _data_identity(config, split)
+
+
+def _data_identity(config: RunConfig, split: Split) -> dict[str, Any]:
+    fields: dict[str, Any] = {"data.weight": config.data.weight}
+    for name, fingerprint in split.fingerprints.items():
+        fields[FINGERPRINT.format(name)] = fingerprint
+    if split.known is not None:
+        fields[FINGERPRINT.format("known")] = split.known.fingerprint()
+    plays = split.train.plays.astype("<f8").tobytes()
+    fields["data (train plays, SHA-256)"] = hashlib.sha256(plays).hexdigest()
+    return fields
+
+
+def scored_by(config: RunConfig) -> dict[str, Any]:
+    """What the scores that early stopping goes by depend on, beside what is trained."""
+    scores = {"eval.metric": config.eval.metric, "eval.users": config.eval.users}
+    return scores | method_of(config).ranking(config)
+
+
+def first_difference(
+    first: Mapping[str, Any], second: Mapping[str, Any]
+) -> tuple[str, str, str] | None:
+    """The first field that two records don't agree in, or None: `method`, then by alphabet.
+
+    Returns:
+      The field, with those of groups written `group.field`, and both values, each short enough for
+      a line; None stands for a field that isn't there.
+    """
+    flat = _flatten(first), _flatten(second)
+    fields = flat[0].keys() | flat[1].keys()
+    for field in sorted(fields, key=lambda name: (name != "method", name)):
+        values = [each.get(field) for each in flat]
+        if values[0] != values[1]:
+            return field, _short(values[0]), _short(values[1])
+    return None
+
+
+def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            # As JSON has them, where there are no tuples.
+            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 20 else text[:12] + "…"
