@@ -8,18 +8,18 @@ from jaxrec.data.datasets import DATASETS
 from jaxrec.data.exports import SERVICES, find_sources
 from jaxrec.data.interactions import Listens
 from jaxrec.data.listens import read_listens
-from jaxrec.data.meaning import Columns, Filters, Layout, Listener, Names, Source
+from jaxrec.data.meaning import Columns, Filters, FixedUser, Layout, Names, Source
 from jaxrec.data.splits import Split, split
 from jaxrec.data.times import TimeColumn, read_moment, shown_moment
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
-from jaxrec.runs.say_report import check_several_listeners, say_report
+from jaxrec.runs.say_report import check_several_users, say_report
 
 
 def prepare_split(config: RunConfig, console: Console) -> Split:
     """Reads the listening history, filters and splits it, and says what came of it."""
     history = read_history(config, console)
-    check_several_listeners(history.listens)
+    check_several_users(history.listens)
     moment = _moment(config, history, console)
     result = _split(config, history, moment)
     _say_counts(result, console)
@@ -43,7 +43,7 @@ def prepare_cuts(config: RunConfig, console: Console) -> list[Split]:
         )
     with_fields(config, {"seed": config.seed + config.tune.cuts - 1})  # refused if too great
     history = read_history(config, console)
-    check_several_listeners(history.listens)
+    check_several_users(history.listens)
     moment = _moment(config, history, console)
     first = _split(config, history, moment)
     _say_counts(first, console)
@@ -146,7 +146,7 @@ def _sources(
         if data.source in SERVICES:
             what = SERVICES[data.source].expected
         raise UserError(f"config.data.path is not set; expected {what}")
-    listener = Listener(data.user, data.user_from)
+    user = FixedUser(data.user, data.user_from)
     names = None
     if data.names_path is not None:
         names = Names(
@@ -162,7 +162,7 @@ def _sources(
             ),
         )
     if data.source in SERVICES:
-        sources, notes = find_sources(data.source, data.path, listener)
+        sources, notes = find_sources(data.source, data.path, user)
         return [sources], names, [f"reading {data.path}", *notes]
     layout = Layout(
         format=data.format,
@@ -174,7 +174,7 @@ def _sources(
     )
     columns = Columns(**dataclasses.asdict(data.columns))
     paths = [path for path in (data.path, data.test_path) if path is not None]
-    histories = [[Source(path, columns, listener, layout)] for path in paths]
+    histories = [[Source(path, columns, user, layout)] for path in paths]
     return histories, names, [f"reading {', '.join(paths)}"]
 
 

@@ -46,8 +46,8 @@ def say_report(report: ReadReport, parts: Sequence[Listens], console: Console) -
     _say_matches(report, parts[0], console)
 
 
-def check_several_listeners(listens: Listens) -> None:
-    """Refuses to learn from one listener alone.
+def check_several_users(listens: Listens) -> None:
+    """Refuses to learn from one user alone.
 
     Raises:
       UserError: there is one; the message says how to be recommended to.
@@ -70,8 +70,8 @@ def _describe(portrait: Portrait) -> str:
         text += f", {shown_moment(portrait.first)} to {shown_moment(portrait.last)}"
         text += f"; {portrait.tied_share:.0%} at a time that the listener has twice"
         text += f", {portrait.identical:,} identical rows, {portrait.at_zero:,} at time 0"
-    song, share = portrait.top_item
-    text += f"; most often {song!r} ({share:.1%})"
+    item, share = portrait.top_item
+    text += f"; most often {item!r} ({share:.1%})"
     return text
 
 
@@ -104,10 +104,10 @@ def _oddities(portrait: Portrait, report: ReadReport) -> list[str]:
             f"{portrait.tied_share:.0%} of the rows have a time that their listener has twice: "
             "such times are no order"
         )
-    song, share = portrait.top_item
+    item, share = portrait.top_item
     if share > _TOP_ITEM_SHARE and portrait.items > _MANY_ITEMS:
         found.append(
-            f"{share:.0%} of the rows are of one song, {song!r}; if it stands for something else, "
+            f"{share:.0%} of the rows are of one song, {item!r}; if it stands for something else, "
             "config.data.drop leaves it out"
         )
     return found
