@@ -46,7 +46,7 @@ with atheris.instrument_imports(include=["jaxrec.data"]):
         times,
     )
     from jaxrec.data.inputs import InputFile, find_files
-    from jaxrec.data.meaning import Columns, Filters, Layout, Listener, Source, raw_columns
+    from jaxrec.data.meaning import Columns, Filters, FixedUser, Layout, Source, raw_columns
     from jaxrec.errors import UserError
 
 WANTED = {"user": "user", "item": "item", "plays": "plays", "timestamp": "time"}
@@ -239,7 +239,7 @@ def export(option: int, content: bytes) -> None:
     path = FOLDER / f"anna{service.endings[0]}"
     path.write_bytes(zipped(content, service.endings[0]) if option % 2 else content)
     try:
-        sources, _ = exports.find_sources(name, path, Listener())
+        sources, _ = exports.find_sources(name, path, FixedUser())
         filters = Filters(on_bad_rows="skip")
         (found,), _ = listens.read_listens([sources], filters=filters)
         assert len(found.users) >= 1

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jaxrec.data.dataset import Dataset, Download, File, Part
-from jaxrec.data.meaning import Columns, Layout, Listener, Names, Source
+from jaxrec.data.meaning import Columns, FixedUser, Layout, Names, Source
 
 
 def _one(
@@ -323,7 +323,7 @@ _ALL = (
                     Source(
                         (),
                         Columns("user", "3", timestamp="0"),
-                        Listener(source="file"),
+                        FixedUser(source="file"),
                         _TABS,
                         no_item="3 is empty",
                     ),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jaxrec.data.compression import UNPACKING_ERRORS, Unpacked
 from jaxrec.data.inputs import InputFile, is_zip, list_files, zip_members
-from jaxrec.data.meaning import Columns, Layout, Listener, Source
+from jaxrec.data.meaning import Columns, FixedUser, Layout, Source
 from jaxrec.data.rows import shown
 from jaxrec.errors import UserError
 
@@ -187,13 +187,13 @@ SERVICES = {
 }
 
 
-def find_sources(name: str, path: str | Path, listener: Listener) -> tuple[list[Source], list[str]]:
+def find_sources(name: str, path: str | Path, user: FixedUser) -> tuple[list[Source], list[str]]:
     """The sources of one person's export or of many people's, and notes on what was left out.
 
     Args:
       name: of `SERVICES`.
       path: the file, zip, folder or glob.
-      listener: as whom to count a single person; else the name of the folder, zip or file.
+      user: as whom to count a single person; else the name of the folder, zip or file.
 
     Raises:
       UserError: nothing there is such an export, or a file can't be read.
@@ -207,7 +207,7 @@ def find_sources(name: str, path: str | Path, listener: Listener) -> tuple[list[
         if source is None:
             left_out.append(file)
         else:
-            person = listener.of(file) or _person(root, file, own_file=service.own_file)
+            person = user.of(file) or _person(root, file, own_file=service.own_file)
             by_person.setdefault(person, []).append((file, source))
     if not by_person:
         some = ", ".join(shown(file.name) for file in left_out[:3])
@@ -236,7 +236,7 @@ def _grouped(person: str, found: Iterable[tuple[InputFile, Source]]) -> Iterator
         assert source.columns is not None
         named = source.columns.user != "user"
         yield dataclasses.replace(
-            source, files=(file,), listener=Listener() if named else Listener(person)
+            source, files=(file,), user=FixedUser() if named else FixedUser(person)
         )
 
 

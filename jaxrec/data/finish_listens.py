@@ -1,4 +1,4 @@
-"""What can be done only when all rows of a history are there: songs, compact dates, the window."""
+"""What needs all rows of a history: items without ids, compact dates, the time window."""
 
 import dataclasses
 
@@ -26,25 +26,26 @@ class TimeCounts:
     compact: int = 0
 
 
-def match_songs(store: ListenStore) -> int:
+def match_items(store: ListenStore) -> int:
     """Gives rows without an item's id that of the same artist and title, else these as id.
 
     Returns:
       How many rows of `listens` match none.
     """
     empty = is_empty("item")
+    rows = " UNION ALL ".join(f"SELECT title_key, item, row FROM {table}" for table in TABLES)
     store.query(
-        "CREATE TEMP TABLE songs AS SELECT song, arg_min(item, row) AS id FROM "
-        "(SELECT song, item, row FROM listens UNION ALL SELECT song, item, row FROM known) "
-        f"WHERE NOT {empty} AND song <> '' GROUP BY song"
+        "CREATE TEMP TABLE titles AS SELECT title_key, arg_min(item, row) AS id "
+        f"FROM ({rows}) WHERE NOT {empty} AND title_key <> '' GROUP BY title_key"
     )
     unmatched = store.number(
-        f"SELECT count(*) FROM listens WHERE {empty} AND song NOT IN (SELECT song FROM songs)"
+        f"SELECT count(*) FROM listens WHERE {empty} "
+        "AND title_key NOT IN (SELECT title_key FROM titles)"
     )
     for table in TABLES:
         store.query(
-            f"UPDATE {table} SET item = coalesce((SELECT id FROM songs WHERE songs.song = "
-            f"{table}.song), {table}.song) WHERE {empty}"
+            f"UPDATE {table} SET item = coalesce((SELECT id FROM titles WHERE titles.title_key = "
+            f"{table}.title_key), {table}.title_key) WHERE {empty}"
         )
     return unmatched
 

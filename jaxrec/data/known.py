@@ -1,7 +1,7 @@
 """What users know though nothing is learnt from it: masked in lists, and in an evaluation if early.
 
-A song that a listener skipped, disliked or heard before the time window is no recommendation. An
-evaluation may mask it only where the listener knew it before what is held out: later, it would tell
+An item that a user skipped, disliked or heard before the time window is no recommendation. An
+evaluation may mask it only where the user knew it before what is held out: later, it would tell
 of the future.
 """
 

@@ -53,9 +53,9 @@ def check_listens(
 
     It takes the parameter `min_ms_played`, and `min_rating` where there are ratings. Columns beside
     incoming's: `play_count`, `milliseconds`, `seconds`, `time_in_words` and `time_of_8` characters,
-    `song` (artist and title, normalised, where songs are matched by it), `fate` (`kept`, `bad`,
-    `zero_plays`, `no_item`, `defects` or one of `LEFT_OUT`) and for bad rows `problem`, a role, and
-    `found`, its text.
+    `title_key` (artist and title, normalised, where items are matched by it), `fate` (`kept`,
+    `bad`, `zero_plays`, `no_item`, `defects` or one of `LEFT_OUT`) and for bad rows `problem`, a
+    role, and `found`, its text.
 
     Args:
       roles: those which the file has; the columns of others are null in `incoming`.
@@ -67,11 +67,11 @@ def check_listens(
     """
     title, artist = normalised("item_name"), normalised("artist")
     empty_item, empty_user = is_empty("item"), is_empty('"user"')
-    matching, no_id, long_song = "", empty_item, ""
+    matching, no_id, long_title = "", empty_item, ""
     if matched:
-        song = f"CASE WHEN {title} <> '' THEN {artist} || ' — ' || {title} ELSE '' END"
-        matching, no_id = f"{song} AS song,", f"({empty_item} AND song = '')"
-        long_song = f" OR strlen(song) > {LONGEST_ID}"
+        title_key = f"CASE WHEN {title} <> '' THEN {artist} || ' — ' || {title} ELSE '' END"
+        matching, no_id = f"{title_key} AS title_key,", f"({empty_item} AND title_key = '')"
+        long_title = f" OR strlen(title_key) > {LONGEST_ID}"
     of_rating, bad_rating, low_rating = "", "", ""
     if "rating" in roles:
         of_rating = f"{number('rating')} AS stars,"
@@ -90,7 +90,7 @@ def check_listens(
         {seconds("timestamp", form)} AS seconds, {of_rating} {matching}
         CASE WHEN {no_item} OR {defect} THEN NULL
             WHEN {empty_user} OR strlen("user") > {LONGEST_ID} THEN 'user'
-            WHEN {no_id} OR strlen(item) > {LONGEST_ID}{long_song} THEN 'item'
+            WHEN {no_id} OR strlen(item) > {LONGEST_ID}{long_title} THEN 'item'
             WHEN NOT {kept} THEN NULL
             WHEN NOT coalesce(play_count = 0 OR play_count BETWEEN {LEAST_PLAYS} AND {MOST_PLAYS},
                 false) THEN 'plays'

@@ -41,7 +41,7 @@ class ListenStore:
     To be used in a `with` statement.
 
     Attributes:
-      by_name: whether `listens` and `known` have a column `song`, artist and title normalised.
+      by_name: whether `listens` and `known` have a column `title_key`, artist and title normalised.
     """
 
     def __init__(self, *, by_name: bool) -> None:
@@ -65,8 +65,8 @@ class ListenStore:
         self.query("SET TimeZone = 'UTC'")
         self.query("SET lock_configuration = true")
         for table in ("listens", "known"):
-            song = ", song VARCHAR" if by_name else ""
-            self.query(f"CREATE TEMP TABLE {table} ({_ROWS}{song})")
+            title_key = ", title_key VARCHAR" if by_name else ""
+            self.query(f"CREATE TEMP TABLE {table} ({_ROWS}{title_key})")
         self.query(
             "CREATE TEMP TABLE names (item VARCHAR, name VARCHAR, row BIGINT, first_artist VARCHAR,"
             " last_artist VARCHAR)"

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from jaxrec.data.conditions import JOINED, Condition, to_sql
-from jaxrec.data.finish_listens import TimeCounts, cut_window, match_songs, read_times
+from jaxrec.data.finish_listens import TimeCounts, cut_window, match_items, read_times
 from jaxrec.data.interactions import IdMap, Listens
 from jaxrec.data.listen_checks import check_listens, is_empty, is_known, reason
 from jaxrec.data.listen_store import ListenStore
@@ -104,15 +104,15 @@ class ListenTable:
             if counts.keys() - {"kept"}:
                 self._insert("known", entry, is_known(rows.columns))
             if rows.columns.keys() & {"item_name", "artist"}:
-                item = f"CASE WHEN {is_empty('item')} THEN song ELSE item END"
+                item = f"CASE WHEN {is_empty('item')} THEN title_key ELSE item END"
                 self._insert_names(
                     "checked WHERE fate = 'kept'", 0, item=item if by_name else "item"
                 )
 
     def _insert(self, table: str, entry: int, condition: str) -> None:
-        song = ", song" if self._store.by_name else ""
+        title_key = ", title_key" if self._store.by_name else ""
         self._store.query(
-            f'INSERT INTO {table} SELECT ?, row, "user", item, play_count, seconds{song} '
+            f'INSERT INTO {table} SELECT ?, row, "user", item, play_count, seconds{title_key} '
             f"FROM checked WHERE {condition}",
             [entry],
         )
@@ -199,14 +199,14 @@ class ListenTable:
         return self._store.number(f"SELECT count(*) FROM listens WHERE entry = {int(entry)}")
 
     def finish(self) -> None:
-        """What can be done when all rows are known: songs matched, times read, the window cut.
+        """What can be done when all rows are known: items matched, times read, the window cut.
 
         Raises:
           UserError: a moment can't be read, or the window is empty.
         """
         report = self.report
         if self._store.by_name:
-            report = dataclasses.replace(report, unmatched=match_songs(self._store))
+            report = dataclasses.replace(report, unmatched=match_items(self._store))
         if self._times.all:
             times = read_times(self._store, self._times, self._filters.time_format)
             report = dataclasses.replace(report, times=times)

@@ -20,6 +20,7 @@ from jaxrec.data.json_rows import read_json
 from jaxrec.data.listen_table import ListenTable
 from jaxrec.data.meaning import (
     Filters,
+    FixedUser,
     Layout,
     Names,
     Source,
@@ -140,15 +141,15 @@ def _open(
 ) -> Iterator[Iterator[Rows]]:
     """The rows of a file of listens, by role."""
     roles = {} if source.columns is None else source.columns.roles()
-    listener = source.listener.of(file)
-    if listener is not None:
+    user = source.user.of(file)
+    if user is not None:
         roles["user"] = "user"
     wanted = raw_columns(roles)
     for name in JOINED:
         wanted |= columns_of(name, conditions[name])
     constants: dict[str, str | None] = {}
-    if listener is not None:
-        constants["user"] = listener
+    if user is not None:
+        constants["user"] = user
     partition = file.partition
     constants |= {
         key: partition[name]
@@ -196,15 +197,15 @@ def _reader(
 def _check_columns(source: Source, roles: Mapping[str, str]) -> None:
     if not roles:
         return
-    if source.listener.name is not None and source.listener.source != "column":
+    if source.user.name is not None and source.user.source != "column":
         raise UserError(
-            f"config.data.user is {source.listener.name!r} and config.data.user_from is "
-            f"{source.listener.source!r}; expected one of them"
+            f"config.data.user is {source.user.name!r} and config.data.user_from is "
+            f"{source.user.source!r}; expected one of them"
         )
-    name = source.listener.name
+    name = source.user.name
     if name is not None and not name.strip():
         raise UserError(f"config.data.user is {name!r}; expected the name of the listener")
-    has_column = source.listener == type(source.listener)()
+    has_column = source.user == FixedUser()
     if has_column and roles["user"] == roles.get("item"):
         raise UserError(
             f"the columns of user and item are both {roles['user']!r}, expected two columns"

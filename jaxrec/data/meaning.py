@@ -57,19 +57,19 @@ class Columns:
 
 
 @dataclasses.dataclass(frozen=True)
-class Listener:
+class FixedUser:
     """Who listened, where no column says it.
 
     Attributes:
-      name: the listener of every row, None where it isn't one.
-      source: `column`, or `file` or `folder` where a file's or its folder's name is the listener.
+      name: the user of every row, None where it isn't one.
+      source: `column`, or `file` or `folder` where a file's or its folder's name is the user.
     """
 
     name: str | None = None
     source: UserFrom = "column"
 
     def of(self, file: InputFile) -> str | None:
-        """The listener of a file, None where a column says it."""
+        """The user of a file, None where a column says it."""
         if self.name is not None:
             return self.name
         if self.source == "file":
@@ -106,7 +106,7 @@ class Source:
     Attributes:
       files: a file, a folder or a glob, or the very files.
       columns: what the columns mean; None for edge lists, which have none.
-      listener: who listened, where no column says it.
+      user: who listened, where no column says it.
       layout: how the bytes are rows.
       no_item: conditions, joined by `and`, of rows that stand for no item, such as a podcast.
       defects: conditions, joined by `or`, of rows that the publisher is known to have damaged.
@@ -118,7 +118,7 @@ class Source:
 
     files: str | Path | tuple[InputFile, ...]
     columns: Columns | None = None
-    listener: Listener = Listener()
+    user: FixedUser = FixedUser()
     layout: Layout = Layout()
     no_item: str | None = None
     defects: str | None = None

@@ -8,7 +8,7 @@ from jaxrec.data.datasets import DATASETS
 from jaxrec.data.exports import SERVICES, find_sources
 from jaxrec.data.interactions import Listens
 from jaxrec.data.listens import read_listens
-from jaxrec.data.meaning import Columns, Filters, Layout, Listener, Names, Source
+from jaxrec.data.meaning import Columns, Filters, FixedUser, Layout, Names, Source
 from jaxrec.data.splits import Split, split
 from jaxrec.data.times import TimeColumn, read_moment, shown_moment
 from jaxrec.errors import UserError
@@ -146,7 +146,7 @@ def _sources(
         if data.source in SERVICES:
             what = SERVICES[data.source].expected
         raise UserError(f"config.data.path is not set; expected {what}")
-    whose = Listener(data.user, data.user_from)
+    user = FixedUser(data.user, data.user_from)
     names = None
     if data.names_path is not None:
         names = Names(
@@ -162,7 +162,7 @@ def _sources(
             ),
         )
     if data.source in SERVICES:
-        sources, notes = find_sources(data.source, data.path, whose)
+        sources, notes = find_sources(data.source, data.path, user)
         return [sources], names, [f"reading {data.path}", *notes]
     layout = Layout(
         format=data.format,
@@ -174,7 +174,7 @@ def _sources(
     )
     columns = Columns(**dataclasses.asdict(data.columns))
     paths = [path for path in (data.path, data.test_path) if path is not None]
-    histories = [[Source(path, columns, whose, layout)] for path in paths]
+    histories = [[Source(path, columns, user, layout)] for path in paths]
     return histories, names, [f"reading {', '.join(paths)}"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxrec.data import listens
 from jaxrec.data.interactions import Listens
-from jaxrec.data.meaning import Columns, Filters, Layout, Listener, Names, Source
+from jaxrec.data.meaning import Columns, Filters, FixedUser, Layout, Names, Source
 from jaxrec.data.read_report import ReadReport
 
 _LAYOUT = {field.name for field in dataclasses.fields(Layout)}
@@ -37,9 +37,9 @@ def read_listens(
         if "columns" in own:
             table = dataclasses.replace(table, columns=own.pop("columns"))
         names = dataclasses.replace(table, layout=Layout(**own))
-    listener = Listener(user, user_from)
+    fixed = FixedUser(user, user_from)
     return listens.read_listens(
-        [[Source(path, columns, listener, Layout(**layout))] for path in paths],
+        [[Source(path, columns, fixed, Layout(**layout))] for path in paths],
         names=names,
         filters=Filters(**filters),
     )

@@ -10,7 +10,7 @@ import pytest
 from jaxrec.data.exports import find_sources
 from jaxrec.data.interactions import Listens
 from jaxrec.data.listens import read_listens
-from jaxrec.data.meaning import Filters, Listener
+from jaxrec.data.meaning import Filters, FixedUser
 from jaxrec.data.read_report import ReadReport
 from jaxrec.errors import UserError
 
@@ -61,7 +61,7 @@ def zip_of(path: Path, **members: str) -> None:
 def read(
     name: str, path: Path, *, user: str | None = None, **filters
 ) -> tuple[Listens, ReadReport, list[str]]:
-    sources, notes = find_sources(name, path, Listener(user))
+    sources, notes = find_sources(name, path, FixedUser(user))
     (listens,), report = read_listens([sources], filters=Filters(**filters))
     return listens, report, notes
 
