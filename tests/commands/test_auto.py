@@ -119,6 +119,17 @@ def test_of_named_methods_it_tries_no_other_and_without_a_split_it_cuts_its_own(
     assert not (tmp_path / "run" / "for-use").exists()  # the run itself has learnt from all
 
 
+def test_what_counts_at_ranking_is_kept_where_it_is_set(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    ranking = {"walks__weight": 3.0, "ranking__length_exponent": 0.5}
+    changes = AUTO | {"blend__models": ("gcn",), "auto__refit": False} | ranking
+    train(checkerboard_config(**changes), tmp_path / "run")
+    config = open_trained(tmp_path / "run", None).config
+    assert config.method == "gcn"
+    assert config.walks.weight == 3.0 and config.ranking.length_exponent == 0.5
+
+
 def test_fields_given_at_their_defaults_are_kept(
     checkerboard_config: MakeConfig, tmp_path: Path
 ) -> None:

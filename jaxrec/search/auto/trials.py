@@ -16,6 +16,8 @@ from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.plan import Search
 from jaxrec.search.candidate import Candidate, fit_candidate
 
+PLAIN = {"walks.weight": 0.0, "ranking.length_exponent": 1.0}
+
 # Training is given up where at the same epoch the best so far was so much better.
 GIVE_UP_FROM, GIVE_UP_BELOW = 8, 0.95
 
@@ -92,9 +94,9 @@ class Trials:
         return known[1]
 
     def config_of(self, method: str, settings: Mapping[str, Any]) -> RunConfig:
-        """The configuration with a method's settings."""
+        """The configuration that a method is tried with: what counts at ranking comes later."""
         chosen = {name: each for name, each in settings.items() if name not in self._fixed}
-        return with_fields(self._config, chosen | {"method": method})
+        return with_fields(self._config, chosen | PLAIN | {"method": method})
 
     def _within(self, axis: Axis, start: Mapping[str, Any]) -> Axis:
         field, values = axis
