@@ -132,7 +132,7 @@ def test_climbing_finds_the_best_of_what_has_one_peak_and_stops_at_the_most() ->
 
 
 def luck(seed: int, mean: float) -> np.ndarray:
-    return np.random.default_rng(seed).normal(mean, 0.1, 1_000)
+    return np.random.default_rng(seed).normal(mean, 0.1, (1_000, 1))
 
 
 def test_a_member_that_helps_by_chance_alone_is_left_out_and_one_that_helps_is_taken() -> None:
@@ -166,6 +166,14 @@ def test_what_helps_on_one_part_and_harms_on_the_other_is_left_out() -> None:
     fixed = {"a": 1.0}
     assert choose_weights(["a", "b"], figures, fixed=fixed)["b"] == 0
     assert choose_weights(["a", "b"], only_good, fixed=fixed)["b"] > 0
+
+
+def test_what_helps_in_one_metric_and_harms_in_the_other_is_left_out() -> None:
+    def figures(weights: Mapping[str, float]) -> list[np.ndarray]:
+        share = weights["b"] / sum(weights.values())
+        return [np.hstack([luck(0, 0.3 + 0.2 * share), luck(1, 0.3 - 0.05 * share)])]
+
+    assert choose_weights(["a", "b"], figures, fixed={"a": 1.0})["b"] == 0
 
 
 @pytest.fixture(scope="module")

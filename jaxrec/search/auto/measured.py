@@ -21,12 +21,15 @@ class Measured:
     Attributes:
       config: says by which metric, and the weight of an interaction.
       parts: train and validation.
+      metrics: what members must gain in.
       histories: every user's in train, by part.
       known: [num_items] bool by part, the items that train knows.
     """
 
     def __init__(self, config: RunConfig, parts: Sequence[Part]) -> None:
         self.config, self.parts = config, parts
+        name, k = config.eval.metric.split("@")
+        self.metrics = (config.eval.metric, f"{'recall' if name == 'ndcg' else 'ndcg'}@{k}")
         self.histories = [Histories.of_all(part.split.train, config.data.weight) for part in parts]
         self.known = [np.asarray(item_users(part.split.train) > 0) for part in parts]
 
@@ -45,14 +48,20 @@ class Measured:
         ]
 
     def figures(self, pools: Sequence[Pool], weights: Mapping[str, float]) -> list[np.ndarray]:
-        """Each user's metric, by part, and within it by the rule that cut the user's validation."""
+        """Each user's figures, by part and by the rule that cut the user's validation.
+
+        Two metrics, `eval.metric` and NDCG (else recall): what is good for one may harm the other.
+
+        Returns:
+          Of each part and rule, [users, 2].
+        """
         found = []
         for part, pool in zip(self.parts, pools, strict=True):
-            values = pool.figures(weights, self.config.eval.metric)
-            found += part.by_rule(pool.users, values)
+            values = [pool.figures(weights, metric) for metric in self.metrics]
+            found += part.by_rule(pool.users, np.stack(values, axis=1))
         return found
 
     def score(self, pools: Sequence[Pool], weights: Mapping[str, float]) -> float:
-        """The metric's mean over users, and over the parts and rules of that."""
-        means = [float(each.mean()) for each in self.figures(pools, weights)]
+        """`eval.metric`'s mean over users, and over parts and rules of that."""
+        means = [float(each[:, 0].mean()) for each in self.figures(pools, weights)]
         return statistics.fmean(means)

@@ -28,7 +28,7 @@ class Part:
     alike: np.ndarray
 
     def by_rule(self, users: np.ndarray, values: np.ndarray) -> list[np.ndarray]:
-        """The users' values, those cut at random apart from the others; no empty array."""
+        """The users' values [n, …], those cut at random apart from the others; no empty array."""
         alike = self.alike[users]
         return [each for each in (values[~alike], values[alike]) if len(each)]
 

@@ -9,25 +9,26 @@ ROUNDS = 12
 NEW_MEMBER, SAME_MEMBERS = 2.0, 0.5  # standard errors that a change must gain
 
 Weights = dict[str, float]
-Gains = Sequence[np.ndarray]  # a user's figure under other weights less the one before, by part
+Figures = Sequence[np.ndarray]  # by part and rule: [users, metrics]
 
 
 def choose_weights(
     names: Sequence[str],
-    figures: Callable[[Mapping[str, float]], Sequence[np.ndarray]],
+    figures: Callable[[Mapping[str, float]], Figures],
     *,
     fixed: Mapping[str, float],
 ) -> Weights:
     """The members that help and their weights, from the best one alone.
 
-    Of all changes of one weight the one that gains most is made, if it gains on every part and in
-    all by more than chance would: a new member must gain twice the standard error of the mean
-    difference between users, since each makes the model larger and slower, and a part of train is
-    not test. A member whose removal costs less than half of one goes.
+    Of all changes of one weight the one that gains most is made, if it gains in every metric on
+    every part, and in all by more than chance would: a new member must gain twice the standard
+    error of the mean difference between users, since each makes the model larger and slower, and a
+    part of train is not test. A member whose removal costs less than half of one goes.
 
     Args:
       names: of the members.
-      figures: of weights, at least one of them above 0: each user's figure, an array for each part.
+      figures: of weights, at least one of them above 0: each user's metrics, an array for each
+        part and rule by which it was cut.
       fixed: weights that are not to be changed.
 
     Returns:
@@ -64,14 +65,14 @@ def _needed(before: float, after: float) -> float:
     return -SAME_MEMBERS if after == 0 else SAME_MEMBERS
 
 
-def _is_better(gains: Gains, needed: float) -> bool:
-    together = np.concatenate(gains)
+def _is_better(gains: Figures, needed: float) -> bool:
+    together = np.concatenate(gains).mean(axis=1)
     error = together.std() / np.sqrt(max(len(together), 1))
-    if needed > 0 and min(float(each.mean()) for each in gains) <= 0:
+    if needed > 0 and min(float(each.mean(axis=0).min()) for each in gains) <= 0:
         return False
     return bool(together.mean() > needed * error)
 
 
-def _mean(figures: Sequence[np.ndarray]) -> float:
+def _mean(figures: Figures) -> float:
     """Of the parts' means."""
     return float(np.mean([each.mean() for each in figures]))
