@@ -55,7 +55,7 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
             remove_leftovers(folder)
             freeze(folder, whole, split, choice)
             measured = seeds_measured(folder)
-            wanted = max(seeds, len(measured)) if method_of(whole).random else 1
+            wanted = max(seeds, len(measured)) if method_of(whole).is_random(whole) else 1
             runs: list[Results] = []
             for seed in range(whole.seed, whole.seed + wanted):
                 run = folder / f"{SEED_PREFIX}{seed}"

@@ -8,13 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.models.factors import Factors, side_by_side
+from jaxrec.models.factors import CONSTANT, Factors, blended_similarities, side_by_side
 from jaxrec.models.filters import Filter
 from jaxrec.models.histories import Histories
 from jaxrec.models.item_weights import ItemWeights
 from jaxrec.models.model import Array, Contributions, Model, one_history, part_of, with_prefix
-
-_TINY = np.finfo(np.float32).tiny
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,11 +71,7 @@ class Blend:
 
     def similarities(self, item: int) -> np.ndarray:
         """The members' similarities, each divided by its deviation over the items, weighted."""
-        total = np.zeros(self.num_items, np.float32)
-        for member, weight in zip(self.members, self.weights, strict=True):
-            own = member.similarities(item)
-            total += np.float32(weight) * own / max(float(own.std()), float(_TINY))
-        return total
+        return blended_similarities(self.members, self.weights, item)
 
     def arrays(self) -> dict[str, Array]:
         """The members' arrays, by number, and the known items where they count."""
@@ -123,11 +117,18 @@ def _add(
 
 @jax.jit
 def _scale(scores: jax.Array, known: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Each user's mean and deviation over the known items: [n, 1] float32 each."""
+    """Each user's mean and deviation over the known items: [n, 1] float32 each.
+
+    Scores that differ by rounding alone say nothing: their deviation is infinite, so that they
+    count for nothing.
+    """
     count = jnp.maximum(jnp.sum(known), 1)
-    centre = jnp.sum(jnp.where(known, scores, 0), axis=1, keepdims=True) / count
-    squares = jnp.sum(jnp.where(known, jnp.square(scores - centre), 0), axis=1, keepdims=True)
-    return centre, jnp.maximum(jnp.sqrt(squares / count), _TINY)
+    size = jnp.max(jnp.where(known, jnp.abs(scores), 0), axis=1, keepdims=True)
+    parts = scores / jnp.where(size > 0, size, 1)  # so that no square is too small or too great
+    centre = jnp.sum(jnp.where(known, parts, 0), axis=1, keepdims=True) / count
+    squares = jnp.sum(jnp.where(known, jnp.square(parts - centre), 0), axis=1, keepdims=True)
+    spread = jnp.sqrt(squares / count)
+    return size * centre, jnp.where(spread > CONSTANT, size * spread, jnp.inf)
 
 
 def blend(models: Sequence[Model], weights: Sequence[float], known: np.ndarray) -> Model:

@@ -11,9 +11,17 @@ from jax import lax
 
 from jaxrec.models.fold_in import Constant, FoldIn, LeastSquares, MessageSum
 from jaxrec.models.histories import Histories
-from jaxrec.models.model import Array, Contributions, one_history, part_of, with_prefix
+from jaxrec.models.model import (
+    Array,
+    Contributions,
+    Model,
+    one_history,
+    part_of,
+    with_prefix,
+)
 
 TINY = np.finfo(np.float32).tiny
+CONSTANT = 1e-6  # a deviation, as a share of the greatest score, that is rounding alone
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,7 +72,9 @@ class Factors:
         return Contributions(parts @ chosen.T, {name: chosen @ own})
 
     def similarities(self, item: int) -> np.ndarray:
-        """The cosine of every item's vector with one's: [num_items] float32."""
+        """The cosine of every item's vector with one's, or a blend's: [num_items] float32."""
+        if isinstance(self.fold_in, SideBySide):
+            return blended_similarities(self.fold_in.members, self.fold_in.weights, item)
         directions = self.item / _lengths(self.item)
         return np.asarray(directions @ directions[item], np.float32)
 
@@ -203,8 +213,28 @@ class SideBySide:
         centred = member.item[self.known] - member.item[self.known].mean(axis=0)
         covariance = (centred.T @ centred / max(len(centred), 1)).astype(np.float64)
         spread = np.einsum("nd,de,ne->n", vectors, covariance, vectors, optimize=True)
-        scale = weight / np.sqrt(np.maximum(spread, TINY))[:, None]
+        # At most |v|^2 times the trace; of scores that are all the same it is 0 but for rounding.
+        most = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64) * np.trace(covariance)
+        differ = spread > CONSTANT**2 * most
+        deviation = np.sqrt(np.where(differ, spread, 1.0))
+        scale = np.where(differ, weight / deviation, 0.0)[:, None]
         return np.asarray(vectors * scale, np.float32), np.asarray(scale, np.float32)
+
+
+def blended_similarities(
+    members: Sequence[Model], weights: Sequence[float], item: int
+) -> np.ndarray:
+    """The members' similarities, each divided by its deviation over the items, weighted.
+
+    A member to which all items are alike says nothing.
+    """
+    total = np.zeros(members[0].num_items, np.float32)
+    for member, weight in zip(members, weights, strict=True):
+        own = member.similarities(item)
+        spread = float(own.std())
+        if spread > CONSTANT * float(np.abs(own).max(initial=0)):
+            total += np.float32(weight / spread) * own
+    return total
 
 
 def side_by_side(

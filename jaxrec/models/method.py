@@ -147,7 +147,6 @@ class Method(Protocol):
 
     Attributes:
       name: as in `config.method`.
-      random: whether another seed gives another model.
       sums: whether it sums over the graph, by one of `message_passing.KERNELS`.
     """
 
@@ -156,12 +155,11 @@ class Method(Protocol):
         """As above."""
 
     @property
-    def random(self) -> bool:
-        """As above."""
-
-    @property
     def sums(self) -> bool:
         """As above."""
+
+    def is_random(self, config: RunConfig) -> bool:
+        """Whether another seed gives another model."""
 
     def identity(self, config: RunConfig) -> dict[str, Any]:
         """The fields that what is fitted depends on, beside the data."""

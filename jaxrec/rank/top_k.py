@@ -121,6 +121,8 @@ def top_k(
         rows = slice(start, min(start + chunk, count))
         size = rows.stop - rows.start
         found = np.asarray(device_scores).reshape(chunk, longest)[:size]
+        if np.isposinf(found).any() or np.isnan(found).any():
+            raise RunError(f"the scores hold a NaN or an infinity; {_ADVICE}")
         position = np.asarray(device_columns).reshape(chunk, longest)[:size]
         left = found > -np.inf
         scores[rows, :longest] = found

@@ -79,6 +79,11 @@ class ClosedForm:
     group: str | None  # of its settings
     unused: tuple[str, ...] = ()  # fields of the group that say something else
 
+    def is_random(self, config: RunConfig) -> bool:
+        """Whether another seed gives another model."""
+        del config
+        return self.random
+
     def identity(self, config: RunConfig) -> dict[str, Any]:
         """Its settings, and the seed."""
         return {"seed": config.seed} | {
@@ -143,8 +148,11 @@ class BlendMethod:
     """
 
     name = "blend"
-    random = True
     sums = True
+
+    def is_random(self, config: RunConfig) -> bool:
+        """Whether chance has a part in a member."""
+        return any(METHODS[name].is_random(config) for name in self.members(config))
 
     def identity(self, config: RunConfig) -> dict[str, Any]:
         """Every member's fields, by the member's name."""
@@ -242,6 +250,7 @@ def fit_model(
         own = member_config(config, name)
         member = METHODS[name]
         key = member.identity(own) | member.ranking(own) | member.frozen(own)
+        key["data.weight"] = own.data.weight
         if name not in remembered or remembered[name][0] != key:
             remembered.pop(name, None)  # its memory is free before the next is fitted
             remembered[name] = key, fit_model(own, train, hooks, copies=copies)

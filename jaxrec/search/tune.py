@@ -94,7 +94,11 @@ def _identity(config: RunConfig, split: Split) -> dict[str, Any]:
         "tune.prune_from": config.tune.prune_from,
         "tune.cuts": config.tune.cuts,
     }
-    return {field: "searched" if field in searched else fields[field] for field in fields}
+    # A blend's have the member's name before them.
+    return {
+        field: "searched" if field.rpartition(": ")[2] in searched else value
+        for field, value in fields.items()
+    }
 
 
 @dataclasses.dataclass(frozen=True)
