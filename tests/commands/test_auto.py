@@ -21,9 +21,12 @@ AUTO: dict[str, Any] = {
     "data__split": "random",
     "auto__effort": "quick",
     "auto__refit": True,
+    "blend__models": ("itemknn", "rp3beta", "gcn"),  # each setting of the network is compiled
+    "loss__temperature": 0.3,
+    "model__layers": 2,
     "epochs": 2,
     "batch_size": 512,
-    "lr": 0.01,
+    "lr": 0.02,
     "eval__metric": "recall@10",
     "quiet": True,
 }
@@ -45,7 +48,7 @@ def answers(folder: Path) -> list[dict[str, Any]]:
 def test_it_ends_as_an_ordinary_run_with_what_it_chose(chosen: Path) -> None:
     config = json.loads((chosen / "run" / "config.json").read_text())["config"]
     assert config["method"] != "auto"
-    assert config["epochs"] == 2 and config["lr"] == 0.01  # set, and so kept
+    assert config["epochs"] == 2 and config["lr"] == 0.02  # set, and so kept
     rows = answers(chosen / "run")
     scores = [row["answer"]["score"] for row in rows[1:] if "method" in row["question"]]
     assert len(scores) >= 5
