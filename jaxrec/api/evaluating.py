@@ -13,7 +13,7 @@ from jaxrec.rank.evaluate import Evaluation
 from jaxrec.rank.measure import Measure
 
 
-def evaluate(model: Recommender, split: Split, *, ks: Sequence[int] = (10, 20)) -> Evaluation:
+def evaluate(model: Recommender, split: Split, *, ks: Sequence[int] | int = (10, 20)) -> Evaluation:
     """Ranks all items for all users of test (else validation), everything seen before masked.
 
     >>> parts = jr.split(everyone, seed=0)
@@ -32,19 +32,24 @@ def evaluate(model: Recommender, split: Split, *, ks: Sequence[int] = (10, 20)) 
     Raises:
       UserError: the model was fitted to other data, or there is nothing held out.
     """
+    if not isinstance(split, Split):
+        raise UserError(f"split is a {type(split).__name__}; expected what split(...) returns")
+    lengths = [ks] if isinstance(ks, int) else list(ks)
+    for k in lengths:
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise UserError(f"ks has {k!r}; expected whole numbers of at least 1")
     train, own = split.train, model.split.train
     same = np.array_equal(train.users.ids, own.users.ids) and np.array_equal(
         train.items.ids, own.items.ids
     )
     if not same or not np.array_equal(train.keys(), own.keys()):
         raise UserError("the model was not fitted to split.train; expected the split it came of")
-    measure = Measure(
-        EvalConfig(ks=tuple(ks)), split, seed=model.config.seed, weight=model.config.data.weight
-    )
+    settings, own_config = EvalConfig(ks=tuple(lengths)), model.config
+    measure = Measure(settings, split, seed=own_config.seed, weight=own_config.data.weight)
     if measure.held_out is None:
         raise UserError(
             "split has no validation and no test part; expected one to measure on, as of "
             'split(listens, kind="random")'
         )
     with plain_errors():
-        return measure.of_all(measure.final_part, model.model, tuple(ks))
+        return measure.of_all(measure.final_part, model.model, lengths)

@@ -1,5 +1,6 @@
 """Models out: fitted to a history, or opened from a folder."""
 
+import sys
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def fit(
     *,
     config: RunConfig | None = None,
     workdir: str | Path | None = None,
-    quiet: bool = True,
+    quiet: bool = False,
     **fields: Any,
 ) -> Recommender:
     """Fits a model.
@@ -45,7 +46,7 @@ def fit(
       config: a whole configuration to start from; None for the defaults.
       workdir: a folder for the run: it is saved there as it goes, measured at the end, and goes on
         where it was stopped. None keeps nothing.
-      quiet: False to be shown how far it is.
+      quiet: True to be shown nothing; else how far it is, on standard error.
       **fields: fields of the configuration by name, groups as dicts: `epochs=20`,
         `loss={"name": "softmax"}`, `blend={"models": ("gcn", "ease")}`. docs/config.md has them.
 
@@ -62,12 +63,12 @@ def fit(
         keep_compiled()
         if settings.method == "auto":
             given = frozenset(_names(chosen))
-            settings = _chosen(split, settings, given, workdir, Console(quiet=quiet))
+            settings = _chosen(split, settings, given, workdir, _console(quiet))
         if workdir is None:
-            hooks = Hooks(Console(quiet=quiet).progress)
+            hooks = Hooks(_console(quiet).progress)
             return Recommender(fit_model(settings, split.train, hooks), settings, split)
         with StopRequest(settings.checkpoint.grace_seconds) as stop:
-            done = run(split, settings, Path(workdir), stop, Console(quiet=quiet))
+            done = run(split, settings, Path(workdir), stop, _console(quiet))
         return Recommender(done.fitted.model, settings, split)
 
 
@@ -109,13 +110,18 @@ def load(folder: str | Path, *, step: int | None = None) -> Recommender:
     return recommender_of(trained)
 
 
+def _console(quiet: bool) -> Console:
+    """One that leaves standard output to the caller."""
+    return Console(quiet=quiet, stream=sys.stderr)
+
+
 def _only_train(train: Interactions) -> Split:
     if not isinstance(train, Interactions):
         raise UserError(
             f"train is a {type(train).__name__}; expected split.train or a split, from "
             "split(read(...))"
         )
-    return Split(train, None, None, {"kind": "none", "cold": {}})
+    return Split(train, None, None, {"kind": "none", "cold": {}}, known=train.known)
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

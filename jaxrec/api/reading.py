@@ -1,8 +1,9 @@
 """Histories in: from files, Arrow tables and data frames, and cut into train and test."""
 
+import dataclasses
 import datetime
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,10 @@ def split(
     Raises:
       UserError: the history can't be cut so.
     """
+    if not isinstance(listens, Listens):
+        raise UserError(f"listens is a {type(listens).__name__}; expected what read(...) returns")
     with plain_errors():
-        return splits.split(
+        parts = splits.split(
             listens,
             kind=kind,
             seed=seed,
@@ -160,6 +163,9 @@ def split(
             min_plays=min_plays,
             core=core,
         )
+    # So that a model fitted to split.train alone lists none of it either.
+    train = dataclasses.replace(parts.train, known=parts.known)
+    return dataclasses.replace(parts, train=train)
 
 
 def _seconds(moment: str | datetime.datetime | int | None) -> int | None:
@@ -179,6 +185,6 @@ def _seconds(moment: str | datetime.datetime | int | None) -> int | None:
 def item_rows(histories: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """The histories as lists, refused where one is a single text, which is a sequence too."""
     for row in histories:
-        if isinstance(row, str | bytes):
+        if isinstance(row, str | bytes) or not isinstance(row, Iterable):
             raise UserError(f"histories has {row!r}; expected a list of items for each listener")
     return [list(row) for row in histories]

@@ -41,6 +41,9 @@ class Recommender:
     config: RunConfig
     split: Split
 
+    def __repr__(self) -> str:
+        return f"<Recommender: {self.method}, fitted to {self.split.train!r}>"
+
     @property
     def method(self) -> str:
         """How it was fitted, as in `fit`.
@@ -101,8 +104,7 @@ class Recommender:
         """
         if users is not None and histories is not None:
             raise UserError("users and histories are both given; expected one of them")
-        if k < 1:
-            raise UserError(f"k is {k}; expected at least 1")
+        _check_length(k)
         if histories is not None:
             rows = self._known_rows(item_rows(histories))
             chosen = Histories.of_items(rows, self.split.train.num_items)
@@ -111,7 +113,7 @@ class Recommender:
             index = self.user_indices(users)
             chosen, names = self._histories().take(index), self.split.train.users.ids[index]
         tables = [table for _, table in self._lists(chosen, names, k, include_listened)]
-        return pa.concat_tables(tables) if tables else pa.table({})
+        return pa.concat_tables(tables)
 
     def lists(
         self, users: np.ndarray, *, k: int, include_listened: bool
@@ -151,6 +153,7 @@ class Recommender:
             return np.unique(train.user)
         if isinstance(users, str | bytes):
             raise UserError(f"users is {users!r}; expected a list of ids")
+        users = list(users)
         index = train.users.index_of(users)
         degree = np.diff(train.user_offsets())
         for user, position in zip(users, index, strict=True):
@@ -174,6 +177,7 @@ class Recommender:
         Raises:
           UserError: an item that the model doesn't know.
         """
+        _check_length(k)
         index = self._item_index(item)
         nearest, similarities = similar_items(
             self.model, index, k=k, candidates=known_items(self.split)
@@ -268,6 +272,8 @@ class Recommender:
             index = self.split.train.items.index_of(history)
             index = index[index >= 0]
             index = index[known[index]]
+            if len(history) == 0:
+                raise UserError(f"history {place} is empty; expected some of model.items")
             if len(index) == 0:
                 raise UserError(
                     f"history {place} has no item that the model knows; expected some of "
@@ -286,6 +292,11 @@ class Recommender:
 def recommender_of(trained: Trained) -> Recommender:
     """The recommender of a run that was opened."""
     return Recommender(trained.model, trained.config, trained.split)
+
+
+def _check_length(k: Any) -> None:
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise UserError(f"k is {k!r}; expected a whole number of at least 1")
 
 
 def _unknown(ids: IdMap, index: int, what: str) -> str:

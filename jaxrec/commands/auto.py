@@ -7,7 +7,7 @@ from jaxrec.commands.train import say_device, train_on
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked
-from jaxrec.runs.prepare import prepare_split
+from jaxrec.runs.prepare import prepare_all, prepare_split
 from jaxrec.runs.run import fit_for_use
 from jaxrec.runs.stop import StopRequest
 from jaxrec.search.auto.chosen import choose_for
@@ -31,10 +31,11 @@ def auto(config: RunConfig, workdir: Path, given: Set[str], console: Console) ->
         with locked(workdir, console.warning):
             chosen = choose_for(split, whole, given, workdir, console)
         console.note(f"\nchosen, and now fitted to all of train: {_members(chosen)}")
-        train_on(split, chosen.config, workdir, stop, console, peek=False)
+        done = train_on(split, chosen.config, workdir, stop, console, peek=False)
         if config.auto.refit and (split.validation is not None or split.test is not None):
             console.note("\nfitting what was chosen to all listens, test included")
-            folder = fit_for_use(split, chosen.config, workdir, stop, console)
+            everything = prepare_all(config, Console(quiet=True))
+            folder = fit_for_use(everything, done, chosen.config, stop, console)
             console.files({folder.root: "the model for use: recommend and similar take it"})
     _show(chosen, config, console)
 

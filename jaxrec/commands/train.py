@@ -13,7 +13,7 @@ from jaxrec.gcn import native
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import method_of
 from jaxrec.runs.prepare import prepare_split
-from jaxrec.runs.run import run
+from jaxrec.runs.run import Run, run
 from jaxrec.runs.run_folder import is_run_of_final
 from jaxrec.runs.stop import StopRequest
 
@@ -69,7 +69,7 @@ def train_on(
     console: Console,
     *,
     peek: bool = True,
-) -> None:
+) -> Run:
     """`train` on a split at hand.
 
     Args:
@@ -95,3 +95,4 @@ def train_on(
         "evaluate, recommend and similar need",
     }
     console.files({path: what for path, what in kept.items() if path.exists()})
+    return done

@@ -96,6 +96,11 @@ class Listens:
     def __len__(self) -> int:
         return len(self.user)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Listens: {len(self):,} rows, {len(self.users):,} users, {len(self.items):,} items>"
+        )
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Interactions:
@@ -106,8 +111,10 @@ class Interactions:
       item: [n] int32, index into `items`.
       plays: [n] float64, the pair's number of plays.
       timestamp: [n] int64, seconds since 1970-01-01 UTC of the pair's first listen, or None.
-      users: the listeners' ids; some may have no interaction here.
-      items: the songs' ids; some may have no interaction here.
+      users: the users' ids; some may have no interaction here.
+      items: the items' ids; some may have no interaction here.
+      known: pairs that the users know besides, which are masked in every list; only of a split's
+        train part, and None where there are none.
     """
 
     user: np.ndarray
@@ -116,9 +123,16 @@ class Interactions:
     timestamp: np.ndarray | None
     users: IdMap
     items: IdMap
+    known: "Interactions | None" = None
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Interactions: {len(self):,} pairs, {self.num_users:,} users, "
+            f"{self.num_items:,} items>"
+        )
 
     @property
     def num_users(self) -> int:
@@ -204,6 +218,20 @@ def aggregate(listens: Listens, *, plays_before: int | None = None) -> Interacti
         timestamp=timestamp,
         users=listens.users,
         items=listens.items,
+    )
+
+
+def together(first: Listens, second: Listens) -> Listens:
+    """The rows of two histories that share their ids."""
+    times = None
+    if first.timestamp is not None and second.timestamp is not None:
+        times = np.concatenate([first.timestamp, second.timestamp])
+    return dataclasses.replace(
+        first,
+        user=np.concatenate([first.user, second.user]),
+        item=np.concatenate([first.item, second.item]),
+        plays=np.concatenate([first.plays, second.plays]),
+        timestamp=times,
     )
 
 

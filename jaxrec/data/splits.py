@@ -50,6 +50,11 @@ class Split:
     protocol: dict[str, Any]
     known: Interactions | None = None
 
+    def __repr__(self) -> str:
+        parts = ("train", "validation", "test")
+        sizes = [f"{name} {len(part):,}" for name in parts if (part := getattr(self, name))]
+        return f"<Split: {self.protocol.get('kind')}, {', '.join(sizes)}>"
+
     def known_before_cut(self, part: str) -> Interactions | None:
         """The pairs of `known` that are masked in an evaluation on `validation` or `test`.
 

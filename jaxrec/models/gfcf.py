@@ -28,20 +28,21 @@ def fit(
 
     Args:
       matrix: R, [num_users, num_items].
-      singular_vectors: how many, at least 1 and below both sides of R.
+      singular_vectors: how many, at least 1; as many as there are but one, where it is more.
       low_pass_weight: at least 0.
       seed: chooses where the search for the singular vectors starts.
       track: shows how far it is.
 
     Raises:
-      UserError: more singular vectors than the matrix has.
+      UserError: the matrix has one row or column.
     """
     smaller = min(matrix.shape)
-    if singular_vectors >= smaller:
+    if smaller < 2:
         raise UserError(
-            f"config.baseline.gfcf.singular_vectors is {singular_vectors} with {matrix.shape[0]:,} "
-            f"users and {matrix.shape[1]:,} items; expected at most {smaller - 1}"
+            f"gfcf: {matrix.shape[0]:,} users and {matrix.shape[1]:,} items; expected at least 2 "
+            "of each"
         )
+    singular_vectors = min(singular_vectors, smaller - 1)  # there are no more
     root = np.sqrt(np.asarray(matrix.sum(axis=0), np.float64))
     inverse_root = np.divide(1, root, where=root > 0, out=np.zeros_like(root))
     graph = graph_of(matrix)

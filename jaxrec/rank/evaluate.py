@@ -43,6 +43,10 @@ class Evaluation:
     beyond: dict[str, float]
     protocol: dict[str, Any]
 
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name} {mean:.4f}" for name, mean in self.means().items())
+        return f"<Evaluation: {len(self.users):,} users, {shown}>"
+
     def means(self) -> dict[str, float]:
         """Each metric's mean over the users."""
         return {name: float(values.mean()) for name, values in self.per_user.items()}

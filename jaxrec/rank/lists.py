@@ -44,10 +44,10 @@ def top_lists(
       memory_budget_mb: MiB of scores held at once.
 
     Yields:
-      How many users a table is for, and the table: user, rank (from 1), item, name (where
-      names are known), score.
+      How many users a table is for, and the table: user, rank (from 1), item, name (where names are
+      known), score. At least one table, be it empty.
     """
-    for start in range(0, len(histories), USERS_PER_TABLE):
+    for start in range(0, max(len(histories), 1), USERS_PER_TABLE):
         block = np.arange(start, min(start + USERS_PER_TABLE, len(histories)))
         some = histories.take(block)
         items, scores = top_k(

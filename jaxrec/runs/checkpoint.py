@@ -254,10 +254,21 @@ def _is_finite(leaf: np.ndarray) -> bool:
 
 
 def _read_record(path: Path) -> _Record:
+    """What a whole checkpoint says of itself.
+
+    Raises:
+      UserError: it was written by another version.
+    """
     values = json.loads((path / _RECORD).read_text(encoding="utf-8"))
-    progress = values["progress"]
-    history = tuple(progress["history"])
-    return _Record(**values | {"progress": Progress(**progress | {"history": history})})
+    try:
+        progress = values["progress"]
+        history = tuple(progress["history"])
+        return _Record(**values | {"progress": Progress(**progress | {"history": history})})
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: written by another version of jaxrec; expected a --workdir of its own, to "
+            "start anew"
+        ) from error
 
 
 def _commit(partial: Path, path: Path) -> None:

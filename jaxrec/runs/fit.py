@@ -106,11 +106,6 @@ def _fit(job: Job, fitting: Fitting) -> Fitted:
         if latest is None:
             state, progress = fitting.fresh(), Progress()
         else:
-            if fitting.iterative and checkpoints.about(latest) is not None:
-                raise UserError(
-                    f"{folder.root} holds a model that was saved, which can't be trained further; "
-                    "expected the folder of a run, or another --workdir to start anew"
-                )
             state = restore(checkpoints, latest, fitting)
             progress = checkpoints.progress(latest)
             console.note(

@@ -16,6 +16,11 @@ def identity(config: RunConfig, split: Split) -> dict[str, Any]:
     return training_identity(config, split) | method_of(config).ranking(config)
 
 
+def chosen_identity(config: RunConfig, split: Split) -> dict[str, Any]:
+    """All that a run's lists depend on, by field."""
+    return identity(config, split) | method_of(config).frozen(config)
+
+
 def training_identity(config: RunConfig, split: Split) -> dict[str, Any]:
     """What must agree for a run to go on in a folder, by field.
 

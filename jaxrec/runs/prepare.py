@@ -6,7 +6,7 @@ from jaxrec.config import DataConfig, RunConfig, with_fields
 from jaxrec.data import catalog, synthetic
 from jaxrec.data.datasets import DATASETS
 from jaxrec.data.exports import SERVICES, find_sources
-from jaxrec.data.interactions import Listens
+from jaxrec.data.interactions import Listens, together
 from jaxrec.data.listens import read_listens
 from jaxrec.data.meaning import Columns, Filters, FixedUser, Layout, Names, Source
 from jaxrec.data.splits import Split, split
@@ -58,6 +58,24 @@ class History:
     listens: Listens
     given_test: Listens | None = None
     times: TimeColumn | None = None
+
+
+def prepare_all(config: RunConfig, console: Console) -> Split:
+    """Reads the listening history again and leaves all of it in train: nothing is held out.
+
+    What a given test part has is in it, too.
+    """
+    history = read_history(config, console)
+    if history.given_test is not None:  # parts that are given are not filtered
+        whole = together(history.listens, history.given_test)
+        return split(whole, kind="none", seed=config.seed)
+    return split(
+        history.listens,
+        kind="none",
+        seed=config.seed,
+        min_plays=config.data.min_plays,
+        core=config.data.core,
+    )
 
 
 def read_history(config: RunConfig, console: Console) -> History:

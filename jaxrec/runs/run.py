@@ -1,23 +1,22 @@
 """A whole run in its folder: fitted, measured, written. What is shown of it is the caller's."""
 
 import dataclasses
-import functools
 from pathlib import Path
 
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
 from jaxrec.files import remove_leftovers, write_json
-from jaxrec.rank.measure import Measure, union
+from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.epochs import Job
 from jaxrec.runs.fit import Fitted, fit, plan
+from jaxrec.runs.identity import chosen_identity
 from jaxrec.runs.lock import locked
 from jaxrec.runs.record import open_run
 from jaxrec.runs.results import Results, measure_finally, write_results
 from jaxrec.runs.run_folder import RunFolder
 from jaxrec.runs.stop import StopRequest
-
-LEARNT_FROM = ("train", "validation", "test")  # by a model for use
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,6 +64,11 @@ def run(
     planned = plan(config, split)
     measure = Measure(config.eval, split, seed=config.seed, weight=config.data.weight, peek=peek)
     folder = RunFolder(workdir)
+    if folder.saved_model.exists():
+        raise UserError(
+            f"--workdir={workdir} holds a model that was saved, which can't be trained further; "
+            "expected the folder of a run, or a --workdir of its own"
+        )
     with locked(workdir, console.warning):
         open_run(folder, config, split, steps_per_epoch=planned.steps_per_epoch(folder))
         remove_leftovers(workdir)
@@ -84,16 +88,16 @@ def run(
 
 
 def fit_for_use(
-    split: Split, config: RunConfig, workdir: Path, stop: StopRequest, console: Console
+    whole: Split, measured: Run, config: RunConfig, stop: StopRequest, console: Console
 ) -> RunFolder:
-    """Fits once more, to every part of a split, in a folder of its own within `workdir`.
+    """Fits once more, to all there is, in a folder of its own within that of the measured run.
 
     Nothing is measured: there is nothing left that the model hasn't seen.
 
     Args:
-      split: all its parts are learnt from.
+      whole: everything in train, test of the measured run and what was cold there included.
+      measured: the run that says how good such a model is.
       config: how.
-      workdir: the folder of the run that was measured.
       stop: who may ask the fit to stop.
       console: where to say what happens.
 
@@ -103,16 +107,14 @@ def fit_for_use(
     Raises:
       As `run`.
     """
-    folder = RunFolder(workdir).for_use
-    protocol = {"kind": "none", "cold": {}, "cut before": split.protocol}
-    parts = {name: each for name in LEARNT_FROM if (each := getattr(split, name)) is not None}
-    whole = Split(functools.reduce(union, parts.values()), None, None, protocol, split.known)
+    folder = measured.folder.for_use
     planned = plan(config, whole)
     measure = Measure(config.eval, whole, seed=config.seed, weight=config.data.weight, peek=False)
     with locked(folder.root, console.warning):
+        folder.fitted_to_all.unlink(missing_ok=True)
         open_run(folder, config, whole, steps_per_epoch=planned.steps_per_epoch(folder))
         remove_leftovers(folder.root)
         fit(Job(folder, config, measure, stop, console), planned)
-        counts = {name: len(each) for name, each in parts.items()}
-        write_json(folder.fitted_to_all, {"interactions": counts})
+        of = chosen_identity(config, measured.measure.split)
+        write_json(folder.fitted_to_all, {"interactions": len(whole.train), "of": of})
     return folder

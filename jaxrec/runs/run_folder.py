@@ -44,6 +44,11 @@ class RunFolder:
         return self.root / "fitted-to-all.json"
 
     @property
+    def saved_model(self) -> Path:
+        """Says of a folder that it holds a model that was saved, not a run."""
+        return self.root / "saved-model.json"
+
+    @property
     def users(self) -> Path:
         """The users' ids by index."""
         return self.root / "users.parquet"

@@ -1,6 +1,7 @@
 """A fitted run, opened from its folder alone: nothing is fitted again."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import jax
@@ -17,6 +18,7 @@ from jaxrec.models.popularity import item_users
 from jaxrec.report.console import Console
 from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.fit import restore
+from jaxrec.runs.identity import chosen_identity, first_difference
 from jaxrec.runs.methods import blended, fitting_of, member_config, method_of
 from jaxrec.runs.record import load_run
 from jaxrec.runs.run_folder import RunFolder
@@ -67,20 +69,33 @@ def open_trained(workdir: Path, step: int | None) -> Trained:
 def open_for_use(workdir: Path, step: int | None) -> Trained:
     """As `open_trained`, but what was fitted to all listens where there is such a model.
 
-    That is never measured: it has seen test.
+    That is never measured: it has seen test. One of other settings than the run now has, which was
+    trained again since, is not used, and that is said.
     """
-    folder = RunFolder(workdir).for_use
-    if step is None and folder.fitted_to_all.exists():
-        Console().note(f"the model in {folder.root}, fitted to all listens")
-        return open_trained(folder.root, None)
-    return open_trained(workdir, step)
+    folder = RunFolder(workdir)
+    whole = folder.for_use
+    if step is not None or not whole.fitted_to_all.exists():
+        return open_trained(workdir, step)
+    run = load_run(folder)
+    try:
+        of = json.loads(whole.fitted_to_all.read_text(encoding="utf-8"))["of"]
+    except (OSError, ValueError, KeyError, TypeError):
+        of = {}
+    if difference := first_difference(of, chosen_identity(run.config, run.split)):
+        Console().warning(
+            f"{whole.root} is of an earlier run ({difference[0]} was {difference[1]}, is "
+            f"{difference[2]}) and not used"
+        )
+        return open_trained(workdir, None)
+    Console().note(f"the model in {whole.root}, fitted to all listens")
+    return open_trained(whole.root, None)
 
 
 def _open(
     folder: RunFolder, config: RunConfig, split: Split, step: int | None
 ) -> tuple[Model, int | None]:
     members = method_of(config).members(config)
-    if members and folder.members.is_dir():
+    if members and not folder.saved_model.exists():
         if step is not None:
             raise UserError(
                 f"--step={step}: a blend of {', '.join(members)}, each with steps of its own; "

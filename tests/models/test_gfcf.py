@@ -31,8 +31,11 @@ def test_gfcf_does_not_depend_on_where_the_search_starts() -> None:
     np.testing.assert_array_equal(first, again)
 
 
-def test_more_singular_vectors_than_there_are_are_refused() -> None:
+def test_there_are_no_more_singular_vectors_than_the_smaller_side_but_one() -> None:
     table = random_plays(5, users=9, items=6)
-    with pytest.raises(UserError, match=r"singular_vectors is 6 .* expected at most 5"):
-        fit("gfcf", table, singular_vectors=6, low_pass_weight=0.3)
-    fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3)
+    most = fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3)
+    np.testing.assert_array_equal(
+        fit("gfcf", table, singular_vectors=256, low_pass_weight=0.3), most
+    )
+    with pytest.raises(UserError, match="9 users and 1 items; expected at least 2 of each"):
+        fit("gfcf", table[:, :1] + 1, singular_vectors=5, low_pass_weight=0.3)

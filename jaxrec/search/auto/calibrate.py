@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import Counter
 
 import numpy as np
 from scipy import sparse
@@ -12,12 +13,13 @@ from jaxrec.models.histories import Histories
 from jaxrec.models.matrix import item_blocks, strongest
 from jaxrec.models.method import Fitting, Hooks, Show
 from jaxrec.runs.methods import fitting_of
-from jaxrec.search.auto.plan import Plan, Size
+from jaxrec.search.auto.plan import Cost, Plan, Size
 
 SIDE = 1024  # of the matrices whose product is timed
 STEPS = 3  # timed of the network, after one that is compiled
 TRIED = 0.7  # of the settings that may be tried, as many usually are
 EPOCHS = 0.8  # and of the epochs
+SUMS = 0.05  # a fit of filters, of one by products
 OTHER = 1.3  # scoring, choosing, measuring, beside fitting
 
 
@@ -32,16 +34,18 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
     """
     size, parts = Size.of(split.train), plan.parts
     matrix = Histories.of_all(split.train, config.data.weight).matrix()
-    fits = {search.method: max(1.0, TRIED * search.most) * parts + 1 for search in plan.searches}
+    fits: Counter[Cost] = Counter()
+    for search in plan.searches:
+        fits[search.cost] += max(1, round(TRIED * search.most)) * parts + 1
     seconds = 0.0
-    if "ease" in fits:
-        seconds += fits["ease"] * size.items**3 / _multiplications_per_second()
-    products = sum(fits.get(name, 0) for name in ("itemknn", "rp3beta")) + 0.1 * fits.get("gfcf", 0)
+    if fits["inverse"]:
+        seconds += fits["inverse"] * size.items**3 / _multiplications_per_second()
+    products = fits["products"] + SUMS * fits["sums"]
     seconds += products * size.pairs / _entries_per_second(matrix)
-    if "gcn" in fits:
+    if fits["steps"]:
         fitting = fitting_of(config, split.train)
         steps = EPOCHS * fitting.epochs * fitting.steps_per_epoch
-        seconds += fits["gcn"] * steps * _seconds_per_step(fitting, show)
+        seconds += fits["steps"] * steps * _seconds_per_step(fitting, show)
     return OTHER * seconds
 
 

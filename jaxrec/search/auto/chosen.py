@@ -1,11 +1,13 @@
 """The choice for a split: cut, tried, chosen; by its journal it goes on where it was stopped."""
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from jaxrec.config import RunConfig, field_value, with_fields
+from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
 from jaxrec.report.console import Console
 from jaxrec.search.auto.calibrate import expected_seconds, in_words
@@ -65,7 +67,7 @@ def _expected(
     if len(part.split.train) < SMALL:  # to measure would take as long
         return "less than a minute or two"
     for search in planned.searches:
-        if search.method == "gcn":
+        if search.cost == "steps":
             own = {name: each for name, each in search.start.items() if name not in fixed}
             config = with_fields(config, own)
     seconds = expected_seconds(planned, config, part.split, console.progress)
@@ -75,7 +77,7 @@ def _expected(
 def _named(planned: Plan, methods: Sequence[str]) -> tuple[Search, ...]:
     """The searches of some methods; those that have none are taken as they are set."""
     known = {search.method: search for search in planned.searches}
-    return tuple(known.get(name, Search(name, {}, [], 1)) for name in methods)
+    return tuple(known.get(name, Search(name, {}, [], 1, "products")) for name in methods)
 
 
 def _identity(split: Split, config: RunConfig, fixed: frozenset[str]) -> dict[str, Any]:
@@ -85,9 +87,17 @@ def _identity(split: Split, config: RunConfig, fixed: frozenset[str]) -> dict[st
         "eval.metric": config.eval.metric,
         "data.weight": config.data.weight,
         "data (train interactions, SHA-256)": split.fingerprints["train"],
+        "data (train plays and times, SHA-256)": _digest(split.train),
         "data.split": split.protocol["kind"],
     }
     return fields | {name: _plain(field_value(config, name)) for name in sorted(fixed)}
+
+
+def _digest(train: Interactions) -> str:
+    digest = hashlib.sha256(train.plays.astype("<f8").tobytes())
+    if train.timestamp is not None:
+        digest.update(train.timestamp.astype("<i8").tobytes())
+    return digest.hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from jaxrec.rank.top_k import USERS_PER_SCORING
 from jaxrec.search.auto.climb import Axis
 
 Effort = Literal["quick", "normal", "thorough"]
+Cost = Literal["inverse", "products", "sums", "steps"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +52,15 @@ class Search:
       start: the settings to begin with, by field.
       axes: what is changed, the most important first; each with values alike in their order.
       most: settings tried at most.
+      cost: what a fit spends its time on: an inverse of items by items, products of the matrix with
+        itself, sums over the graph (when ranking), or steps of training.
     """
 
     method: str
     start: Mapping[str, Any]
     axes: Sequence[Axis]
     most: int
+    cost: Cost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +112,7 @@ def plan(size: Size, effort: Effort, *, parts: int) -> Plan:
     """
     filters = size.users / USERS_PER_SCORING * size.edges <= FILTERED[effort]
     searches = [*_closed_forms(size, effort, parts), _network(size, effort, parts)]
-    searches = [each for each in searches if filters or each.method not in ("walks", "gfcf")]
+    searches = [each for each in searches if filters or each.cost != "sums"]
     return Plan(parts, tuple(each for each in searches if each.most), filters)
 
 
@@ -125,6 +129,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("walks.longer", (0.0, 0.3, 0.6, 0.9)),
         ],
         tried,
+        "sums",
     )
     itemknn = Search(
         "itemknn",
@@ -139,6 +144,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("baseline.itemknn.neighbours", (25, 50, 100, 200, 400)),
         ],
         min(tried, by_pairs),
+        "products",
     )
     rp3beta = Search(
         "rp3beta",
@@ -153,6 +159,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("baseline.rp3beta.neighbours", (50, 100, 200, 400)),
         ],
         min(tried, by_pairs),
+        "products",
     )
     gfcf = (
         Search(
@@ -166,6 +173,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
                 ("baseline.gfcf.singular_vectors", vectors),
             ],
             min(tried, int(PAIRS[effort] / (size.edges * 100 * parts))),
+            "sums",
         )
         if vectors
         else None
@@ -175,6 +183,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
         {"baseline.ease.l2": 200.0},
         [("baseline.ease.l2", (6.0, 20.0, 60.0, 200.0, 600.0, 2000.0))],
         min(tried, by_cubes),
+        "inverse",
     )
     return [each for each in (walks, itemknn, rp3beta, gfcf, ease) if each is not None]
 
@@ -213,4 +222,5 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
         ("loss.negative_weight", (0.7, 0.84, 1.0)),
         ("lr", (0.0005, 0.001, 0.002, 0.004, 0.008)),
     ]
-    return Search("gcn", start, axes, min(most, {"quick": 3, "normal": 10, "thorough": 30}[effort]))
+    most = min(most, {"quick": 3, "normal": 10, "thorough": 30}[effort])
+    return Search("gcn", start, axes, most, "steps")

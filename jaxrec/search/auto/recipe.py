@@ -64,7 +64,7 @@ def choose(
     finalists = []
     for search in plan.searches:
         found = trials.search(search)
-        if found is not None and search.method == "gcn":
+        if found is not None and search.cost == "steps":
             found = _with_ranking(found, trials, measured, fixed, plan, journal, console)
         if found is not None:
             finalists.append(found)
@@ -75,7 +75,11 @@ def choose(
         )
     if any(each.settings.get(ranking.WEIGHT) for each in finalists):
         # They are in the network's scores, and have one group of settings.
-        finalists = [each for each in finalists if each.method != "walks"]
+        finalists = [
+            each
+            for each in finalists
+            if ranking.WEIGHT in each.settings or ranking.EXPONENT not in each.settings
+        ]
     question = {"blend": {each.method: each.settings for each in finalists}}
     answer = journal.get(question)
     if answer is None:
@@ -106,6 +110,12 @@ def _with_ranking(
         chosen, score = ranking.choose_ranking(
             trials.models(finalist), measured, fixed, with_walks=plan.walks
         )
+        if not chosen[ranking.WEIGHT]:  # then they are of no walks, and no other's either
+            chosen = {
+                name: each
+                for name, each in chosen.items()
+                if name not in (ranking.EXPONENT, ranking.LONGER)
+            }
         answer = {"settings": chosen, "score": score}
         journal.put(question, answer)
     words = " ".join(f"{name}={each}" for name, each in answer["settings"].items())

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from jaxrec.errors import UserError
+
 WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5)
 ROUNDS = 12
 NEW_MEMBER, SAME_MEMBERS = 2.0, 0.5  # standard errors that a change must gain
@@ -35,6 +37,10 @@ def choose_weights(
       Every member's weight, 0 for those left out.
     """
     best = {name: 0.0 for name in names} | dict(fixed)
+    if names and len(fixed) == len(names) and not any(fixed.values()):
+        raise UserError(
+            f"config.blend.weights gives each of {', '.join(names)} 0; expected one above 0"
+        )
     if not any(best.values()):
         alone = {name: _mean(figures(best | {name: 1.0})) for name in names if name not in fixed}
         best[max(alone, key=lambda name: alone[name])] = 1.0
