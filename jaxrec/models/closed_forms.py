@@ -19,6 +19,7 @@ CLOSED_FORMS: dict[str, Callable[..., Model]] = {
     "gfcf": gfcf.fit,
     "walks": walks.fit,
 }
+NOTES: dict[str, Callable[[int], str]] = {"ease": ease.size_note}  # by the number of items
 RANDOM = frozenset({"ials"})  # another seed gives other scores
 
 

@@ -31,6 +31,12 @@ def fit(matrix: sparse.csr_array, *, l2: float, seed: int, track: Track) -> Item
     return ItemWeights(item_weights(matrix, l2=l2, track=track))
 
 
+def size_note(num_items: int) -> str:
+    """How large the matrix is going to be, in memory and in the run's folder."""
+    gigabytes = FLOAT * num_items**2 / 1e9
+    return f"ease: a matrix of {num_items:,} x {num_items:,} items, {gigabytes:,.2f} GB, is kept"
+
+
 def item_weights(matrix: sparse.csr_array, *, l2: float, track: Track) -> np.ndarray:
     """B: [num_items, num_items] float32, made in place of the one matrix of this size."""
     num_items = matrix.shape[1]

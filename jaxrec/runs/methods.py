@@ -113,6 +113,7 @@ class ClosedForm:
     def fitting(self, config: RunConfig, train: Interactions, *, copies: int = 1) -> ModelFitting:
         """Nothing needs making ready."""
         del copies
+        note = closed_forms.NOTES.get(self.name)
 
         def make(hooks: Hooks) -> Model:
             def track(steps: Sequence[Step], what: str, unit: str) -> Iterable[Step]:
@@ -130,7 +131,7 @@ class ClosedForm:
                 track=track,
             )
 
-        return ModelFitting(make)
+        return ModelFitting(make, notes=() if note is None else (note(train.num_items),))
 
     def _settings(self, config: RunConfig) -> dict[str, Any]:
         if self.group is None:

@@ -29,7 +29,7 @@ class Candidate:
     score: float
     epochs: int | None
     pruned: bool = False
-    models: tuple[Model, ...] = ()
+    models: tuple[Model, ...] = dataclasses.field(default=(), compare=False)
 
 
 def fit_candidate(

@@ -62,7 +62,6 @@ def test_a_search_that_was_cut_equals_one_in_one_go(
 @pytest.mark.parametrize(
     ("space", "why"),
     [
-        ("baseline.gfcf.singular_vectors in 500 4", "config.baseline.gfcf.singular_vectors is 500"),
         ("model.dim in 1000000000 8", "training needs about"),
         ("walks.exponent in -60 0.5", "the scores hold a NaN"),
     ],
@@ -72,7 +71,6 @@ def test_settings_that_can_not_be_used_end_their_trial_and_not_the_search(
 ) -> None:
     config = checkerboard_config(
         **SEARCHED,
-        method="gfcf" if "gfcf" in space else "gcn",
         walks__weight=1.0,
         epochs=1,
         tune__space=(space,),
