@@ -20,7 +20,7 @@ class Part:
     Attributes:
       split: both; there is no test.
       alike: [num_users] bool: whose items were held out together with those most alike them, and
-        not at random. A method that leans on near neighbours does well on songs held out at random
+        not at random. A method that leans on near neighbours does well on items held out at random
         alone; test need not be so kind (docs/lab/gowalla-validation.md). One fit serves both.
     """
 
