@@ -75,7 +75,7 @@ def test_counts_and_the_most_popular_list_are_as_published(
 def test_lastfm_is_learnt_and_recommended_with_artist_names(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    config = config_of("lastfm", shared_data / "lastfm-2k", epochs=6)
+    config = config_of("lastfm", shared_data / "lastfm-2k", epochs=4)
     commands.train(config, tmp_path / "run")
     metrics = json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]
     recall = metrics["model"]["recall@10"]["mean"]
