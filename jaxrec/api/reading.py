@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ def read(
     timestamp: str | None = None,
     plays: str | None = None,
     ms_played: str | None = None,
+    rating: str | None = None,
     name: str | None = None,
     artist: str | None = None,
     quiet: bool = True,
@@ -52,6 +54,7 @@ def read(
       timestamp: the column of when, or None.
       plays: the column of how often, or None.
       ms_played: the column of for how long, in milliseconds, or None.
+      rating: the column of stars or votes, or None; `min_rating` says what is liked.
       name: the column of the items' names, or None.
       artist: the column of the items' artists, or None.
       quiet: False to be told what was read.
@@ -66,6 +69,7 @@ def read(
         "timestamp": timestamp,
         "plays": plays,
         "ms_played": ms_played,
+        "rating": rating,
         "item_name": name,
         "artist": artist,
     }
@@ -74,7 +78,10 @@ def read(
         path, more = str(source), dict(fields)
         if table is not None:
             path = str(Path(folder) / _TABLE)
-            pq.write_table(table.select(_used(table, columns)), path)
+            # Conditions may be on any column; else none but those that are named is looked at.
+            conditions = {"keep", "drop"} & fields.keys()
+            used = table if conditions else table.select(_used(table, columns))
+            pq.write_table(used, path)
             more["format"] = "parquet"
         own = {"source": "listens", "split": "none", "path": path, "columns": columns}
         config = read_config({"quiet": quiet, "data": own | more})
@@ -102,7 +109,12 @@ def _as_table(source: Any) -> pa.Table | None:
 
 def _used(table: pa.Table, columns: dict[str, str | None]) -> list[str]:
     """The columns that are named; no other is looked at."""
-    names = [name for name in columns.values() if name is not None]
+    names = [
+        name
+        for several in columns.values()
+        if several is not None
+        for name in re.split(r"\s[+|]\s", several)  # "artist + title", "mbid | title"
+    ]
     for name in names:
         if name not in table.column_names:
             raise UserError(

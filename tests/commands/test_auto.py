@@ -58,6 +58,18 @@ def test_it_ends_as_an_ordinary_run_with_what_it_chose(chosen: Path) -> None:
     assert open_trained(chosen / "run", None).split.validation is None
 
 
+def test_a_model_for_use_of_an_earlier_run_is_not_used(
+    chosen: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(chosen / "run", tmp_path / "run")
+    path = tmp_path / "run" / "for-use" / "fitted-to-all.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps(said | {"of": said["of"] | {"seed": 7}}))
+    used = open_for_use(tmp_path / "run", None)
+    assert used.split.test is not None
+    assert "is of an earlier run (seed was 7, is 0) and not used" in capsys.readouterr().err
+
+
 def test_the_model_for_use_has_seen_everything_and_is_taken_by_recommend(
     chosen: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
