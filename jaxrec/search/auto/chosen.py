@@ -13,14 +13,12 @@ from jaxrec.report.console import Console
 from jaxrec.search.auto.calibrate import expected_seconds, in_words
 from jaxrec.search.auto.journal import NAME, Journal
 from jaxrec.search.auto.parts import Part, validation_parts
-from jaxrec.search.auto.plan import Plan, Search, Size, parts_and_users, plan
+from jaxrec.search.auto.plan import SMALL, Plan, Search, Size, parts_and_users, plan
 from jaxrec.search.auto.recipe import Recommendation, choose
 from jaxrec.search.auto.trials import fixed_fields
 
 # Fields that say nothing of what is chosen.
 _ASIDE = ("method", "auto", "data", "eval", "checkpoint", "tune", "seed", "quiet", "profile")
-
-SMALL = 20_000  # edges
 
 
 def choose_for(

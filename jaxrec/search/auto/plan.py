@@ -94,6 +94,8 @@ FEWEST_EPOCHS = 8
 # Of an epoch; multiples of the steps in a dispatch, so that one program is compiled and not two.
 FEWEST_STEPS, MOST_STEPS, SMALLEST_BATCH = 16, 64, 1_000
 STEP = 50_000  # visits that a step costs whatever the edges
+# Below so many edges a setting of the network takes longer to compile than to train.
+SMALL, MOST_IF_SMALL = 20_000, 4
 
 
 def parts_and_users(size: Size, effort: Effort) -> tuple[int, int]:
@@ -223,4 +225,6 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
         ("lr", (0.0005, 0.001, 0.002, 0.004, 0.008)),
     ]
     most = min(most, {"quick": 3, "normal": 10, "thorough": 30}[effort])
+    if size.edges < SMALL and effort == "normal":
+        most = min(most, MOST_IF_SMALL)
     return Search("gcn", start, axes, most, "steps")
