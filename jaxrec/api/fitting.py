@@ -15,7 +15,7 @@ from jaxrec.models.method import Hooks
 from jaxrec.report.console import Console
 from jaxrec.runs.compilation import keep_compiled
 from jaxrec.runs.lock import locked
-from jaxrec.runs.methods import fit_model
+from jaxrec.runs.methods import fit_model, is_automatic
 from jaxrec.runs.run import run
 from jaxrec.runs.stop import StopRequest
 from jaxrec.runs.trained import open_trained
@@ -61,7 +61,7 @@ def fit(
         settings = read_config(_merge({} if config is None else to_json(config), chosen))
         split = train if isinstance(train, Split) else _only_train(train)
         keep_compiled()
-        if settings.method == "auto":
+        if is_automatic(settings):
             given = frozenset(_names(chosen))
             settings = _chosen(split, settings, given, workdir, _console(quiet))
         if workdir is None:

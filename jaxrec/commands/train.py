@@ -11,7 +11,7 @@ from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.gcn import native
 from jaxrec.report.console import Console
-from jaxrec.runs.methods import method_of
+from jaxrec.runs.methods import is_automatic, method_of
 from jaxrec.runs.prepare import prepare_split
 from jaxrec.runs.run import Run, run
 from jaxrec.runs.run_folder import is_run_of_final
@@ -38,7 +38,7 @@ def train(config: RunConfig, workdir: Path, *, given: Set[str] = frozenset()) ->
             "--workdir of its own"
         )
     console = Console(quiet=config.quiet)
-    if config.method == "auto":
+    if is_automatic(config):
         from jaxrec.commands.auto import auto  # it ends here, by `train_on`
 
         return auto(config, workdir, given, console)

@@ -283,13 +283,18 @@ METHODS: dict[str, Method] = {
 }
 
 
+def is_automatic(config: RunConfig) -> bool:
+    """Whether a method is yet to be chosen for the data."""
+    return config.method == "auto"
+
+
 def method_of(config: RunConfig) -> Method:
     """The method that `config.method` names.
 
     Raises:
       UserError: it is auto, which chooses one and has none itself.
     """
-    if config.method == "auto":
+    if is_automatic(config):
         raise UserError(
             "config.method is 'auto', which `train` alone takes; expected a method by its name: "
             f"{', '.join(METHODS)}"
