@@ -374,7 +374,8 @@ def test_a_row_where_names_should_be_is_not_shown(tmp_path):
         path.write_text(f"{row}\n")
         with pytest.raises(UserError, match=r"config.data.header=False") as error:
             read_one(path)
-        assert not any(field in str(error.value) for field in row.split(",")[1:2])
+        said = str(error.value).replace(str(path), "")  # whose name may hold a 7
+        assert row.split(",")[1] not in said
     path.write_text("track,artist\n")
     with pytest.raises(UserError, match=r"expected one of 'track', 'artist'"):
         read_one(path)
