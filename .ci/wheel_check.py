@@ -44,7 +44,7 @@ def files_in(folder: Path) -> set[str]:
 
 
 def every_config_is_read_from_here() -> None:
-    """A config file needs nothing but the package."""
+    """The config files need nothing but the package and each other."""
     configs = sorted(Path.cwd().glob("*.py"))
     assert configs
     for path in configs:

@@ -22,14 +22,7 @@ from jaxrec.config.page import page
 from jaxrec.errors import UserError
 from tests.nursery import ROOT
 
-CONFIGS = (
-    "default",
-    "lastfm",
-    "lastfm_lightgcn",
-    "gowalla",
-    "gowalla_paper",
-    "listens",
-)
+CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 
 
 def values(**changes: Any) -> dict[str, Any]:
