@@ -12,13 +12,14 @@ FINGERPRINT = "data ({} interactions, SHA-256)"
 
 
 def identity(config: RunConfig, split: Split) -> dict[str, Any]:
-    """What a run's lists depend on, by field, but for how long it trains."""
-    return training_identity(config, split) | method_of(config).ranking(config)
-
-
-def chosen_identity(config: RunConfig, split: Split) -> dict[str, Any]:
     """All that a run's lists depend on, by field."""
-    return identity(config, split) | method_of(config).frozen(config)
+    return training_identity(config, split) | untrained_identity(config)
+
+
+def untrained_identity(config: RunConfig) -> dict[str, Any]:
+    """What of it may change between two starts: how long to train, what only the ranking reads."""
+    method = method_of(config)
+    return method.ranking(config) | method.frozen(config)
 
 
 def training_identity(config: RunConfig, split: Split) -> dict[str, Any]:

@@ -20,7 +20,13 @@ from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
 from jaxrec.runs.checkpoint import saved_steps
-from jaxrec.runs.identity import FINGERPRINT, first_difference, scored_by, training_identity
+from jaxrec.runs.identity import (
+    FINGERPRINT,
+    first_difference,
+    scored_by,
+    training_identity,
+    untrained_identity,
+)
 from jaxrec.runs.run_folder import RunFolder
 
 PARTS = ("train", "validation", "test", "known")
@@ -100,22 +106,23 @@ def open_run(
         ) from error
 
 
+def saved_identity(folder: RunFolder) -> dict[str, Any]:
+    """What the lists of the run there depend on, by field, from its configuration alone.
+
+    Raises:
+      UserError: as `load_run`.
+    """
+    saved, config = _read_config(folder)
+    return saved["identity"] | untrained_identity(config)
+
+
 def load_run(folder: RunFolder) -> Run:
     """Reads a run back from its folder alone.
 
     Raises:
       UserError: no run there, or a file of it is missing or damaged.
     """
-    if not folder.config.exists():
-        raise UserError(
-            f"--workdir={folder.root}: no run there (no config.json); "
-            "expected a folder that `train` has written"
-        )
-    saved = _read_saved(folder.config)
-    try:
-        config = read_config(saved["config"])
-    except UserError as error:
-        raise UserError(f"{folder.config}: {error} (`train` there writes it anew)") from error
+    saved, config = _read_config(folder)
     users, items = _read_ids(folder.users), _read_ids(folder.items)
     table = _read_table(folder.interactions)
     part_of_row = table["part"].to_numpy()
@@ -183,6 +190,20 @@ def _read_table(path: Path) -> pa.Table:
         return pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"{path}: unreadable ({error}); expected the file `train` wrote") from error
+
+
+def _read_config(folder: RunFolder) -> tuple[dict[str, Any], RunConfig]:
+    """What `open_run` has written, and the configuration in it."""
+    if not folder.config.exists():
+        raise UserError(
+            f"--workdir={folder.root}: no run there (no config.json); "
+            "expected a folder that `train` has written"
+        )
+    saved = _read_saved(folder.config)
+    try:
+        return saved, read_config(saved["config"])
+    except UserError as error:
+        raise UserError(f"{folder.config}: {error} (`train` there writes it anew)") from error
 
 
 def _read_saved(path: Path) -> dict[str, Any]:

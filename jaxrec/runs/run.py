@@ -11,7 +11,7 @@ from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.epochs import Job
 from jaxrec.runs.fit import Fitted, fit, plan
-from jaxrec.runs.identity import chosen_identity
+from jaxrec.runs.identity import identity
 from jaxrec.runs.lock import locked
 from jaxrec.runs.record import open_run
 from jaxrec.runs.results import Results, measure_finally, write_results
@@ -115,6 +115,6 @@ def fit_for_use(
         open_run(folder, config, whole, steps_per_epoch=planned.steps_per_epoch(folder))
         remove_leftovers(folder.root)
         fit(Job(folder, config, measure, stop, console), planned)
-        of = chosen_identity(config, measured.measure.split)
+        of = identity(config, measured.measure.split)
         write_json(folder.fitted_to_all, {"interactions": len(whole.train), "of": of})
     return folder

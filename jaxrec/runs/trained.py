@@ -12,15 +12,14 @@ from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.gcn.message_passing import unavailable_reason
 from jaxrec.models.histories import Histories
-from jaxrec.models.method import Fitting
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.report.console import Console
 from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.fit import restore
-from jaxrec.runs.identity import chosen_identity, first_difference
+from jaxrec.runs.identity import first_difference
 from jaxrec.runs.methods import blended, fitting_of, member_config, method_of
-from jaxrec.runs.record import load_run
+from jaxrec.runs.record import load_run, saved_identity
 from jaxrec.runs.run_folder import RunFolder
 from jaxrec.runs.saved_models import model_shapes, restore_model
 
@@ -76,12 +75,11 @@ def open_for_use(workdir: Path, step: int | None) -> Trained:
     whole = folder.for_use
     if step is not None or not whole.fitted_to_all.exists():
         return open_trained(workdir, step)
-    run = load_run(folder)
     try:
         of = json.loads(whole.fitted_to_all.read_text(encoding="utf-8"))["of"]
     except (OSError, ValueError, KeyError, TypeError):
         of = {}
-    if difference := first_difference(of, chosen_identity(run.config, run.split)):
+    if difference := first_difference(of, saved_identity(folder)):
         Console().warning(
             f"{whole.root} is of an earlier run ({difference[0]} was {difference[1]}, is "
             f"{difference[2]}) and not used"
@@ -108,7 +106,8 @@ def _open(
         return blended(models, config, split.train), None
     if step == 0:
         fitting = fitting_of(config, split.train)
-        _check_iterative(config, fitting, step)
+        if not fitting.iterative:
+            raise _no_steps(config, step)
         return fitting.model(fitting.fresh()), step
     if not folder.checkpoints.is_dir():
         raise UserError(f"--workdir={folder.root}: no checkpoint there yet; expected a trained run")
@@ -138,21 +137,17 @@ def _open_checkpoint(
     about = checkpoints.about(found)
     if about is not None:
         if step is not None:
-            raise UserError(
-                f"--step={step}: a model of {config.method} that is kept whole, without the steps "
-                "that led to it; expected no --step"
-            )
+            raise _no_steps(config, step)
         return restore_model(checkpoints.restore(found, model_shapes(about))), None
     fitting = fitting_of(config, split.train)
     return fitting.model(restore(checkpoints, found, fitting)), found
 
 
-def _check_iterative(config: RunConfig, fitting: Fitting, step: int) -> None:
-    if not fitting.iterative:
-        raise UserError(
-            f"--step={step}: a model of {config.method} that is kept whole, without the steps that "
-            "led to it; expected no --step"
-        )
+def _no_steps(config: RunConfig, step: int) -> UserError:
+    return UserError(
+        f"--step={step}: a model of {config.method} that is kept whole, without the steps that led "
+        "to it; expected no --step"
+    )
 
 
 def known_items(split: Split) -> np.ndarray:

@@ -12,7 +12,7 @@ from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.files import write_json
 from jaxrec.rank.metrics import bootstrap_intervals
-from jaxrec.runs.identity import chosen_identity, first_difference
+from jaxrec.runs.identity import first_difference, identity
 from jaxrec.runs.results import Results, read_results
 from jaxrec.runs.run_folder import FROZEN_NAME, RunFolder
 from jaxrec.search.choice import Choice
@@ -53,7 +53,7 @@ def freeze(folder: Path, config: RunConfig, split: Split, choice: Choice) -> Non
     """
     path = folder / FROZEN_NAME
     frozen = {
-        **chosen_identity(config, split),
+        **identity(config, split),
         "eval.ks": list(config.eval.ks),
     }
     if path.exists():

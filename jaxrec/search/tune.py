@@ -20,7 +20,7 @@ from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console, Value
 from jaxrec.runs.identity import identity
 from jaxrec.runs.lock import locked
-from jaxrec.runs.methods import Remembered, method_of
+from jaxrec.runs.methods import Remembered
 from jaxrec.runs.stop import StopRequest
 from jaxrec.search.candidate import fit_candidate
 from jaxrec.search.choice import Choice, write_choice
@@ -86,7 +86,6 @@ def _identity(config: RunConfig, split: Split) -> dict[str, Any]:
     searched = {text.split()[0] for text in config.tune.space}
     fields = {
         **identity(config, split),
-        **method_of(config).frozen(config),
         "eval.metric": config.eval.metric,
         "eval.every_epochs": config.eval.every_epochs,
         "eval.patience": config.eval.patience,
