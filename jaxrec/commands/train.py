@@ -70,16 +70,7 @@ def train_on(
     *,
     peek: bool = True,
 ) -> Run:
-    """`train` on a split at hand.
-
-    Args:
-      split: what to learn from and to measure on; `config` need not say how it was made.
-      config: everything else.
-      workdir: the run's folder.
-      stop: who may ask the run to stop.
-      console: where to say what happens.
-      peek: as of `Measure`: whether test may be watched from epoch to epoch.
-    """
+    """`runs.run.run`, which has the arguments, and then what `train` shows of it."""
     done = run(split, config, workdir, stop, console, peek=peek)
     show_results(done.results, console)
     show_sample(done.measure, done.fitted.model, console)

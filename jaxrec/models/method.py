@@ -72,7 +72,7 @@ class Fitting(Protocol):
       epochs: how many there are.
       steps_per_epoch: updates in each.
       iterative: whether a state before the last epoch, and the untrained one, are models too.
-      work: units of work in an epoch: edges visited.
+      work: edges visited in an epoch, 0 where the method visits none.
       notes: lines that say what is going to be fitted.
       warnings: lines that say what a person should know of it.
     """

@@ -109,6 +109,7 @@ def run_epochs(
             progress = Progress()
             trained = time.perf_counter()
             row: dict[str, Any] = {"epoch": epoch + 1} | ({} if loss is None else {"loss": loss})
+            speed = {"edges_per_second": fitting.work / (trained - start)} if fitting.work else {}
             last = epoch + 1 == fitting.epochs
             if last or (epoch + 1) % config.eval.every_epochs == 0:
                 row |= measure.at_epoch(fitting.model(state))
@@ -121,7 +122,7 @@ def run_epochs(
                 row
                 | {
                     "step": step,
-                    "edges_per_second": fitting.work / (trained - start),
+                    **speed,
                     "seconds_training": trained - start,
                     "seconds_evaluating": evaluated - trained,
                     "seconds_compiling": clock.seconds - compiled,  # within the two above

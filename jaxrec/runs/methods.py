@@ -33,7 +33,7 @@ class ModelFitting:
     epochs: int = 1
     steps_per_epoch: int = 1
     iterative: bool = False
-    work: int = 1
+    work: int = 0
 
     def fresh(self) -> None:
         """Nothing is known before."""

@@ -61,14 +61,14 @@ def run(
       RunError: the loss became NaN or infinite, or a checkpoint couldn't be saved.
       Stopped: it was asked for; what there was to save is saved.
     """
-    planned = plan(config, split)
-    measure = Measure(config.eval, split, seed=config.seed, weight=config.data.weight, peek=peek)
     folder = RunFolder(workdir)
     if folder.saved_model.exists():
         raise UserError(
             f"--workdir={workdir} holds a model that was saved, which can't be trained further; "
             "expected the folder of a run, or a --workdir of its own"
         )
+    planned = plan(config, split)
+    measure = Measure(config.eval, split, seed=config.seed, weight=config.data.weight, peek=peek)
     with locked(workdir, console.warning):
         open_run(folder, config, split, steps_per_epoch=planned.steps_per_epoch(folder))
         remove_leftovers(workdir)

@@ -11,7 +11,6 @@ from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.gcn.message_passing import unavailable_reason
-from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.report.console import Console
@@ -39,10 +38,6 @@ class Trained:
     split: Split
     model: Model
     step: int | None
-
-    def histories(self) -> Histories:
-        """Every user's history in train, as the model goes by it."""
-        return Histories.of_all(self.split.train, self.config.data.weight)
 
 
 def open_trained(workdir: Path, step: int | None) -> Trained:

@@ -58,8 +58,12 @@ def run(fitted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(fitted, tmp_path / "run"))
 
 
+def histories(trained: Trained) -> Histories:
+    return Histories.of_all(trained.split.train, trained.config.data.weight)
+
+
 def everyone(trained: Trained) -> np.ndarray:
-    return np.asarray(trained.model.scores(trained.histories()))
+    return np.asarray(trained.model.scores(histories(trained)))
 
 
 def test_each_member_is_a_run_in_a_folder_below(run: Path) -> None:
@@ -143,7 +147,7 @@ def test_a_blend_of_factors_is_one_and_finds_what_is_withheld(
 
 def test_somebody_new_with_the_same_history_has_much_the_same_list(run: Path) -> None:
     trained = open_trained(run, None)
-    rows = trained.histories().take(np.array([3, 30]))
+    rows = histories(trained).take(np.array([3, 30]))
     strangers = Histories.of_items(
         [rows.items[a:b] for a, b in zip(rows.offsets[:-1], rows.offsets[1:], strict=True)],
         rows.num_items,
