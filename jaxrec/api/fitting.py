@@ -94,6 +94,9 @@ def _names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def load(folder: str | Path, *, step: int | None = None) -> Recommender:
     """Opens what `Recommender.save` or a run on the command line has left in a folder.
 
+    Of a run that is the model that was measured; what it has fitted to all listens besides, with
+    `config.auto.refit`, is in the folder for-use/ below.
+
     >>> jr.fit(groups, method="itemknn").save("another-model")
     >>> jr.load("another-model").method
     'itemknn'
@@ -105,7 +108,7 @@ def load(folder: str | Path, *, step: int | None = None) -> Recommender:
     Raises:
       UserError: no run and no model there, or a damaged one.
     """
-    with plain_errors():
+    with plain_errors(workdir="folder"):
         trained = open_trained(Path(folder), step)
     return recommender_of(trained)
 

@@ -2,12 +2,12 @@
 
 import dataclasses
 import datetime
-import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,8 +15,10 @@ from jaxrec.api.words import plain_errors
 from jaxrec.config import read_config
 from jaxrec.data import splits
 from jaxrec.data.interactions import Listens
+from jaxrec.data.meaning import raw_columns
 from jaxrec.data.options import SplitKind, ValidationRule
 from jaxrec.data.splits import Split
+from jaxrec.data.times import TimeColumn, read_moment
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import read_history
@@ -109,12 +111,8 @@ def _as_table(source: Any) -> pa.Table | None:
 
 def _used(table: pa.Table, columns: dict[str, str | None]) -> list[str]:
     """The columns that are named; no other is looked at."""
-    names = [
-        name
-        for several in columns.values()
-        if several is not None
-        for name in re.split(r"\s[+|]\s", several)  # "artist + title", "mbid | title"
-    ]
+    roles = {role: name for role, name in columns.items() if name is not None}
+    names = list(raw_columns(roles).values())
     for name in names:
         if name not in table.column_names:
             raise UserError(
@@ -133,7 +131,7 @@ def split(
     validation_fraction: float = 0.0,
     validation_rule: ValidationRule = "random",
     last_n: int = 1,
-    moment: str | datetime.datetime | int | None = None,
+    moment: str | datetime.date | int | None = None,
     min_plays: float = 1,
     core: int = 0,
 ) -> Split:
@@ -152,8 +150,9 @@ def split(
       validation_fraction: the share of train that is held out to choose by.
       validation_rule: `random`, or `alike`: from users and items like those of test.
       last_n: items per user, for `last_n`.
-      moment: for `time`: seconds since 1970, ISO 8601 text or a datetime (UTC where it has no
-        zone); None takes the moment that leaves `test_fraction` after it.
+      moment: for `time`: seconds since 1970, text as of a column of times, a date or a datetime
+        (UTC where there is no zone; fractions of a second are rounded down, as in the column); None
+        takes the moment that leaves `test_fraction` after it.
       min_plays: pairs with fewer plays are left out.
       core: users and items with fewer interactions are left out, again and again.
 
@@ -180,23 +179,26 @@ def split(
     return dataclasses.replace(parts, train=train)
 
 
-def _seconds(moment: str | datetime.datetime | int | None) -> int | None:
+def _seconds(moment: str | datetime.date | int | None) -> int | None:
+    if isinstance(moment, datetime.date):  # a datetime is one, too
+        moment = moment.isoformat()
     if isinstance(moment, str):
-        try:
-            moment = datetime.datetime.fromisoformat(moment)
-        except ValueError as error:
-            raise UserError(
-                f"moment is {moment!r}; expected ISO 8601 such as 2024-05-31"
-            ) from error
-    if isinstance(moment, datetime.datetime):
-        zone = moment.tzinfo or datetime.UTC
-        return int(moment.replace(tzinfo=zone).timestamp())
-    return moment
+        return read_moment("moment", moment, TimeColumn())
+    if moment is None:
+        return None
+    if isinstance(moment, int | np.integer) and not isinstance(moment, bool):
+        return int(moment)
+    raise UserError(
+        f"moment is {moment!r}; expected seconds since 1970, ISO 8601 such as 2024-05-31, or a "
+        "date or datetime"
+    )
 
 
-def item_rows(histories: Sequence[Sequence[Any]]) -> list[list[Any]]:
+def item_rows(histories: Iterable[Iterable[Any]]) -> list[list[Any]]:
     """The histories as lists, refused where one is a single text, which is a sequence too."""
+    rows = []
     for row in histories:
         if isinstance(row, str | bytes) or not isinstance(row, Iterable):
             raise UserError(f"histories has {row!r}; expected a list of items for each listener")
-    return [list(row) for row in histories]
+        rows.append(list(row))
+    return rows

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Recommender:
         self,
         users: Sequence[Any] | None = None,
         *,
-        histories: Sequence[Sequence[Any]] | None = None,
+        histories: Iterable[Iterable[Any]] | None = None,
         k: int = 10,
         include_listened: bool = False,
     ) -> pa.Table:
@@ -237,7 +237,7 @@ class Recommender:
           UserError: the folder holds another run or can't be written to.
           RunError: the disk is full.
         """
-        with plain_errors():
+        with plain_errors(workdir="folder"):
             save_trained(Path(folder), self.config, self.split, self.model)
 
     def _histories(self) -> Histories:

@@ -8,12 +8,17 @@ from jaxrec.errors import UserError
 
 
 @contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Rewrites what a mistake is called: `--workdir=x` is workdir=x, `config.lr` is lr."""
+def plain_errors(*, workdir: str = "workdir") -> Iterator[None]:
+    """Rewrites what a mistake is called: `--workdir=x` is workdir=x, `config.lr` is lr.
+
+    Args:
+      workdir: what the caller's argument for the run's folder is called.
+    """
     try:
         yield
     except UserError as error:
-        raise UserError(plain(str(error))) from error
+        message = re.sub(r"(?<!\S)--workdir\b", workdir, str(error))
+        raise UserError(plain(message)) from error
 
 
 def plain(message: str) -> str:

@@ -44,7 +44,7 @@ class IdMap:
             numbers = np.array([value if value is not None else 0 for value in wanted], np.int64)
         else:
             numbers = np.array([str(value) for value in external], dtype=object)
-            known = np.ones(len(numbers), dtype=bool)
+            known = np.array([value is not None for value in external], dtype=bool)
         if len(self.ids) == 0 or len(numbers) == 0:
             return np.full(len(numbers), -1, np.int32)
         position = np.minimum(np.searchsorted(self.ids, numbers), len(self.ids) - 1)

@@ -6,25 +6,13 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 import jaxrec as jr
+from tests.api.groups import table
 
 PUBLIC = {name: getattr(jr, name) for name in jr.__all__}
 ERRORS_AND_RECORDS = {"Evaluation", "Interactions", "Listens", "RunError", "Split", "UserError"}
-
-
-def everyone() -> jr.Listens:
-    """Two groups of four users who know three of their group's four items each."""
-    rows = [
-        (f"u{4 * group + user}", f"{'ab'[group]}{item}")
-        for group in range(2)
-        for user in range(4)
-        for item in range(4)
-        if item != user
-    ]
-    return jr.read(pa.table({"user": [u for u, _ in rows], "item": [i for _, i in rows]}))
 
 
 def documented() -> list[tuple[str, Any]]:
@@ -40,7 +28,7 @@ def test_the_example_runs(
     name: str, public: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    listens = everyone()
+    listens = jr.read(table())
     names = {"jr": jr, "everyone": listens, "groups": jr.split(listens, "none").train}
     text = inspect.getdoc(public) or ""
     test = doctest.DocTestParser().get_doctest(text, names, name, None, 0)

@@ -1,5 +1,6 @@
 """What a caller may do wrong or unexpectedly is answered in words, and nothing is lost."""
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,7 @@ import pytest
 
 import jaxrec as jr
 from jaxrec.runs import saving
-
-
-def table(**more: list[Any]) -> pa.Table:
-    """Two groups of four users who know three of their group's four items each."""
-    rows = [
-        (f"u{4 * group + user}", f"{'ab'[group]}{item}")
-        for group in range(2)
-        for user in range(4)
-        for item in range(4)
-        if item != user
-    ]
-    columns = {"user": [user for user, _ in rows], "item": [item for _, item in rows]}
-    return pa.table(columns | more)
+from tests.api.groups import table
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +43,55 @@ def test_what_is_no_history_or_split_is_told(model: jr.Recommender) -> None:
         jr.evaluate(model, jr.read(table()))
     with pytest.raises(jr.UserError, match="ks has 0; expected whole numbers"):
         jr.evaluate(model, model.split, ks=(0,))
+
+
+def test_histories_may_come_from_anywhere(model: jr.Recommender) -> None:
+    wanted = model.recommend(histories=[["a0", "a1"], ["b0"]], k=2)
+    assert wanted.num_rows == 4
+    found = model.recommend(histories=(iter(row) for row in (["a0", "a1"], ["b0"])), k=2)
+    assert found.equals(wanted)
+
+
+def test_nobody_is_not_the_listener_whose_id_is_their_word() -> None:
+    named = pa.table({"user": ["None", "None", "bob"], "item": ["s1", "s2", "s1"]})
+    model = jr.fit(jr.split(jr.read(named), "none").train, method="most_popular", quiet=True)
+    assert model.recommend(["None"], include_listened=True).num_rows == 2
+    with pytest.raises(jr.UserError, match="user None: the model knows no such user"):
+        model.recommend([None])
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *("2021-03-04", "20210304", "4 Mar 2021", "2021-03-04T05:30+05:30", 1_614_816_000),
+        *(datetime.date(2021, 3, 4), datetime.datetime(2021, 3, 4, microsecond=900_000)),
+        datetime.datetime(
+            2021, 3, 4, 5, 30, tzinfo=datetime.timezone(datetime.timedelta(hours=5.5))
+        ),
+    ],
+)
+def test_a_moment_is_read_as_the_times_are(moment: Any) -> None:
+    day = datetime.datetime(2021, 3, 4, tzinfo=datetime.UTC).timestamp()
+    heard = table(when=[day + 5 * row % 24 - 12 for row in range(24)])
+    parts = jr.split(jr.read(heard, timestamp="when"), "time", moment=moment)
+    assert parts.protocol["moment"] == day
+
+
+@pytest.mark.parametrize("moment", ["yesterday", 1.5, True])
+def test_what_is_no_moment_is_told(moment: Any) -> None:
+    listens = jr.read(table(when=list(range(24))), timestamp="when")
+    with pytest.raises(jr.UserError, match=r"^moment is .*expected .*2024-05-31"):
+        jr.split(listens, "time", moment=moment)
+
+
+def test_a_folder_is_called_as_the_argument_is(tmp_path: Path, model: jr.Recommender) -> None:
+    with pytest.raises(jr.UserError, match=r"^folder=.*nothing: no run there"):
+        jr.load(tmp_path / "nothing")
+    model.save(tmp_path / "model")
+    with pytest.raises(jr.UserError, match=r"^folder=.*already.*a folder of its own"):
+        model.save(tmp_path / "model")
+    with pytest.raises(jr.UserError, match=r"^workdir=.*a workdir of its own"):
+        jr.fit(model.split, method="itemknn", workdir=tmp_path / "model", quiet=True)
 
 
 def test_a_notebook_shows_a_line(model: jr.Recommender) -> None:
