@@ -12,7 +12,14 @@ from jaxrec.models.factors import CONSTANT, Factors, blended_similarities, side_
 from jaxrec.models.filters import Filter
 from jaxrec.models.histories import Histories
 from jaxrec.models.item_weights import ItemWeights
-from jaxrec.models.model import Array, Contributions, Model, one_history, part_of, with_prefix
+from jaxrec.models.model import (
+    Array,
+    Contributions,
+    Model,
+    numbered_arrays,
+    one_history,
+    part_of,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,10 +82,8 @@ class Blend:
 
     def arrays(self) -> dict[str, Array]:
         """The members' arrays, by number, and the known items where they count."""
-        arrays: dict[str, Array] = {} if self.known is None else {"known": self.known}
-        for number, member in enumerate(self.members):
-            arrays |= with_prefix(member.arrays(), str(number))
-        return arrays
+        own: dict[str, Array] = {} if self.known is None else {"known": self.known}
+        return own | numbered_arrays(self.members)
 
     def settings(self) -> dict[str, Any]:
         """The weights, and the members' kinds and settings."""

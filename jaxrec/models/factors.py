@@ -1,6 +1,7 @@
 """Models of factors: a vector for each user and each item, and their inner products."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -15,6 +16,7 @@ from jaxrec.models.model import (
     Array,
     Contributions,
     Model,
+    numbered_arrays,
     one_history,
     part_of,
     with_prefix,
@@ -164,15 +166,15 @@ class SideBySide:
         """The members' user vectors, scaled and side by side: [n, dim] float32."""
         del item
         return np.hstack(
-            [self._scaled(each, weight, histories)[0] for each, weight in self._pairs()]
+            [self._scaled(number, histories)[0] for number in range(len(self.members))]
         )
 
     def parts(self, history: Histories, item: np.ndarray) -> np.ndarray:
         """The members' parts, at the scale of the whole: [num_entries, dim] float32."""
         del item
         columns = []
-        for member, weight in self._pairs():
-            _, scale = self._scaled(member, weight, history)
+        for number, member in enumerate(self.members):
+            _, scale = self._scaled(number, history)
             parts = member.fold_in.parts(history, member.item)
             if member.unit_users:
                 parts = parts / _lengths(member._raw(history))
@@ -181,10 +183,8 @@ class SideBySide:
 
     def arrays(self) -> dict[str, Array]:
         """The members' arrays, by number, and the known items."""
-        arrays: dict[str, Array] = {"known": self.known}
-        for number, member in enumerate(self.members):
-            arrays |= with_prefix(member.arrays(), str(number))
-        return arrays
+        own: dict[str, Array] = {"known": self.known}
+        return own | numbered_arrays(self.members)
 
     def settings(self) -> dict[str, Any]:
         """The weights, and the members' settings."""
@@ -202,16 +202,17 @@ class SideBySide:
         )
         return cls(members, tuple(settings["weights"]), np.asarray(arrays["known"]))
 
-    def _pairs(self) -> Sequence[tuple[Factors, float]]:
-        return list(zip(self.members, self.weights, strict=True))
+    @functools.cached_property
+    def _covariances(self) -> tuple[np.ndarray, ...]:
+        """C of each member: [dim, dim] float64."""
+        known = [each.item[self.known] for each in self.members]
+        centred = [each - each.mean(axis=0) for each in known]
+        return tuple((each.T @ each / max(len(each), 1)).astype(np.float64) for each in centred)
 
-    def _scaled(
-        self, member: Factors, weight: float, histories: Histories
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _scaled(self, number: int, histories: Histories) -> tuple[np.ndarray, np.ndarray]:
         """A member's vectors at the blend's scale [n, dim], and the scale [n, 1]."""
-        vectors = member.user_vectors(histories)
-        centred = member.item[self.known] - member.item[self.known].mean(axis=0)
-        covariance = (centred.T @ centred / max(len(centred), 1)).astype(np.float64)
+        weight, covariance = self.weights[number], self._covariances[number]
+        vectors = self.members[number].user_vectors(histories)
         spread = np.einsum("nd,de,ne->n", vectors, covariance, vectors, optimize=True)
         # At most |v|^2 times the trace; of scores that are all the same it is 0 but for rounding.
         most = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64) * np.trace(covariance)

@@ -1,7 +1,7 @@
 """What every model can do, whatever it is made of."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol, Self, TypeAlias, runtime_checkable
 
 import jax
@@ -82,6 +82,14 @@ def part_of(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     """The arrays whose names begin with `prefix.`, without it."""
     start = f"{prefix}."
     return {name[len(start) :]: each for name, each in arrays.items() if name.startswith(start)}
+
+
+def numbered_arrays(members: Iterable[Model]) -> dict[str, Array]:
+    """The members' arrays by their numbers from 0, such as `1.weights`."""
+    arrays: dict[str, Array] = {}
+    for number, member in enumerate(members):
+        arrays |= with_prefix(member.arrays(), str(number))
+    return arrays
 
 
 def with_prefix(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
