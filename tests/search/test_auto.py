@@ -12,6 +12,8 @@ from jaxrec.data.cuts import alike_rows, random_rows
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.errors import UserError
 from jaxrec.models.blend import blend
+from jaxrec.models.factors import Factors
+from jaxrec.models.fold_in import Constant
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
@@ -211,6 +213,27 @@ def test_a_pool_judges_a_blend_as_an_evaluation_does(
     )
     found = pool.figures(dict(zip(models, weights, strict=True)), metric)
     np.testing.assert_allclose(found, expected.per_user[metric], atol=1e-9)
+
+
+def test_scores_that_differ_by_rounding_alone_say_nothing_in_a_pool_either(
+    pooled: tuple[dict[str, Model], Any, Histories],
+) -> None:
+    models, part, histories = pooled
+    noise = 1e-4 * np.random.default_rng(0).random((30, 1))
+    flat = Factors(
+        np.ones((40, 1), np.float32), (1_000 + noise).astype(np.float32), Constant(np.ones(1))
+    )
+    pool = make_pool(
+        models | {"flat": flat},
+        part,
+        histories,
+        leaders=list(models),
+        standardise=True,
+        memory_budget_mb=64,
+    )
+    listed = pool.scores["flat"] > -np.inf
+    assert len(np.unique(flat.item)) > 1
+    assert listed.any() and (pool.scores["flat"][listed] == 0).all()
 
 
 @pytest.mark.parametrize("effort", ["quick", "normal", "thorough"])

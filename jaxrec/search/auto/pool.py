@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jaxrec.data.splits import Split
+from jaxrec.models.factors import CONSTANT
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
@@ -18,7 +19,6 @@ from jaxrec.rank.metrics import per_user_metrics
 from jaxrec.rank.top_k import USERS_PER_SCORING, Seen, top_k
 
 DEPTH = 100  # items of each leader's list that are in the pool
-_TINY = np.finfo(np.float32).tiny
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -123,7 +123,9 @@ def _scores(
         if standardise:
             among = scores[:, known]
             centre = among.mean(axis=1, keepdims=True)
-            spread = np.maximum(among.std(axis=1, keepdims=True), _TINY)
+            spread = among.std(axis=1, keepdims=True)
+            size = np.abs(among).max(axis=1, keepdims=True, initial=0)
+            spread = np.where(spread > CONSTANT * size, spread, np.inf)  # as in a blend
             values = (values - centre) / spread
         found[block] = np.where(own >= 0, values, -np.inf)
     return found
