@@ -1,13 +1,13 @@
 """Models out: fitted to a history, or opened from a folder."""
 
 import sys
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from jaxrec.api.recommender import Recommender, recommender_of
 from jaxrec.api.words import plain_errors
-from jaxrec.config import RunConfig, read_config, to_json
+from jaxrec.config import RunConfig, flat_fields, read_config, to_json
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
@@ -62,7 +62,7 @@ def fit(
         split = train if isinstance(train, Split) else _only_train(train)
         keep_compiled()
         if is_automatic(settings):
-            given = frozenset(_names(chosen))
+            given = frozenset(flat_fields(chosen))
             settings = _chosen(split, settings, given, workdir, _console(quiet))
         if workdir is None:
             hooks = Hooks(_console(quiet).progress)
@@ -76,19 +76,15 @@ def _chosen(
     split: Split, settings: RunConfig, given: Set[str], workdir: str | Path | None, console: Console
 ) -> RunConfig:
     """What auto chooses; its journal lies in the run's folder where there is one."""
+    if settings.auto.refit:
+        raise UserError(
+            "config.auto.refit is True, which the command line alone does; expected a fit to all "
+            'there is, as fit(split(listens, "none"), "auto")'
+        )
     if workdir is None:
         return choose_for(split, settings, given, None, console).config
     with locked(Path(workdir), console.warning):
         return choose_for(split, settings, given, Path(workdir), console).config
-
-
-def _names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Of nested fields, such as `loss.l2`."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _names(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name
 
 
 def load(folder: str | Path, *, step: int | None = None) -> Recommender:

@@ -9,7 +9,14 @@ from jaxrec.config.config_dicts import add_defaults, default_config, to_config_d
 from jaxrec.config.data import ColumnsConfig, DataConfig
 from jaxrec.config.methods import BaselineConfig, BlendConfig, BlendWeightsConfig, Member, Method
 from jaxrec.config.network import LossConfig, ModelConfig, RankingConfig, WalksConfig
-from jaxrec.config.reading import describe_field, field_value, read_config, to_json, with_fields
+from jaxrec.config.reading import (
+    describe_field,
+    field_value,
+    flat_fields,
+    read_config,
+    to_json,
+    with_fields,
+)
 from jaxrec.config.run import EVERY_PATTERN, EvalConfig, RunConfig
 
 __all__ = [
@@ -32,6 +39,7 @@ __all__ = [
     "default_config",
     "describe_field",
     "field_value",
+    "flat_fields",
     "read_config",
     "to_config_dict",
     "to_json",

@@ -65,6 +65,17 @@ def field_value(config: RunConfig, field: str) -> Any:
     return functools.reduce(getattr, field.split("."), config)
 
 
+def flat_fields(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by their fields' whole names, such as `loss.l2`."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flat_fields(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
 def describe_field(path: str) -> str:
     """What a field such as `config.model.dim` may hold, for error messages.
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from jaxrec.config import RunConfig
+from jaxrec.config import RunConfig, flat_fields
 from jaxrec.data.splits import Split
 from jaxrec.runs.methods import method_of
 
@@ -67,15 +67,12 @@ def first_difference(
     return None
 
 
-def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in record.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            # As JSON has them, where there are no tuples.
-            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
-    return flat
+def _flatten(record: Mapping[str, Any]) -> dict[str, Any]:
+    """By whole names, and as JSON has them, where there are no tuples."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in flat_fields(record).items()
+    }
 
 
 def _short(value: object) -> str:

@@ -18,12 +18,7 @@ from jaxrec.runs.say_report import check_several_users, say_report
 
 def prepare_split(config: RunConfig, console: Console) -> Split:
     """Reads the listening history, filters and splits it, and says what came of it."""
-    history = read_history(config, console)
-    check_several_users(history.listens)
-    moment = _moment(config, history, console)
-    result = _split(config, history, moment)
-    _say_counts(result, console)
-    return result
+    return _prepare(config, console)[0]
 
 
 def prepare_cuts(config: RunConfig, console: Console) -> list[Split]:
@@ -42,13 +37,19 @@ def prepare_cuts(config: RunConfig, console: Console) -> list[Split]:
             "random or given"
         )
     with_fields(config, {"seed": config.seed + config.tune.cuts - 1})  # refused if too great
+    first, history, moment = _prepare(config, console)
+    seeds = range(config.seed + 1, config.seed + config.tune.cuts)
+    return [first, *(_split(config, history, moment, validation_seed=seed) for seed in seeds)]
+
+
+def _prepare(config: RunConfig, console: Console) -> tuple[Split, "History", int | None]:
+    """The split, the history that was split, and the moment where `time` cuts."""
     history = read_history(config, console)
     check_several_users(history.listens)
     moment = _moment(config, history, console)
-    first = _split(config, history, moment)
-    _say_counts(first, console)
-    seeds = range(config.seed + 1, config.seed + config.tune.cuts)
-    return [first, *(_split(config, history, moment, validation_seed=seed) for seed in seeds)]
+    result = _split(config, history, moment)
+    _say_counts(result, console)
+    return result, history, moment
 
 
 @dataclasses.dataclass(frozen=True)

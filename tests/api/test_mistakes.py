@@ -94,6 +94,11 @@ def test_a_folder_is_called_as_the_argument_is(tmp_path: Path, model: jr.Recomme
         jr.fit(model.split, method="itemknn", workdir=tmp_path / "model", quiet=True)
 
 
+def test_what_the_command_line_alone_does_is_told(model: jr.Recommender) -> None:
+    with pytest.raises(jr.UserError, match=r"^auto.refit is True, .*; expected a fit to all"):
+        jr.fit(model.split, "auto", auto={"refit": True}, quiet=True)
+
+
 def test_a_notebook_shows_a_line(model: jr.Recommender) -> None:
     listens = jr.read(table())
     parts = jr.split(listens, seed=0)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jaxrec.config import RunConfig, to_json, with_fields
+from jaxrec.config import RunConfig, flat_fields, to_json, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import RunError, UserError
 from jaxrec.models.model import Model
@@ -183,14 +183,6 @@ def _score_of(tried: tuple[dict[str, Any], dict[str, Any]]) -> float:
 
 def fixed_fields(config: RunConfig) -> frozenset[str]:
     """The fields that differ from their defaults, as below `config.`: somebody has set them."""
-    return frozenset(_differences(to_json(config), to_json(RunConfig()), ""))
-
-
-def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str) -> list[str]:
-    found: list[str] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found += _differences(value, defaults[name], f"{prefix}{name}.")
-        elif value != defaults[name]:
-            found.append(prefix + name)
-    return found
+    defaults = flat_fields(to_json(RunConfig()))
+    own = flat_fields(to_json(config))
+    return frozenset(name for name, value in own.items() if value != defaults[name])
