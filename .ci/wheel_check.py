@@ -44,7 +44,7 @@ def files_in(folder: Path) -> set[str]:
 
 
 def every_config_is_read_from_here() -> None:
-    """The config files need nothing but the package and each other."""
+    """A config file needs nothing but the package."""
     configs = sorted(Path.cwd().glob("*.py"))
     assert configs
     for path in configs:

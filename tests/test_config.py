@@ -13,6 +13,7 @@ from jaxrec.config import (
     add_defaults,
     default_config,
     describe_field,
+    flat_fields,
     read_config,
     to_config_dict,
     to_json,
@@ -42,6 +43,19 @@ def test_every_config_is_valid_and_survives_json(name: str) -> None:
     config = read_config(importlib.import_module(f"configs.{name}").get_config().to_dict())
     assert isinstance(config, RunConfig)
     assert read_config(to_json(config)) == config
+
+
+def test_both_configs_of_lastfm_have_the_settings_that_were_chosen_for_one_of_them() -> None:
+    # A config file works from any folder, by itself, and so can't take them from the other.
+    first, second = (
+        flat_fields(importlib.import_module(f"configs.{name}").get_config().to_dict())
+        for name in ("lastfm", "lastfm_lightgcn")
+    )
+    differing = {name for name, value in first.items() if value != second[name]}
+    assert differing == {
+        *("data.source", "data.split", "data.core", "epochs"),
+        *("eval.ks", "eval.metric", "eval.every_epochs"),
+    }
 
 
 @pytest.mark.parametrize("name", CONFIGS)
