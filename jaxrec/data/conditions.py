@@ -6,8 +6,7 @@
 
 `JOINED` says whether a setting joins its conditions by `and` or `or`. A column or value with blanks
 or such a word stands in quotes. Values that are numbers on both sides are compared as numbers,
-others as text. Of an empty
-column `!=` and `not in` are met, the other comparisons are not.
+others as text. Of an empty column `!=` and `not in` are met, the other comparisons are not.
 """
 
 import dataclasses

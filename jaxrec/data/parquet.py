@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from jaxrec.data.conditions import JOINED
 from jaxrec.data.inputs import InputFile
 from jaxrec.data.rows import LONGEST_FIELD, TOO_LONG, Rows, find_columns
 from jaxrec.errors import UserError
@@ -74,7 +75,7 @@ def _is_text(path: InputFile, key: str, field: pa.Field) -> bool:
     if role == "timestamp":
         allowed = allowed or pt.is_timestamp(kind) or pt.is_date(kind)
         expected = "a timestamp, a date, numbers or text"
-    elif role in ("keep", "drop"):
+    elif role in JOINED:
         allowed = allowed or pt.is_boolean(kind) or pt.is_timestamp(kind) or pt.is_date(kind)
     if not allowed:
         raise UserError(

@@ -82,7 +82,6 @@ class Portrait:
       identical: rows that repeat user, item and time of another; 0 without times.
       top_user: the most frequent user, and its share of the rows.
       top_item: the most frequent item, and its share of the rows.
-      top_pair: the largest share of the users that an item has.
       words: ids of users and items that are words for nothing such as `null`, and their rows.
     """
 
