@@ -45,18 +45,31 @@ FLAGS["config"].parser = _WithDefaults(FLAGS["config"].parser)
 flags.DEFINE_string("workdir", "models", "Folder of the run, or of the search.")
 flags.DEFINE_integer("k", 10, "recommend, similar: songs per list.", lower_bound=1)
 flags.DEFINE_string(
-    "output", None, "recommend: file to write, .parquet or .csv. compare: one, .json or .csv."
+    "output",
+    None,
+    "recommend: file to write, .parquet or .csv. compare: one, .json or .csv. export: the bundle's "
+    "folder.",
 )
 flags.DEFINE_list("users", None, "recommend: ids of the listeners, by commas; default is all.")
 flags.DEFINE_string("users_file", None, "recommend: a file with a listener's id per line.")
 flags.DEFINE_bool("include_listened", False, "recommend: also songs they have listened to.")
 flags.DEFINE_string("item", None, "similar: id of the song.")
 flags.DEFINE_integer(
-    "step", None, "evaluate, recommend, similar: step of the checkpoint; 0 is the untrained model."
+    "step",
+    None,
+    "evaluate, recommend, similar, export: step of the checkpoint; 0 is the untrained model.",
 )
 flags.DEFINE_bool("final", False, "evaluate: train the frozen choice and measure it on test.")
 flags.DEFINE_integer("seeds", 5, "evaluate --final: how many runs.", lower_bound=1)
 flags.DEFINE_list("runs", [], "compare: folders of runs by commas, the reference first.")
+flags.DEFINE_string(
+    "bundle", None, "serve: the bundle's folder; default is the bundle of the run in --workdir."
+)
+flags.DEFINE_string("host", "127.0.0.1", "serve: the address to listen at.")
+flags.DEFINE_integer(
+    "port", 8000, "serve: the port; 0 is any that is free.", lower_bound=0, upper_bound=65535
+)
+flags.DEFINE_string("api_key_file", None, "serve: a file with the keys that may ask, one per line.")
 
 _FLAGS_OF = {
     "train": ("config", "workdir"),
@@ -65,6 +78,8 @@ _FLAGS_OF = {
     "similar": ("workdir", "item", "k", "step"),
     "tune": ("config", "workdir"),
     "compare": ("runs", "output"),
+    "export": ("workdir", "output", "step"),
+    "serve": ("bundle", "workdir", "host", "port", "api_key_file"),
 }
 COMMANDS = tuple(_FLAGS_OF)
 
@@ -95,6 +110,10 @@ def _check_flags(command: str) -> None:
                 f"--{flag} is for {', '.join(takers)}; expected flags of {command}: "
                 f"{', '.join(f'--{name}' for name in own)}"
             )
+    if command == "serve" and FLAGS["bundle"].present and FLAGS["workdir"].present:
+        raise UserError(
+            f"--bundle={FLAGS.bundle} with --workdir={FLAGS.workdir}; expected one of them"
+        )
     if command == "evaluate" and FLAGS.final:
         if FLAGS.step is not None:
             raise UserError(f"--step={FLAGS.step} with --final; expected one of them")

@@ -10,7 +10,7 @@ from typing import Any
 
 import platformdirs
 
-_ENDING = ".partial"
+PARTIAL = ".partial"  # of what is not yet whole
 
 
 @contextlib.contextmanager
@@ -19,7 +19,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     If the block raises, the temporary file is removed and `path` is as it was.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{_ENDING}")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     try:
         yield temporary
         sync(temporary)
@@ -30,8 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files that a killed process has left in a folder."""
-    for path in folder.glob(f"*.[0-9]*{_ENDING}"):
-        writer = path.name.removesuffix(_ENDING).rpartition(".")[2]
+    for path in folder.glob(f"*.[0-9]*{PARTIAL}"):
+        writer = path.name.removesuffix(PARTIAL).rpartition(".")[2]
         if not _is_another(writer):
             path.unlink(missing_ok=True)
 

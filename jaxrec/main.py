@@ -16,6 +16,10 @@ Commands, each with an example:
              jaxrec recommend --workdir=models --k=10 --output=top10.parquet
   similar    show the songs nearest to a song
              jaxrec similar --workdir=models --item=song-00042
+  export     write a run's model as a bundle, to deploy where there is no JAX
+             jaxrec export --workdir=models --output=bundle
+  serve      answer requests by a bundle, over HTTP, with a page to try it; exports it where needed
+             jaxrec serve --bundle=bundle --port=8000
 
 `python -m jaxrec.main` is the same as `jaxrec`, and no command means train. Without --config, train
 and tune take the defaults (--config=default). Any field is set as --config.FIELD=VALUE, such as
@@ -27,6 +31,7 @@ their meanings. A config file is a Python script with a function get_config() an
 import logging as stdlib_logging
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +49,13 @@ def run(command: str) -> None:
     """Runs a command with what `FLAGS` say."""
     config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())
     name, found = _call(command, config)
+    if name == "serve":  # without JAX
+        from jaxrec.serve.service import serve
+
+        if found["bundle"] is None:
+            found["bundle"] = _exported(Path(FLAGS.workdir))
+        serve(**found)
+        return
     # Imported here, so that --help and mistakes in flags and fields answer at once.
     from jaxrec import commands
     from jaxrec.runs.compilation import keep_compiled
@@ -77,6 +89,18 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
         if FLAGS.item is None:
             raise UserError("--item is missing; expected the id of a song")
         return command, {"workdir": workdir, "item": FLAGS.item, "k": FLAGS.k, "step": FLAGS.step}
+    if command == "export":
+        return command, {"workdir": workdir, "output": output, "step": FLAGS.step}
+    if command == "serve":
+        keys = None if FLAGS.api_key_file is None else Path(FLAGS.api_key_file)
+        bundle = None if FLAGS.bundle is None else Path(FLAGS.bundle)
+        return command, {
+            "bundle": bundle,
+            "host": FLAGS.host,
+            "port": FLAGS.port,
+            "api_key_file": keys,
+            "say": lambda line: print(line, file=sys.stderr, flush=True),
+        }
     return "recommend", {
         "workdir": workdir,
         "k": FLAGS.k,
@@ -86,6 +110,28 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
         "include_listened": FLAGS.include_listened,
         "step": FLAGS.step,
     }
+
+
+def _exported(workdir: Path) -> Path:
+    """The bundle in a run's folder, exported anew unless it is of what the folder holds now.
+
+    By a process of its own, so that the service is none with JAX in its memory.
+    """
+    from jaxrec.runs.run_folder import RunFolder
+    from jaxrec.runs.source import source_of
+    from jaxrec.serve.bundle import read_bundle
+
+    bundle = RunFolder(workdir).bundle
+    try:
+        if read_bundle(bundle).about.get("source") == source_of(workdir):
+            return bundle
+    except UserError:  # there is none yet, or a damaged one
+        pass
+    export = [sys.executable, "-m", "jaxrec.main", "export", f"--workdir={workdir}"]
+    ended = subprocess.run(export, check=False)
+    if ended.returncode:
+        raise UserError(f"--workdir={workdir} can't be exported, see above; expected a trained run")
+    return bundle
 
 
 def _show_unless_known(unraisable: "sys.UnraisableHookArgs") -> None:

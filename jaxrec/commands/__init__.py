@@ -2,8 +2,9 @@
 
 from jaxrec.commands.compare import compare
 from jaxrec.commands.evaluate import evaluate
+from jaxrec.commands.export import export
 from jaxrec.commands.final import final
 from jaxrec.commands.recommend import recommend, similar
 from jaxrec.commands.train import train
 
-__all__ = ["compare", "evaluate", "final", "recommend", "similar", "train"]
+__all__ = ["compare", "evaluate", "export", "final", "recommend", "similar", "train"]

@@ -19,9 +19,9 @@ import numpy as np
 
 from jaxrec.errors import RunError, UserError
 from jaxrec.files import sync, write_json
+from jaxrec.manifest import find_damage, write_manifest
 from jaxrec.models.method import Saved
 from jaxrec.runs.arrays import check_space, one_line, read_arrays, tree_digest, write_arrays
-from jaxrec.runs.manifest import find_damage, write_manifest
 
 _ARRAYS, _RECORD = "state", "record.json"
 _PARTIAL, _REMOVED = ".partial", ".removed"

@@ -84,6 +84,11 @@ class RunFolder:
         return self.root / "profile"
 
     @property
+    def bundle(self) -> Path:
+        """What `export` makes of the run, to be deployed."""
+        return self.root / "bundle"
+
+    @property
     def curves(self) -> Path:
         """The picture of loss and recall by epoch."""
         return self.root / "curves.png"

@@ -11,12 +11,12 @@ import optax
 import pytest
 
 from jaxrec.errors import UserError
+from jaxrec.manifest import find_damage
 from jaxrec.models.blend import blend
 from jaxrec.models.method import Saved
 from jaxrec.models.model import Model
 from jaxrec.runs.arrays import tree_digest
 from jaxrec.runs.checkpoint import Checkpoints
-from jaxrec.runs.manifest import find_damage
 from jaxrec.runs.saved_models import model_shapes, restore_model, save_model
 from jaxrec.runs.trained import open_trained
 from jaxrec.train.step import TrainState, create_state

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxrec.runs.manifest import find_damage, write_manifest
+from jaxrec.manifest import find_damage, write_manifest
 
 
 @pytest.fixture

@@ -2,19 +2,26 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from jaxrec.files import replacing, sync
 
 FILE_NAME = "manifest.json"
 
 
-def write_manifest(folder: Path) -> None:
-    """Lists all files below a folder in its manifest, which appears whole or not at all.
+def write_manifest(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Lists the files below a folder in its manifest, which appears whole or not at all.
 
     Files, folders and manifest are on the disk, not just on their way to it, when this returns.
+
+    Args:
+      folder: where they are.
+      names: which of them; None for all.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    found = folder.rglob("*") if names is None else (folder / name for name in names)
+    files = sorted(path for path in found if path.is_file())
     entries = {}
     for path in files:
         sync(path)
@@ -32,18 +39,9 @@ def find_damage(folder: Path) -> str | None:
     Returns:
       What is wrong, naming the first file it is wrong with; None where all is as it was written.
     """
-    manifest = folder / FILE_NAME
-    try:
-        written = manifest.read_bytes()
-    except OSError as error:
-        return f"{FILE_NAME}: {error.strerror}"
-    try:
-        entries = json.loads(written)["files"]
-        intact = _render(entries) == written
-    except (ValueError, LookupError, TypeError, AttributeError):
-        intact = False
-    if not intact:
-        return f"{FILE_NAME}: not as it was written"
+    entries = read_manifest(folder)
+    if isinstance(entries, str):
+        return entries
     for name, expected in entries.items():
         try:
             found = _entry(folder / name)
@@ -54,6 +52,20 @@ def find_damage(folder: Path) -> str | None:
         if found["sha256"] != expected["sha256"]:
             return f"{name}: its SHA-256 is not the one written"
     return None
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, Any]] | str:
+    """The size and SHA-256 of each file by its name, or what is wrong with the manifest."""
+    try:
+        written = (folder / FILE_NAME).read_bytes()
+    except OSError as error:
+        return f"{FILE_NAME}: {error.strerror}"
+    try:
+        entries = json.loads(written)["files"]
+        intact = _render(entries) == written
+    except (ValueError, LookupError, TypeError, AttributeError):
+        intact = False
+    return dict(entries) if intact else f"{FILE_NAME}: not as it was written"
 
 
 def _entry(path: Path) -> dict[str, str | int]:

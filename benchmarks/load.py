@@ -1,0 +1,179 @@
+"""The service under load: requests at a fixed rate, new bundles meanwhile, the client beside it.
+
+Requests are sent when they are due, whether earlier ones are answered or not, and a request's time
+counts from when it was due: a service that stalls is seen to stall.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from jaxrec.serve.bundle import Bundle, read_bundle, write_bundle
+from jaxrec.serve.scorer import Scorer
+
+LONGEST = 30.0  # seconds for a request
+START_SECONDS = 60.0
+
+
+def main() -> None:
+    """Measures and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", type=Path, required=True, help="what `export` wrote")
+    parser.add_argument("--rate", type=float, default=200, help="requests a second")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--songs", type=int, default=30, help="in a history")
+    parser.add_argument("--k", type=int, default=20, help="songs in a list")
+    parser.add_argument("--reloads", type=int, default=30, help="new bundles in a second round")
+    parser.add_argument("--copy", type=Path, required=True, help="a folder for them, made anew")
+    arguments = parser.parse_args()
+    bundle = read_bundle(arguments.bundle)
+    _replace(arguments.copy, bundle, 0)
+    bodies = _bodies(arguments.bundle, arguments.songs, arguments.k)
+    print("loading the scorer: {:.2f} s, import included".format(_scorer_seconds(arguments.copy)))
+    with _service(arguments.copy) as (process, port, seconds):
+        print(f"the service answers after {seconds:.2f} s; {_memory(process.pid)}")
+        asyncio.run(_load(port, bodies, rate=50, seconds=2))  # warms it up
+        _say("at rest", asyncio.run(_load(port, bodies, arguments.rate, arguments.seconds)))
+        print(_memory(process.pid))
+        found = asyncio.run(_with_reloads(port, bodies, arguments, bundle))
+        _say(f"with {arguments.reloads} new bundles", found)
+        print(_memory(process.pid))
+
+
+def _bodies(folder: Path, songs: int, k: int) -> list[bytes]:
+    """Requests with the histories of listeners who have as many songs, as strangers'."""
+    scorer, random = Scorer.load(folder), np.random.default_rng(0)
+    bodies = []
+    for user in random.permutation(len(scorer.users)).tolist():
+        items = scorer.history_of(user).items
+        if len(items) >= songs:
+            chosen = random.choice(items, songs, replace=False)
+            history = [{"song": scorer.items[item]} for item in chosen]
+            bodies.append(json.dumps({"history": history, "k": k}).encode())
+        if len(bodies) == 1000:
+            break
+    if not bodies:
+        raise SystemExit(f"no listener of {folder} has {songs} songs; expected a smaller --songs")
+    return bodies
+
+
+def _scorer_seconds(folder: Path) -> float:
+    code = "import sys; from jaxrec.serve.scorer import Scorer; Scorer.load(sys.argv[1])"
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    return time.perf_counter() - begin
+
+
+@contextlib.contextmanager
+def _service(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, float]]:
+    """The service, its port and the seconds until it answered."""
+    command = [sys.executable, "-m", "jaxrec.main", "serve", f"--bundle={folder}", "--port=0"]
+    begin = time.perf_counter()
+    log = open(folder.with_name(f"{folder.name}.log"), "w+")  # noqa: SIM115: closed below
+    process = subprocess.Popen(command, stderr=log, text=True)
+    try:
+        port = None
+        while port is None:
+            time.sleep(0.01)
+            found = re.search(r"http://127\.0\.0\.1:(\d+) answers", Path(log.name).read_text())
+            port = int(found[1]) if found else None
+            if process.poll() is not None or time.perf_counter() - begin > START_SECONDS:
+                raise SystemExit(f"the service doesn't start: {Path(log.name).read_text()}")
+        asyncio.run(_load(port, [b""], rate=1000, seconds=0.001))
+        yield process, port, time.perf_counter() - begin
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+async def _load(port: int, bodies: list[bytes], rate: float, seconds: float) -> np.ndarray:
+    """Seconds that each request took from when it was due; infinite for one that failed."""
+    pool: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    taken = np.full(max(int(rate * seconds), 1), np.inf)
+    begin = time.perf_counter() + 0.05
+
+    async def try_to_send(number: int, body: bytes) -> None:
+        with contextlib.suppress(OSError, EOFError, TimeoutError):
+            await asyncio.wait_for(send(number, body), LONGEST)
+
+    async def send(number: int, body: bytes) -> None:
+        due = begin + number / rate
+        reader, writer = pool.pop() if pool else await asyncio.open_connection("127.0.0.1", port)
+        route = b"POST /recommend" if body else b"GET /health"
+        writer.write(
+            route + b" HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            b"content-length: %d\r\n\r\n" % len(body) + body
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        answer = await reader.readexactly(int(length[1])) if length else b""
+        if head.startswith(b"HTTP/1.1 200") and answer:
+            taken[number] = time.perf_counter() - due
+        pool.append((reader, writer))
+
+    async with asyncio.TaskGroup() as group:
+        for number, body in zip(range(len(taken)), itertools.cycle(bodies), strict=False):
+            await asyncio.sleep(begin + number / rate - time.perf_counter())
+            group.create_task(try_to_send(number, body))
+    for _, writer in pool:
+        writer.close()
+    return taken
+
+
+async def _with_reloads(
+    port: int, bodies: list[bytes], arguments: argparse.Namespace, bundle: Bundle
+) -> np.ndarray:
+    """The same while the bundle is replaced again and again."""
+    seconds = max(arguments.seconds, 6.0 * arguments.reloads)  # the service looks every 5 s
+    load = asyncio.create_task(_load(port, bodies, arguments.rate, seconds))
+    for number in range(1, arguments.reloads + 1):
+        await asyncio.sleep(seconds / (arguments.reloads + 1))
+        await asyncio.to_thread(_replace, arguments.copy, bundle, number)
+    return await load
+
+
+def _replace(folder: Path, bundle: Bundle, number: int) -> None:
+    """Another bundle that ranks alike, in the place of the one there."""
+    about = {**bundle.about, "copy": number}
+    write_bundle(
+        folder, Bundle(about, bundle.model, bundle.histories, bundle.items, bundle.users)
+    )
+
+
+def _say(what: str, taken: np.ndarray) -> None:
+    failed = int(np.isinf(taken).sum())
+    p50, p99 = np.percentile(taken, [50, 99]) * 1000
+    worst = taken.max() * 1000
+    print(
+        f"{what}: {len(taken):,} requests, {failed} failed, median {p50:.1f} ms, p99 {p99:.1f} ms, "
+        f"longest {worst:.1f} ms"
+    )
+
+
+def _memory(pid: int) -> str:
+    """What Linux tells of a process's memory."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    kilobytes = {
+        name: int(re.findall(rf"{name}:\s+(\d+) kB", text)[0]) for name in ("RssAnon", "RssFile")
+    }
+    return (
+        f"memory: {kilobytes['RssAnon'] / 1000:.0f} MB of its own, "
+        f"{kilobytes['RssFile'] / 1000:.0f} MB of files mapped"
+    )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONPATH", str(Path(__file__).parents[1]))
+    main()

@@ -1,0 +1,22 @@
+"""One listening history, as the scorer takes it."""
+
+import dataclasses
+
+import numpy as np
+
+UNKNOWN = -1  # the user of a history whom the model was not fitted to
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class History:
+    """Who listened to what, and how much.
+
+    Attributes:
+      items: [n] int32, increasing.
+      weights: [n] float32, above 0.
+      user: as the model knows them, or UNKNOWN.
+    """
+
+    items: np.ndarray
+    weights: np.ndarray
+    user: int = UNKNOWN

@@ -1,0 +1,198 @@
+"""A bundle's scores, contributions and lists are the run's, for every method that has a bundle."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jaxrec.commands.export import bundle_of
+from jaxrec.config import RunConfig
+from jaxrec.errors import UserError
+from jaxrec.models.histories import Histories
+from jaxrec.models.method import Hooks
+from jaxrec.rank.lists import similar_items
+from jaxrec.rank.measure import all_seen
+from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.report.console import Console
+from jaxrec.runs.methods import fit_model
+from jaxrec.runs.prepare import prepare_split
+from jaxrec.runs.trained import Trained, known_items
+from jaxrec.serve.bundle import write_bundle
+from jaxrec.serve.history import History
+from jaxrec.serve.scorer import Scorer
+from tests.checkerboard import SMALL, config_of, write_checkerboard
+from tests.nursery import ROOT
+
+CASES: dict[str, dict[str, Any]] = {
+    **{name: {"method": name} for name in ("gcn", "most_popular", "itemknn", "rp3beta")},
+    **{name: {"method": name} for name in ("ease", "ials")},
+    "itemknn, centred": {"method": "itemknn", "baseline__itemknn__centre": True},
+    "blend of matrices": {"method": "blend", "blend__models": ("itemknn", "ease", "rp3beta")},
+    "blend of factors": {"method": "blend", "blend__models": ("gcn", "ials", "most_popular")},
+    "blend of both": {"method": "blend", "blend__models": ("gcn", "ease")},
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """A run, and what reads its bundle."""
+
+    run: Trained
+    scorer: Scorer
+
+    @property
+    def histories(self) -> Histories:
+        return Histories.of_all(self.run.split.train, self.run.config.data.weight)
+
+
+def make(folder: Path, changes: dict[str, Any]) -> Trained:
+    path = write_checkerboard(folder / "listens.csv")
+    config: RunConfig = config_of(path, data__weight="log", **SMALL | changes)
+    split = prepare_split(config, Console(quiet=True))
+    model = fit_model(config, split.train, Hooks(Console(quiet=True).progress))
+    return Trained(config, split, model, None)
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
+    done: dict[str, Case] = {}
+
+    def case_of(name: str) -> Case:
+        if name not in done:
+            folder = tmp_path_factory.mktemp("case")
+            run = make(folder, CASES[name])
+            write_bundle(folder / "bundle", bundle_of(run, {"part": None, "metrics": {}}))
+            done[name] = Case(run, Scorer.load(folder / "bundle"))
+        return done[name]
+
+    return case_of
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest, cases: Callable[[str], Case]) -> Case:
+    return cases(request.param)
+
+
+def as_one(histories: Histories, row: int) -> History:
+    rows = slice(histories.offsets[row], histories.offsets[row + 1])
+    return History(histories.items[rows], histories.weights[rows], int(histories.users[row]))
+
+
+def test_the_lists_are_the_runs(case: Case) -> None:
+    split, histories = case.run.split, case.histories
+    seen, k = all_seen(split), 5
+    for some in (histories, histories.of_strangers()):
+        wanted, scores = top_k(
+            case.run.model,
+            some,
+            k=k,
+            seen=Seen.of_users(seen, histories.users),
+            candidates=known_items(split),
+            memory_budget_mb=64,
+        )
+        for row in range(len(some)):
+            hidden = case.scorer.seen_by(row)
+            found, found_scores = case.scorer.top(as_one(some, row), k=k, hidden=hidden)
+            kept = wanted[row] >= 0
+            np.testing.assert_allclose(found_scores, scores[row][kept], rtol=2e-5, atol=2e-5)
+            # Equally good items may come in another order.
+            for mine, its, score in zip(found, wanted[row][kept], found_scores, strict=True):
+                ties = np.isclose(found_scores, score, rtol=1e-4, atol=1e-4).sum() > 1
+                assert mine == its or ties or np.isclose(score, scores[row][kept][-1], rtol=1e-4)
+
+
+def test_a_users_history_is_the_one_in_training(case: Case) -> None:
+    for user in range(len(case.histories)):
+        wanted, found = as_one(case.histories, user), case.scorer.history_of(user)
+        assert found.user == user
+        np.testing.assert_array_equal(found.items, wanted.items)
+        np.testing.assert_array_equal(found.weights, wanted.weights)
+
+
+def test_contributions_and_the_rest_add_up_to_the_score_and_are_the_runs(case: Case) -> None:
+    items = np.arange(case.run.model.num_items, dtype=np.int32)[known_items(case.run.split)]
+    for histories in (case.histories, case.histories.of_strangers()):
+        for row in (0, 3):
+            one = as_one(histories, row)
+            entries, rest = case.scorer.contributions(one, items)
+            total = entries.sum(axis=0) + sum(rest.values())
+            found, scores = case.scorer.top(one, k=len(items))
+            by_item = dict(zip(found.tolist(), scores.tolist(), strict=True))
+            wanted = np.array([by_item[item] for item in items.tolist()])
+            np.testing.assert_allclose(total, wanted, atol=1e-5 * np.abs(wanted).max())
+            its = case.run.model.contributions(histories.take(np.array([row])), items)
+            np.testing.assert_allclose(entries, its.entries, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_similar_items_are_the_runs(case: Case) -> None:
+    listed = known_items(case.run.split)
+    for item in np.flatnonzero(listed)[:3]:
+        _, wanted = similar_items(case.run.model, int(item), k=4, candidates=listed)
+        found, similarities = case.scorer.similar(int(item), k=4)
+        assert item not in found
+        np.testing.assert_allclose(similarities, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_an_empty_history_has_a_list(case: Case) -> None:
+    nobody = History(np.zeros(0, np.int32), np.zeros(0, np.float32))
+    _, scores = case.scorer.top(nobody, k=3)
+    assert np.isfinite(scores).all()
+
+
+def test_only_and_hidden_items_are_heeded_and_ties_come_in_order(
+    cases: Callable[[str], Case],
+) -> None:
+    scorer = cases("itemknn").scorer
+    nobody = History(np.zeros(0, np.int32), np.zeros(0, np.float32))
+    everything, _ = scorer.top(nobody, k=1000)
+    assert everything.tolist() == np.flatnonzero(known_items(cases("itemknn").run.split)).tolist()
+    assert scorer.top(nobody, k=3, hidden=everything[:2])[0].tolist() == everything[2:5].tolist()
+    assert scorer.top(nobody, k=3, among=everything[4:6])[0].tolist() == everything[4:6].tolist()
+    assert scorer.top(nobody, k=3, among=everything[:1], hidden=everything[:1])[0].tolist() == []
+
+
+def test_plays_of_an_item_named_twice_add_up(cases: Callable[[str], Case]) -> None:
+    scorer = cases("itemknn").scorer
+    twice = scorer.history(np.array([3, 1, 3]), np.array([1.0, 2.0, 4.0]))
+    assert twice.items.tolist() == [1, 3]
+    np.testing.assert_allclose(twice.weights, np.log1p([2.0, 5.0]).astype(np.float32))
+
+
+@pytest.mark.parametrize("changes", [{"method": "gfcf"}, {"walks__weight": 1.0}])
+def test_what_sums_over_the_graph_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"sums over the graph .* expected a model without"):
+        bundle_of(make(tmp_path, changes), {"part": None, "metrics": {}})
+
+
+BLOCKED = """
+import sys
+for name in ("jax", "jaxlib", "scipy", "duckdb", "optax", "orbax", "flax", "matplotlib"):
+    sys.modules[name] = None
+import numpy as np
+import jaxrec.serve.scorer
+from jaxrec.serve.scorer import Scorer
+
+scorer = Scorer.load(sys.argv[1])
+items, _ = scorer.top(scorer.history_of(0), k=3, hidden=scorer.seen_by(0))
+print(items.tolist())
+"""
+
+
+def test_it_needs_no_jax(cases: Callable[[str], Case], tmp_path: Path) -> None:
+    case = cases("gcn")
+    write_bundle(tmp_path / "bundle", bundle_of(case.run, {"part": None, "metrics": {}}))
+    said = subprocess.run(
+        [sys.executable, "-c", BLOCKED, str(tmp_path / "bundle")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    wanted, _ = case.scorer.top(case.scorer.history_of(0), k=3, hidden=case.scorer.seen_by(0))
+    assert said.stdout.strip() == str(wanted.tolist())
