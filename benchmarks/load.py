@@ -40,7 +40,7 @@ def main() -> None:
     bundle = read_bundle(arguments.bundle)
     _replace(arguments.copy, bundle, 0)
     bodies = _bodies(arguments.bundle, arguments.songs, arguments.k)
-    print("loading the scorer: {:.2f} s, import included".format(_scorer_seconds(arguments.copy)))
+    print(f"loading the scorer: {_scorer_seconds(arguments.copy):.2f} s, import included")
     with _service(arguments.copy) as (process, port, seconds):
         print(f"the service answers after {seconds:.2f} s; {_memory(process.pid)}")
         asyncio.run(_load(port, bodies, rate=50, seconds=2))  # warms it up
@@ -80,22 +80,22 @@ def _service(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, float]]
     """The service, its port and the seconds until it answered."""
     command = [sys.executable, "-m", "jaxrec.main", "serve", f"--bundle={folder}", "--port=0"]
     begin = time.perf_counter()
-    log = open(folder.with_name(f"{folder.name}.log"), "w+")  # noqa: SIM115: closed below
-    process = subprocess.Popen(command, stderr=log, text=True)
+    log = folder.with_name(f"{folder.name}.log")
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stderr=file, text=True)
     try:
         port = None
         while port is None:
             time.sleep(0.01)
-            found = re.search(r"http://127\.0\.0\.1:(\d+) answers", Path(log.name).read_text())
+            found = re.search(r"http://127\.0\.0\.1:(\d+) answers", log.read_text())
             port = int(found[1]) if found else None
             if process.poll() is not None or time.perf_counter() - begin > START_SECONDS:
-                raise SystemExit(f"the service doesn't start: {Path(log.name).read_text()}")
+                raise SystemExit(f"the service doesn't start: {log.read_text()}")
         asyncio.run(_load(port, [b""], rate=1000, seconds=0.001))
         yield process, port, time.perf_counter() - begin
     finally:
         process.terminate()
         process.wait(30)
-        log.close()
 
 
 async def _load(port: int, bodies: list[bytes], rate: float, seconds: float) -> np.ndarray:
@@ -147,9 +147,7 @@ async def _with_reloads(
 def _replace(folder: Path, bundle: Bundle, number: int) -> None:
     """Another bundle that ranks alike, in the place of the one there."""
     about = {**bundle.about, "copy": number}
-    write_bundle(
-        folder, Bundle(about, bundle.model, bundle.histories, bundle.items, bundle.users)
-    )
+    write_bundle(folder, Bundle(about, bundle.model, bundle.histories, bundle.items, bundle.users))
 
 
 def _say(what: str, taken: np.ndarray) -> None:

@@ -28,6 +28,7 @@ their meanings. A config file is a Python script with a function get_config() an
 --config=FILE:ARGUMENT calls get_config(ARGUMENT). Nothing else that is read is ever executed.
 """
 
+import importlib.util
 import logging as stdlib_logging
 import os
 import signal
@@ -127,10 +128,15 @@ def _exported(workdir: Path) -> Path:
             return bundle
     except UserError:  # there is none yet, or a damaged one
         pass
+    if importlib.util.find_spec("jax") is None:
+        raise UserError(
+            f"--workdir={workdir}: to export a run takes JAX, which isn't installed; expected "
+            "--bundle=FOLDER with what `export` has written elsewhere"
+        )
     export = [sys.executable, "-m", "jaxrec.main", "export", f"--workdir={workdir}"]
     ended = subprocess.run(export, check=False)
     if ended.returncode:
-        raise UserError(f"--workdir={workdir} can't be exported, see above; expected a trained run")
+        sys.exit(ended.returncode)  # it has said why
     return bundle
 
 

@@ -55,16 +55,23 @@ make_environment() {
 }
 
 # Makes sure that the environment holds requirements.txt ($1 = run) or also requirements-dev.txt
-# ($1 = dev). Sets `venv`. Installs nothing, and needs no network, where nothing has changed.
+# ($1 = dev), or one of its own requirements-serve.txt ($1 = serve). Sets `venv`. Installs nothing,
+# and needs no network, where nothing has changed.
 prepare_environment() {
-  local python='' version made_for accelerator wanted stamp requirements="requirements.txt"
-  if [[ "$1" == dev ]]; then requirements="requirements-dev.txt"; fi
-  venv="${JAXREC_VENV:-$root/.venv}"
+  local python='' version made_for accelerator wanted stamp first="requirements.txt" requirements
+  local folder="$root/.venv"
+  requirements="$first"
+  case "$1" in
+    dev) requirements="requirements-dev.txt" ;;
+    serve) first="requirements-serve.txt" requirements="$first" folder="$root/.venv-serve" ;;
+  esac
+  venv="${JAXREC_VENV:-$folder}"
   if [[ "$venv" != /* ]]; then venv="$PWD/$venv"; fi
   if [[ -n "${PYTHON:-}" ]]; then python="$(find_python)"; fi
 
   made_for="$(cat "$venv/jaxrec-accelerator" 2>/dev/null || true)"
   accelerator="${JAXREC_ACCELERATOR:-${made_for:-cpu}}"
+  if [[ "$1" == serve ]]; then accelerator=cpu; fi # there is no JAX in it
   case "$accelerator" in
     cpu | cuda13 | tpu) ;;
     *) fail "JAXREC_ACCELERATOR is '$accelerator'; expected cpu, cuda13 or tpu" ;;
@@ -79,7 +86,7 @@ prepare_environment() {
   fi
 
   stamp="$venv/jaxrec-installed"
-  wanted="# Python $version, $accelerator"$'\n'"$(cat "$root/requirements.txt")"$'\n'
+  wanted="# Python $version, $accelerator"$'\n'"$(cat "$root/$first")"$'\n'
   if [[ "$1" == dev ]]; then wanted+="$(cat "$root/$requirements")"$'\n'; fi
   # What the tests need begins with what a run needs, so that after test.sh train.sh is ready too.
   if [[ "$(cat "$stamp" 2>/dev/null)"$'\n' == "$wanted"* ]]; then return; fi

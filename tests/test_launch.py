@@ -10,7 +10,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 TOOLS = ["bash", "basename", "cat", "chmod", "cp", "dirname", "env", "ls", "mkdir", "mv"]
 TOOLS += ["readlink", "rm"]
-SCRIPTS = ["launch/environment.sh", "launch/train.sh", "launch/test.sh"]
+SCRIPTS = ["launch/environment.sh", "launch/train.sh", "launch/test.sh", "launch/serve.sh"]
 SCRIPTS += [".ci/audit", ".ci/lowest", ".ci/run", ".ci/wheel"]
 
 # Stands in for Python: answers the version check, makes an environment with a copy of itself, and
@@ -46,6 +46,7 @@ class Machine:
         shutil.copytree(REPOSITORY / "launch", self.root / "launch")
         (self.root / "requirements.txt").write_text("jax==1.0\n")
         (self.root / "requirements-dev.txt").write_text("-r requirements.txt\npytest==1.0\n")
+        (self.root / "requirements-serve.txt").write_text("fastapi==1.0\n")
         self.bin.mkdir()
         for tool in TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool))
@@ -133,6 +134,19 @@ def test_a_failed_installation_runs_nothing_and_is_done_again(machine):
     # Even with the former requirements: the failed installation may have changed anything.
     (machine.root / "requirements.txt").write_text("jax==1.0\n")
     assert machine.installs("train.sh") == ["-r requirements.txt"]
+
+
+def test_a_service_has_an_environment_of_its_own_without_jax(machine):
+    machine.call("train.sh")
+    wanted = {"JAXREC_ACCELERATOR": "cuda13"}
+    assert machine.installs("serve.sh", **wanted) == ["-r requirements-serve.txt"]
+    lines, said = machine.call("serve.sh", "--bundle=a b")
+    root = machine.root
+    assert lines == [f"run -P -m jaxrec.main serve --bundle=a b | in {root} | {root}"]
+    assert said == ""
+    (root / "requirements-serve.txt").write_text("fastapi==2.0\n")
+    assert machine.installs("serve.sh") == ["-r requirements-serve.txt"]
+    assert machine.installs("train.sh") == []
 
 
 @pytest.mark.parametrize("accelerator", ["cuda13", "tpu"])
@@ -225,7 +239,15 @@ def test_scripts_may_be_run():
 
 
 def test_each_requirement_is_pinned_to_one_version_per_python():
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-serve.txt"):
         lines = (REPOSITORY / name).read_text(encoding="utf-8").splitlines()
         for line in lines:
             assert line.startswith(("#", "-r ")) or line.count("==") == 1, f"{name}: {line}"
+
+
+def test_a_service_is_tested_with_the_versions_that_it_installs():
+    tested, served = (
+        set((REPOSITORY / name).read_text(encoding="utf-8").splitlines())
+        for name in ("requirements.txt", "requirements-serve.txt")
+    )
+    assert {line for line in served if not line.startswith("#")} <= tested

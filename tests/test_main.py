@@ -89,6 +89,12 @@ def as_users_do(*arguments: str, cwd: Path) -> Said:
         (["compare", "--runs=a,b"], "a: no results there (no results.json)"),
         (["recommend", "--k=0"], "--k=0"),
         (["recommend", "--workdir=empty"], "--workdir=empty: no run there"),
+        (["export", "--workdir=empty"], "--workdir=empty: no run there"),
+        (["serve", "--workdir=empty"], "--workdir=empty: no run there"),
+        (["serve", "--bundle=empty"], "empty: no bundle there (no manifest.json)"),
+        (["serve", "--bundle=a", "--workdir=b"], "--bundle=a with --workdir=b; expected one of"),
+        (["serve", "--port=70000"], "--port=70000"),
+        (["train", CONFIG, "--port=80"], "--port is for serve; expected flags of train: --c"),
         (["similar", "--workdir=empty"], "--item is missing; expected the id of a song"),
         (
             [CONFIG, "--config.data.source=listens", "--config.data.path=bad.csv"],
@@ -163,7 +169,8 @@ def test_what_follows_a_colon_is_the_argument_of_get_config(
 def test_help_shows_each_command_with_an_example(tmp_path: Path) -> None:
     result = as_users_do("--help", cwd=tmp_path)
     assert result.status == 0
-    for command in ("train", "evaluate", "recommend", "similar", "tune", "compare"):
+    commands = "train", "evaluate", "recommend", "similar", "tune", "compare", "export", "serve"
+    for command in commands:
         assert f"jaxrec {command} --" in result.stdout
 
 

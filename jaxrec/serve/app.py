@@ -22,6 +22,7 @@ from jaxrec.serve import answers
 from jaxrec.serve.answers import Answer, NotFound
 from jaxrec.serve.gate import BODY_SECONDS, Gate, error_body
 from jaxrec.serve.requests import (
+    LONGEST_TEXT,
     BatchAnswer,
     BatchRequest,
     ErrorAnswer,
@@ -192,10 +193,15 @@ def _add_errors(app: FastAPI) -> None:
         return answer
 
 
+_OF_AN_ID = ("int", "str", "constrained-int", "constrained-str")  # what a union's member is called
+
+
 def _message(error: Any) -> str:
     """What is wrong with a field, in a line, without what was given: that may be anything."""
     if error["type"] == "json_invalid":
         return f"the body is no JSON ({error.get('ctx', {}).get('error', 'unreadable')})"
+    if error["loc"][-1] in _OF_AN_ID:
+        return f"expected an id: text of at most {LONGEST_TEXT:,} characters, or a whole number"
     return str(error["msg"]).removeprefix("Value error, ")
 
 
@@ -205,7 +211,7 @@ def _field(place: Sequence[int | str]) -> str | None:
     for part in place[1:]:  # the first says body or query
         if isinstance(part, int):
             text += f"[{part}]"
-        elif part.isidentifier() and part not in ("int", "str"):
+        elif part not in _OF_AN_ID:
             text += f".{part}"
     return text.removeprefix(".") or None
 

@@ -1,6 +1,7 @@
 """Runs the service in this process until it is told to stop."""
 
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -53,6 +54,8 @@ def serve(
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+        for each in (signal.SIGTERM, signal.SIGINT):  # which uvicorn heeds, and raises again then
+            signal.signal(each, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -42,7 +42,7 @@ def map_tensors(path: Path) -> dict[str, np.ndarray]:
       UserError: it is no such file, or an array in it isn't where the header says.
     """
     try:
-        whole = np.memmap(path, np.uint8, mode="r")
+        whole = np.asarray(np.memmap(path, np.uint8, mode="r"))
         length = int.from_bytes(whole[:_LENGTH].tobytes(), "little")
         if not 0 < length <= min(_LONGEST_HEADER, len(whole) - _LENGTH):
             raise ValueError(f"a header of {length:,} bytes")

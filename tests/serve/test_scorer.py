@@ -31,7 +31,7 @@ from tests.nursery import ROOT
 CASES: dict[str, dict[str, Any]] = {
     **{name: {"method": name} for name in ("gcn", "most_popular", "itemknn", "rp3beta")},
     **{name: {"method": name} for name in ("ease", "ials")},
-    "itemknn, centred": {"method": "itemknn", "baseline__itemknn__centre": True},
+    "itemknn, not centred": {"method": "itemknn", "baseline__itemknn__centre": False},
     "blend of matrices": {"method": "blend", "blend__models": ("itemknn", "ease", "rp3beta")},
     "blend of factors": {"method": "blend", "blend__models": ("gcn", "ials", "most_popular")},
     "blend of both": {"method": "blend", "blend__models": ("gcn", "ease")},
@@ -147,17 +147,17 @@ def test_an_empty_history_has_a_list(case: Case) -> None:
 def test_only_and_hidden_items_are_heeded_and_ties_come_in_order(
     cases: Callable[[str], Case],
 ) -> None:
-    scorer = cases("itemknn").scorer
+    scorer = cases("rp3beta").scorer
     nobody = History(np.zeros(0, np.int32), np.zeros(0, np.float32))
     everything, _ = scorer.top(nobody, k=1000)
-    assert everything.tolist() == np.flatnonzero(known_items(cases("itemknn").run.split)).tolist()
+    assert everything.tolist() == np.flatnonzero(known_items(cases("rp3beta").run.split)).tolist()
     assert scorer.top(nobody, k=3, hidden=everything[:2])[0].tolist() == everything[2:5].tolist()
     assert scorer.top(nobody, k=3, among=everything[4:6])[0].tolist() == everything[4:6].tolist()
     assert scorer.top(nobody, k=3, among=everything[:1], hidden=everything[:1])[0].tolist() == []
 
 
 def test_plays_of_an_item_named_twice_add_up(cases: Callable[[str], Case]) -> None:
-    scorer = cases("itemknn").scorer
+    scorer = cases("rp3beta").scorer
     twice = scorer.history(np.array([3, 1, 3]), np.array([1.0, 2.0, 4.0]))
     assert twice.items.tolist() == [1, 3]
     np.testing.assert_allclose(twice.weights, np.log1p([2.0, 5.0]).astype(np.float32))

@@ -1,0 +1,97 @@
+"""`export` writes what the run ranks by, and nothing where it can't."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from jaxrec import commands, main
+from jaxrec.errors import UserError
+from jaxrec.runs.source import source_of
+from jaxrec.serve.bundle import read_bundle
+from jaxrec.serve.scorer import Scorer
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A trained run whose data are gone, to write to."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def test_the_bundles_lists_are_those_of_recommend(run: Path) -> None:
+    commands.export(run, output=None, step=None)
+    options = {"users": None, "users_file": None, "include_listened": False, "step": None}
+    commands.recommend(run, k=3, output=run / "lists.parquet", **options)
+    table = pq.read_table(run / "lists.parquet").to_pylist()
+    scorer = Scorer.load(run / "bundle")
+    for user in range(len(scorer.users)):
+        own = [row for row in table if row["user"] == scorer.users[user]]
+        items, scores = scorer.top(scorer.history_of(user), k=3, hidden=scorer.seen_by(user))
+        assert [scorer.items[item] for item in items] == [row["item"] for row in own]
+        np.testing.assert_allclose(scores, [row["score"] for row in own], rtol=1e-5)
+        assert scorer.names.title(items[0]) == own[0]["name"]
+
+
+def test_the_bundle_tells_what_the_run_was_found_to_be(run: Path) -> None:
+    commands.export(run, output=run.parent / "out", step=None)
+    results = json.loads((run / "results.json").read_text())
+    about = read_bundle(run.parent / "out").about
+    assert about["part"] == results["part"]
+    assert about["metrics"]["recall@10"] == results["metrics"]["model"]["recall@10"]["mean"]
+    assert about["protocol"]["kind"] == "none"
+    assert about["source"] == source_of(run)
+
+
+def test_an_untrained_model_has_no_figures(run: Path) -> None:
+    commands.export(run, output=None, step=0)
+    assert read_bundle(run / "bundle").about["metrics"] == {}
+
+
+def test_the_source_changes_with_the_run_and_not_with_its_bundle(run: Path) -> None:
+    before = source_of(run)
+    commands.export(run, output=None, step=None)
+    assert source_of(run) == before
+    (run / "model.ckpt" / "999").mkdir()
+    assert source_of(run) != before
+
+
+def test_a_folder_that_can_not_be_written_to_is_named(run: Path) -> None:
+    with pytest.raises(UserError, match=r"--output=.*config\.json: .* expected a folder to write"):
+        commands.export(run, output=run / "config.json", step=None)
+    with pytest.raises(UserError, match="which no bundle has; expected an empty folder"):
+        commands.export(run, output=run, step=None)
+    with pytest.raises(UserError, match="no run there"):
+        commands.export(run / "nowhere", output=None, step=None)
+
+
+def test_serve_exports_the_run_where_its_bundle_is_missing_or_of_an_earlier_state(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def export(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(Path(command[-1].removeprefix("--workdir=")))
+        commands.export(asked[-1], output=None, step=None)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(main.subprocess, "run", export)
+    assert main._exported(run) == run / "bundle"
+    assert main._exported(run) == run / "bundle"
+    assert asked == [run]
+    (run / "model.ckpt" / "999").mkdir()
+    main._exported(run)
+    assert asked == [run, run]
+    (manifest,) = (run / "bundle").glob("manifest.json")
+    manifest.write_text("{}")
+    main._exported(run)
+    assert asked == [run, run, run]
+
+
+def test_what_can_not_be_exported_is_not_served(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess((), 2))
+    with pytest.raises(SystemExit, match="2"):
+        main._exported(run)
