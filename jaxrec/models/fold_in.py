@@ -8,7 +8,8 @@ import numpy as np
 
 from jaxrec.models.histories import Histories
 from jaxrec.models.least_squares import Ridge
-from jaxrec.models.model import Array
+from jaxrec.models.model import Array, part_of, with_prefix
+from jaxrec.models.own_vectors import SoftmaxDirection, unit
 
 
 class FoldIn(Protocol):
@@ -44,45 +45,82 @@ class MessageSum:
 
     A user's vector is g e_u^0 + d_u^-a sum_i w_ui m_i with a vector e_u^0 of their own, the sum
     d_u of their weights and messages m_i (`LightGCN.item_messages`). Of somebody new e_u^0 is
-    not known: it is left out.
+    not known. Where the loss is of directions it is such that the whole points to the least of
+    the loss (`SoftmaxDirection`), and as long as theirs who were there, about at right angles to
+    the sum. Else it is left out.
 
     Attributes:
       messages: m, [num_items, dim] float32.
       exponent: a.
+      direction: how the direction is found, or None.
+      own_length: |g e_u^0|, the root mean square over the users who were there.
     """
 
     messages: np.ndarray
     exponent: float
+    direction: SoftmaxDirection | None = None
+    own_length: float = 0.0
 
     kind: ClassVar[str] = "message_sum"
 
     def vectors(self, histories: Histories, item: np.ndarray) -> np.ndarray:
-        """d^-a sum_i w_i m_i for each history: [n, dim] float32."""
-        del item
+        """The vector that a user with each history has: [n, dim] float32."""
+        sums = self.sums(histories)
+        if self.direction is None:
+            return sums
+        return self.direction.solve(histories, item)[0] * self._lengths(sums)
+
+    def sums(self, histories: Histories) -> np.ndarray:
+        """d^-a sum_i w_i m_i for each history, all but the users' own vectors: [n, dim] float32."""
         matrix = histories.matrix()
         degree = np.asarray(matrix.sum(axis=1), np.float32)
         sums = np.asarray(matrix @ self.messages, np.float32)
         return sums * _power(degree, -self.exponent)[:, None]
 
     def parts(self, history: Histories, item: np.ndarray) -> np.ndarray:
-        """d^-a w_i m_i for each entry: [num_entries, dim] float32."""
-        del item
+        """What each entry brings: [num_entries, dim] float32.
+
+        To a user who was there d^-a w_i m_i, their own vector held fixed. Where the direction of
+        somebody new was solved for it is the entry's share in the mean direction, with the length
+        and what the other items bring held fixed.
+        """
+        if self.direction is not None and history.users[0] < 0:
+            _, share = self.direction.solve(history, item)
+            length = self._lengths(self.sums(history))
+            return share * length / max(len(history.items), 1) * unit(item[history.items])
         degree = history.weights.sum(keepdims=True)
         weights = history.weights * _power(degree, -self.exponent)
         return np.asarray(weights[:, None] * self.messages[history.items], np.float32)
 
     def arrays(self) -> dict[str, Array]:
-        """The messages."""
-        return {"messages": self.messages}
+        """The messages, and what the direction is found with."""
+        own: dict[str, Array] = {"messages": self.messages}
+        if self.direction is None:
+            return own
+        return own | with_prefix(self.direction.arrays(), "direction")
 
     def settings(self) -> dict[str, Any]:
-        """The exponent."""
-        return {"exponent": self.exponent}
+        """The exponent, the length, and those of the direction or None."""
+        direction = None if self.direction is None else self.direction.settings()
+        return {"exponent": self.exponent, "own_length": self.own_length, "direction": direction}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
         """The sum of these messages."""
-        return cls(np.asarray(arrays["messages"]), **settings)
+        direction = settings["direction"]
+        if direction is not None:
+            direction = SoftmaxDirection.of_arrays(part_of(arrays, "direction"), direction)
+        return cls(
+            np.asarray(arrays["messages"]),
+            settings["exponent"],
+            direction,
+            settings["own_length"],
+        )
+
+    def _lengths(self, sums: np.ndarray) -> np.ndarray:
+        """Of the whole vectors: [n, 1] float32."""
+        squares = np.sum(np.square(sums), axis=1, keepdims=True)
+        return np.asarray(np.sqrt(squares + np.float32(self.own_length) ** 2), np.float32)
 
 
 def _power(degree: np.ndarray, exponent: float) -> np.ndarray:

@@ -12,7 +12,6 @@ import numpy as np
 from jaxrec.config import RunConfig, WalksConfig, to_json
 from jaxrec.data.interactions import Interactions
 from jaxrec.models.factors import Factors, with_length_exponent
-from jaxrec.models.fold_in import MessageSum
 from jaxrec.models.method import Hooks, Saved
 from jaxrec.models.model import Model
 from jaxrec.models.walks import beside_walks, walks
@@ -80,11 +79,8 @@ class NetworkFitting:
         setup = self.setup
         convolution = setup.convolution
         final = setup.final_embeddings(state.params)
-        messages = setup.item_messages(state.params)
         factors = Factors(
-            np.asarray(final.user),
-            np.asarray(final.item),
-            MessageSum(np.asarray(messages), convolution.receiver_exponent),
+            np.asarray(final.user), np.asarray(final.item), setup.fold_in(state.params)
         )
         factors = with_length_exponent(factors, self.length_exponent)
         if self.walks.weight == 0:

@@ -20,6 +20,8 @@ from jaxrec.gcn.graph import BipartiteGraph, build_graph
 from jaxrec.gcn.message_passing import Sums, choose_kernel
 from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
 from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
+from jaxrec.models.fold_in import MessageSum
+from jaxrec.models.own_vectors import softmax_direction
 from jaxrec.train.loop import INIT, Training, train_epoch
 from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.step import TrainState, create_state, learning_rate
@@ -69,6 +71,29 @@ class Setup(Training):
     def item_messages(self, params: Embeddings) -> jax.Array:
         """`LightGCN.item_messages` over the training graph: [num_items, dim] float32."""
         return _messages(self.convolution, self.graph, params)
+
+    def fold_in(self, params: Embeddings) -> MessageSum:
+        """How users who weren't there get a vector."""
+        messages = np.asarray(self.item_messages(params))
+        exponent = self.convolution.receiver_exponent
+        loss = self.objective.loss if isinstance(self.objective, UserObjective) else None
+        if not isinstance(loss, losses.Softmax):
+            return MessageSum(messages, exponent)
+        direction = softmax_direction(
+            self._likelihood(),
+            temperature=loss.temperature,
+            negative_weight=loss.negative_weight,
+        )
+        there = np.asarray(self.graph.to_users.degrees) > 0
+        squares = np.square(np.asarray(params.user)[there]).sum(axis=1, dtype=np.float64)
+        own_length = self.convolution.own_weight * float(np.sqrt(squares.mean()))
+        return MessageSum(messages, exponent, direction, own_length)
+
+    def _likelihood(self) -> np.ndarray:
+        """How likely each item is as a negative, those that train doesn't know left out."""
+        mass = self.data.mass
+        each = np.ones(self.graph.num_items) if mass is None else np.diff(mass.cumulative)
+        return np.where(np.asarray(self.graph.to_items.degrees) > 0, each, 0.0)
 
 
 def build(config: RunConfig, train: Interactions) -> Setup:

@@ -13,6 +13,7 @@ from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.models.blend import Blend, blend
 from jaxrec.models.factors import Factors
+from jaxrec.models.fold_in import MessageSum
 from jaxrec.models.histories import Histories
 from jaxrec.models.method import Hooks
 from jaxrec.models.model import Contributions, Model
@@ -34,6 +35,7 @@ BLENDS: dict[str, dict[str, Any]] = {
 CASES: dict[str, dict[str, Any]] = {
     **{name: {"method": name} for name in METHODS if name != "blend"},
     "gcn with walks": {"method": "gcn", "walks__weight": 2.0},
+    "gcn with softmax": {"method": "gcn", "loss__name": "softmax", "loss__negatives": 64},
     **{name: {"method": "blend"} | each for name, each in BLENDS.items()},
 }
 # A known user is to them what a stranger with the same history is.
@@ -41,7 +43,7 @@ WITHOUT_USERS = [
     *("itemknn", "rp3beta", "ease", "gfcf", "walks", "most_popular"),
     *("blend of matrices", "blend of filters"),
 ]
-FACTORS = ["gcn", "ials", "most_popular", "blend of factors"]
+FACTORS = ["gcn", "gcn with softmax", "ials", "most_popular", "blend of factors"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -148,6 +150,31 @@ def test_a_network_without_own_vectors_has_the_scores_of_strangers(
     assert (np.abs(of_strangers).max() > 0) == (
         config.model.layers > 0 or bool(changes.get("walks__weight"))
     )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"loss__name": "softmax", "loss__negatives": 64},
+        {"model__receiver_exponent": 0.6, "model__sender_exponent": 0.3, "model__layer_zero": 0.2},
+    ],
+    ids=["BPR", "softmax", "LightGCN++"],
+)
+def test_folded_in_with_the_vector_that_training_gave_a_listener_has_the_trained_scores(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    config, split = _make(tmp_path, {"method": "gcn"} | changes)
+    fitting = fitting_of(config, split.train)
+    state, _ = fitting.advance(fitting.fresh(), 0, Hooks(Console(quiet=True).progress))
+    model = fitting.model(state)
+    assert isinstance(model, Factors) and isinstance(model.fold_in, MessageSum)
+    histories = Histories.of_all(split.train, "raw")
+    given = fitting.setup.convolution.own_weight * np.asarray(state.params.user)
+    folded = (model.fold_in.sums(histories.of_strangers()) + given) @ model.item.T
+    trained = scores_of(model, histories)
+    close = 1e-5 * np.abs(trained).max()
+    np.testing.assert_allclose(folded, trained, rtol=0, atol=close)
 
 
 def test_contributions_and_the_rest_add_up_to_the_score(case: Fitted) -> None:
