@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from jaxrec.serve.history import History
+from jaxrec.serve.own_vectors import SoftmaxDirection
 
 if TYPE_CHECKING:
     from jaxrec.serve.models import Factors
@@ -27,20 +28,39 @@ class FoldIn(Protocol):
 
 
 class MessageSum:
-    """The sum of the items' messages, d^-a sum_i w_i m_i."""
+    """The sum of the items' messages, d^-a sum_i w_i m_i, and a direction where one is solved for.
+
+    A vector with a direction is as long as the sum and the users' own vectors at right angles.
+    """
 
     constant = False
 
-    def __init__(self, messages: np.ndarray, exponent: float) -> None:
+    def __init__(
+        self,
+        messages: np.ndarray,
+        exponent: float,
+        direction: SoftmaxDirection | None,
+        own_length: float,
+    ) -> None:
         self._messages, self._exponent = messages, exponent
+        self._direction, self._own_length = direction, own_length
 
     def vector(self, history: History) -> np.ndarray:
         """[dim] float32."""
-        return self._scaled(history) @ self._messages[history.items]
+        total = self._scaled(history) @ self._messages[history.items]
+        if self._direction is None:
+            return total
+        return self._length(total) * self._direction.solve(history)[0]
 
     def parts(self, history: History) -> np.ndarray:
-        """[n, dim] float32."""
-        return self._scaled(history)[:, None] * self._messages[history.items]
+        """[n, dim] float32; of a known user the messages, their own vector held fixed."""
+        messages = self._scaled(history)[:, None] * self._messages[history.items]
+        if self._direction is None or history.user >= 0:
+            return messages
+        return self._length(messages.sum(axis=0)) * self._direction.solve(history)[1]
+
+    def _length(self, total: np.ndarray) -> np.float32:
+        return np.float32((float(total @ total) + self._own_length**2) ** 0.5)
 
     def _scaled(self, history: History) -> np.ndarray:
         degree = float(history.weights.sum())
@@ -150,8 +170,17 @@ def fold_in_of(
     kind: str, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any], item: np.ndarray
 ) -> FoldIn:
     """The fold-in of this kind; KeyError where there is none."""
+
+    def message_sum() -> MessageSum:
+        told, direction = settings["direction"], None
+        if told is not None:
+            compared, shares = (arrays[f"direction.{name}"] for name in ("compared", "shares"))
+            direction = SoftmaxDirection(item, compared, shares, **told)
+        exponent, own_length = settings["exponent"], settings["own_length"]
+        return MessageSum(arrays["messages"], exponent, direction, own_length)
+
     made: dict[str, Any] = {
-        "message_sum": lambda: MessageSum(arrays["messages"], **settings),
+        "message_sum": message_sum,
         "least_squares": lambda: LeastSquares(item, **settings),
         "constant": lambda: Constant(arrays["vector"]),
     }

@@ -31,6 +31,7 @@ from tests.nursery import ROOT
 CASES: dict[str, dict[str, Any]] = {
     **{name: {"method": name} for name in ("gcn", "most_popular", "itemknn", "rp3beta")},
     **{name: {"method": name} for name in ("ease", "ials")},
+    "gcn with softmax": {"method": "gcn", "loss__name": "softmax", "loss__negatives": 64},
     "itemknn, not centred": {"method": "itemknn", "baseline__itemknn__centre": False},
     "blend of matrices": {"method": "blend", "blend__models": ("itemknn", "ease", "rp3beta")},
     "blend of factors": {"method": "blend", "blend__models": ("gcn", "ials", "most_popular")},
