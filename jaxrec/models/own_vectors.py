@@ -1,4 +1,4 @@
-"""The part of a listener's vector that training gives, for those who weren't there: solved for."""
+"""The part of a user's vector that training gives, for those who weren't there: solved for."""
 
 import dataclasses
 import functools
