@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxrec.api.bundled import BundledRecommender
 from jaxrec.api.recommender import Recommender
 from jaxrec.api.words import plain_errors
 from jaxrec.config import EvalConfig
@@ -14,9 +13,7 @@ from jaxrec.rank.evaluate import Evaluation
 from jaxrec.rank.measure import Measure
 
 
-def evaluate(
-    model: Recommender | BundledRecommender, split: Split, *, ks: Sequence[int] | int = (10, 20)
-) -> Evaluation:
+def evaluate(model: Recommender, split: Split, *, ks: Sequence[int] | int = (10, 20)) -> Evaluation:
     """Ranks all items for all users of test (else validation), everything seen before masked.
 
     >>> parts = jr.split(everyone, seed=0)
@@ -25,7 +22,7 @@ def evaluate(
     ['high', 'low', 'mean']
 
     Args:
-      model: from `fit`, or `load` of a run or a saved model.
+      model: from `fit` or `load`.
       split: whose train part it was fitted to.
       ks: lengths of the lists.
 
@@ -35,11 +32,6 @@ def evaluate(
     Raises:
       UserError: the model was fitted to other data, or there is nothing held out.
     """
-    if not isinstance(model, Recommender):
-        raise UserError(
-            f"model is a {type(model).__name__}, which has no split of its own; expected what "
-            "fit(...) returns, or load(...) of a run's folder"
-        )
     if not isinstance(split, Split):
         raise UserError(f"split is a {type(split).__name__}; expected what split(...) returns")
     lengths = [ks] if isinstance(ks, int) else list(ks)
