@@ -35,7 +35,7 @@ WORDS_FOR_NOTHING = (
 
 def is_empty(text: str) -> str:
     """SQL: whether there is no text but spaces."""
-    return f"(coalesce(trim({text}), '') = '')"
+    return f"({text} IS NULL OR ltrim({text}) = '')"
 
 
 def normalised(text: str) -> str:
@@ -55,7 +55,7 @@ def check_listens(
     incoming's: `play_count`, `milliseconds`, `seconds`, `time_in_words` and `time_of_8` characters,
     `title_key` (artist and title, normalised, where items are matched by it), `fate` (`kept`,
     `bad`, `zero_plays`, `no_item`, `defects` or one of `LEFT_OUT`) and for bad rows `problem`, a
-    role, and `found`, its text.
+    role.
 
     Args:
       roles: those which the file has; the columns of others are null in `incoming`.
@@ -81,10 +81,10 @@ def check_listens(
     of_times = ""
     if "timestamp" in roles:
         of_times = (
-            "timestamp LIKE '_%-%' OR timestamp LIKE '% %' AS time_in_words, "
+            f"{number('timestamp')} IS NULL AS time_in_words, "
             "strlen(timestamp) = 8 AS time_of_8,"
         )
-    return f"""SELECT row, line, "user", item, {of_names} {of_times}
+    return f"""SELECT row, "user", item, {of_names} {of_times}
         {number("plays") if "plays" in roles else "1::DOUBLE"} AS play_count,
         {number("ms_played") if "ms_played" in roles else "0::DOUBLE"} AS milliseconds,
         {seconds("timestamp", form)} AS seconds, {of_rating} {matching}
@@ -98,9 +98,6 @@ def check_listens(
                 THEN 'ms_played'
             {bad_rating}
             WHEN {"timestamp" in roles} AND seconds IS NULL THEN 'timestamp' END AS problem,
-        CASE problem WHEN 'user' THEN "user" WHEN 'item' THEN item WHEN 'plays' THEN plays
-            WHEN 'ms_played' THEN ms_played WHEN 'rating' THEN rating
-            WHEN 'timestamp' THEN timestamp END AS found,
         CASE WHEN {no_item} THEN 'no_item'
             WHEN {defect} THEN 'defects'
             WHEN NOT {kept} THEN 'filtered'
@@ -110,6 +107,15 @@ def check_listens(
             {low_rating}
             ELSE 'kept' END AS fate
         FROM incoming"""
+
+
+# Of the bad rows of the table `checked`: line, role, and what the role's column holds. Most histories
+# have none, so that text is looked up here and not written down for every row.
+BAD_ROWS = """SELECT line, problem,
+        CASE problem WHEN 'user' THEN incoming."user" WHEN 'item' THEN incoming.item
+            WHEN 'plays' THEN plays WHEN 'ms_played' THEN ms_played WHEN 'rating' THEN rating
+            WHEN 'timestamp' THEN timestamp END
+        FROM checked JOIN incoming USING (row) WHERE fate = 'bad'"""
 
 
 def is_known(roles: Container[str]) -> str:

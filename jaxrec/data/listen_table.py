@@ -11,7 +11,7 @@ import pyarrow as pa
 from jaxrec.data.conditions import JOINED, Condition, to_sql
 from jaxrec.data.finish_listens import TimeCounts, cut_window, match_items, read_times
 from jaxrec.data.interactions import IdMap, Listens
-from jaxrec.data.listen_checks import check_listens, is_empty, is_known, reason
+from jaxrec.data.listen_checks import BAD_ROWS, check_listens, is_empty, is_known, reason
 from jaxrec.data.listen_store import ListenStore
 from jaxrec.data.meaning import Filters
 from jaxrec.data.number_listens import histories, item_names, number_ids
@@ -98,8 +98,7 @@ class ListenTable:
                 values["min_rating"] = -math.inf if least is None else least
             self._store.query(f"CREATE OR REPLACE TEMP TABLE checked AS {checks}", values)
             counts = self._count(rows, timed="timestamp" in rows.columns)
-            bad = "SELECT line, problem, found FROM checked WHERE fate = 'bad'"
-            self._refuse(rows, bad, counts.get("bad", 0))
+            self._refuse(rows, BAD_ROWS, counts.get("bad", 0))
             self._insert("listens", entry, "fate = 'kept'")
             if counts.keys() - {"kept"}:
                 self._insert("known", entry, is_known(rows.columns))

@@ -103,6 +103,7 @@ def portray(listens: Listens) -> Portrait:
     time = listens.timestamp
     of_user = np.bincount(listens.user, minlength=len(listens.users))
     of_item = np.bincount(listens.item, minlength=len(listens.items))
+    identical, tied = _repeats(listens)
     words = [
         (role, str(word), int(counts[index]))
         for role, ids, counts in (
@@ -119,8 +120,8 @@ def portray(listens: Listens) -> Portrait:
         first=None if time is None else int(time.min()),
         last=None if time is None else int(time.max()),
         at_zero=0 if time is None else int((time == 0).sum()),
-        tied_share=0.0 if time is None else _repeated(listens, with_item=False)[1] / len(listens),
-        identical=0 if time is None else _repeated(listens, with_item=True)[0],
+        tied_share=tied / len(listens),
+        identical=identical,
         top_user=_most(listens.users, of_user),
         top_item=_most(listens.items, of_item),
         words=tuple(words),
@@ -136,6 +137,17 @@ def _where(ids: IdMap) -> np.ndarray:
 def _most(ids: IdMap, counts: np.ndarray) -> tuple[str, float]:
     index = int(counts.argmax())
     return ids.label(index), float(counts[index] / counts.sum())
+
+
+def _repeats(listens: Listens) -> tuple[int, int]:
+    """Rows that repeat user, item and time of another, and rows at a time that the user has twice.
+
+    Without times neither.
+    """
+    if listens.timestamp is None:
+        return 0, 0
+    tied = _repeated(listens, with_item=False)[1]
+    return _repeated(listens, with_item=True)[0] if tied else 0, tied
 
 
 def _repeated(listens: Listens, *, with_item: bool) -> tuple[int, int]:
