@@ -44,7 +44,11 @@ class InputFile:
     member: str | None = None
 
     def __str__(self) -> str:
-        return str(self.path) if self.member is None else f"{self.path}/{self.member}"
+        whole = str(self.path) if self.member is None else f"{self.path}/{self.member}"
+        # Whoever made a zip named its members: what moves a terminal's cursor is shown, not sent.
+        return "".join(
+            each if each.isprintable() else each.encode("unicode_escape").decode() for each in whole
+        )
 
     @property
     def name(self) -> str:

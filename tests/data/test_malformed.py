@@ -213,6 +213,12 @@ MALFORMED: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
         ":3: timestam",
     ),
     # Compression
+    "a member's name that moves the cursor": (
+        "a.zip",
+        zipped({"\x1b[2J\r.csv": "user,item\n1,\n"}),
+        {},
+        r"/\x1b[2J\r.csv:2: item is empty",
+    ),
     "gzip twice": ("a.csv.gz", gzip.compress(gzip.compress(b"1,1")), {}, ":1: broken UTF-8 (0x8b"),
     "gzip checksum": ("a.csv.gz", flipped(gzip.compress(GOOD.encode()), -6), {}, ":1: damaged or "),
     "gzip and more": ("a.csv.gz", gzip.compress(GOOD.encode()) + b"more", {}, ":1: damaged or cut"),
