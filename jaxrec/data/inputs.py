@@ -210,7 +210,8 @@ def zip_members(file: Path, wanted: Callable[[str], bool] = lambda name: True) -
             infos = [
                 info
                 for info in archive.infolist()
-                if not info.is_dir()
+                if info.filename  # a damaged one may have no name
+                and not info.is_dir()
                 and stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
                 and not _is_hidden(re.split(r"[/\\]", info.filename))
                 and wanted(info.filename)

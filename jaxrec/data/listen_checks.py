@@ -81,8 +81,7 @@ def check_listens(
     of_times = ""
     if "timestamp" in roles:
         of_times = (
-            f"{number('timestamp')} IS NULL AS time_in_words, "
-            "strlen(timestamp) = 8 AS time_of_8,"
+            f"{number('timestamp')} IS NULL AS time_in_words, strlen(timestamp) = 8 AS time_of_8,"
         )
     return f"""SELECT row, "user", item, {of_names} {of_times}
         {number("plays") if "plays" in roles else "1::DOUBLE"} AS play_count,
@@ -109,8 +108,8 @@ def check_listens(
         FROM incoming"""
 
 
-# Of the bad rows of the table `checked`: line, role, and what the role's column holds. Most histories
-# have none, so that text is looked up here and not written down for every row.
+# Of the bad rows of the table `checked`: line, role, and what the role's column holds. Most
+# histories have none, so that text is looked up here and not written down for every row.
 BAD_ROWS = """SELECT line, problem,
         CASE problem WHEN 'user' THEN incoming."user" WHEN 'item' THEN incoming.item
             WHEN 'plays' THEN plays WHEN 'ms_played' THEN ms_played WHEN 'rating' THEN rating

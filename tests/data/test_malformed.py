@@ -219,6 +219,12 @@ MALFORMED: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
         {},
         r"/\x1b[2J\r.csv:2: item is empty",
     ),
+    "a member without a name": (
+        "a.zip",
+        zipped({"a": "1,1"}).replace(b"\1\0\0\0\0\0", b"\0\0\0\0\1\0"),  # it is a comment now
+        {},
+        ": a zip of 0 files",
+    ),
     "gzip twice": ("a.csv.gz", gzip.compress(gzip.compress(b"1,1")), {}, ":1: broken UTF-8 (0x8b"),
     "gzip checksum": ("a.csv.gz", flipped(gzip.compress(GOOD.encode()), -6), {}, ":1: damaged or "),
     "gzip and more": ("a.csv.gz", gzip.compress(GOOD.encode()) + b"more", {}, ":1: damaged or cut"),
