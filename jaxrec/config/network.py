@@ -54,6 +54,11 @@ class WalksConfig:
         "how much walks two steps longer, which reach what all like, are taken off",
         minimum=0,
     )
+    ends: int = setting(
+        0,
+        "best ends kept for each song, so that lists need no graph; 0: all, by walking it",
+        minimum=0,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,18 +13,20 @@ from jaxrec.models.model import Array, Contributions, one_history
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ItemWeights:
-    """Scores x B + b of a history x: ItemKNN, RP3beta, EASE.
+    """Scores x B / |x| + b of a history x: ItemKNN, RP3beta, EASE, cut walks.
 
     Attributes:
       weights: B, [num_items, num_items] float32 by source and target; sparse or dense.
       bias: b, [num_items] float32; None for 0.
       step_exponent: None: x has the history's weights. Else each is divided by their sum, and the
         share is taken to this power: the probability of a walk's first step.
+      metric: m, [num_items] float32: |x| is the root of sum_j (x B)_j m_j x_j; None for 1.
     """
 
     weights: sparse.csr_array | np.ndarray
     bias: np.ndarray | None = None
     step_exponent: float | None = None
+    metric: np.ndarray | None = None
 
     kind: ClassVar[str] = "item_weights"
 
@@ -38,6 +40,9 @@ class ItemWeights:
         rows = histories.matrix()
         rows.data = self._start(histories)
         product = rows @ self.weights
+        if self.metric is not None:
+            own = np.asarray(rows.multiply(product).multiply(self.metric).sum(axis=1))
+            product = sparse.diags_array(1 / _root(own)) @ product
         dense = product.toarray() if sparse.issparse(product) else product
         return np.asarray(dense if self.bias is None else dense + self.bias, np.float32)
 
@@ -46,7 +51,11 @@ class ItemWeights:
         one_history(history)
         own = self._rows(history.items)[:, items]
         rest = {} if self.bias is None else {"popularity": self.bias[items]}
-        return Contributions(self._start(history)[:, None] * own, rest)
+        start = self._start(history)
+        if self.metric is not None:
+            among = self._rows(history.items)[:, history.items]
+            start = start / _root(start @ among @ (self.metric[history.items] * start))
+        return Contributions(start[:, None] * own, rest)
 
     def similarities(self, item: int) -> np.ndarray:
         """What one item says of every other: [num_items] float32."""
@@ -63,7 +72,8 @@ class ItemWeights:
                 "targets": self.weights.indices,
                 "values": self.weights.data,
             }
-        return arrays if self.bias is None else arrays | {"bias": self.bias}
+        vectors = {"bias": self.bias, "metric": self.metric}
+        return arrays | {name: each for name, each in vectors.items() if each is not None}
 
     def settings(self) -> dict[str, Any]:
         """The exponent."""
@@ -80,7 +90,7 @@ class ItemWeights:
             weights = sparse.csr_array(
                 (found["values"], found["targets"], found["offsets"]), shape=(num_items, num_items)
             )
-        return cls(weights, found.get("bias"), **settings)
+        return cls(weights, found.get("bias"), metric=found.get("metric"), **settings)
 
     def _start(self, histories: Histories) -> np.ndarray:
         """x's entries: [num_entries] float32."""
@@ -93,3 +103,8 @@ class ItemWeights:
         """Some rows of B, dense: [k, num_items] float32."""
         rows = self.weights[items]
         return np.asarray(rows.toarray() if sparse.issparse(rows) else rows, np.float32)
+
+
+def _root(squares: np.ndarray | float) -> np.ndarray:
+    """The roots, 1 in place of those that are 0."""
+    return np.sqrt(np.where(squares > 0, squares, 1.0)).astype(np.float32)

@@ -16,8 +16,10 @@ from scipy import sparse
 from jaxrec.gcn.graph import BipartiteGraph, build_graph
 from jaxrec.gcn.message_passing import KERNELS, choose_kernel
 from jaxrec.models.blend import Blend
+from jaxrec.models.cut_walks import cut
 from jaxrec.models.factors import Factors
 from jaxrec.models.filters import Filter
+from jaxrec.models.item_weights import ItemWeights
 from jaxrec.models.matrix import Track
 
 
@@ -60,7 +62,9 @@ def root_mean_square(lengths: np.ndarray, where: np.ndarray) -> np.float32:
     return np.sqrt(np.mean(np.square(lengths[where]), dtype=np.float32))
 
 
-def beside_walks(factors: Factors, filtered: Filter, weight: float, known: np.ndarray) -> Blend:
+def beside_walks(
+    factors: Factors, filtered: Filter | ItemWeights, weight: float, known: np.ndarray
+) -> Blend:
     """Scores of factors with walks added: <e_u, e_j> / (|e_u| |e|) + w <a_u, b_j> / (|a_u| |b|).
 
     |e| is the root mean square of the lengths of all known items' e_j: so both parts are of the
@@ -68,7 +72,7 @@ def beside_walks(factors: Factors, filtered: Filter, weight: float, known: np.nd
 
     Args:
       factors: e.
-      filtered: the walks.
+      filtered: the walks, cut or not.
       weight: w, how much the walks count.
       known: [num_items] bool, the items that train knows.
     """
@@ -82,19 +86,27 @@ def unit_factors(factors: Factors, known: np.ndarray) -> Factors:
 
 
 def fit(
-    matrix: sparse.csr_array, *, exponent: float, longer: float, seed: int, track: Track
-) -> Filter:
+    matrix: sparse.csr_array,
+    *,
+    exponent: float,
+    longer: float,
+    ends: int,
+    seed: int,
+    track: Track,
+) -> Filter | ItemWeights:
     """Walks alone, as a method of its own.
 
     Args:
       matrix: R, [num_users, num_items].
       exponent: c, as of `walks`.
       longer: l, as of `walks`.
+      ends: how many are kept of each item; 0 for all, by walking through the graph.
       seed: not used.
-      track: not used.
+      track: shows how far it is.
     """
-    del seed, track
-    return walks(graph_of(matrix), exponent=exponent, longer=longer)
+    del seed
+    filtered = walks(graph_of(matrix), exponent=exponent, longer=longer)
+    return cut(filtered, ends, track) if ends else filtered
 
 
 def graph_of(matrix: sparse.csr_array) -> BipartiteGraph:

@@ -1,6 +1,7 @@
 """The graph convolution network as a method: its fit, epoch by epoch, and what it ranks by."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,11 @@ import numpy as np
 
 from jaxrec.config import RunConfig, WalksConfig, to_json
 from jaxrec.data.interactions import Interactions
+from jaxrec.models.cut_walks import cut
 from jaxrec.models.factors import Factors, with_length_exponent
+from jaxrec.models.filters import Filter
+from jaxrec.models.item_weights import ItemWeights
+from jaxrec.models.matrix import untracked
 from jaxrec.models.method import Hooks, Saved
 from jaxrec.models.model import Model
 from jaxrec.models.walks import beside_walks, walks
@@ -85,14 +90,21 @@ class NetworkFitting:
         factors = with_length_exponent(factors, self.length_exponent)
         if self.walks.weight == 0:
             return factors
+        known = np.asarray(setup.graph.to_items.degrees) > 0
+        return beside_walks(factors, self._walked, self.walks.weight, known)
+
+    @functools.cached_property
+    def _walked(self) -> Filter | ItemWeights:
+        """The walks, which are the same whatever has been learnt."""
         filtered = walks(
-            setup.graph,
+            self.setup.graph,
             exponent=self.walks.exponent,
             longer=self.walks.longer,
-            kernel=convolution.sums.kernel,
+            kernel=self.setup.convolution.sums.kernel,
         )
-        known = np.asarray(setup.graph.to_items.degrees) > 0
-        return beside_walks(factors, filtered, self.walks.weight, known)
+        if self.walks.ends == 0:
+            return filtered
+        return cut(filtered, self.walks.ends, untracked)
 
     def save(self, state: TrainState) -> Saved:
         """The parameters, the optimizer's state and the step."""

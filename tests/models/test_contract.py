@@ -36,11 +36,13 @@ CASES: dict[str, dict[str, Any]] = {
     **{name: {"method": name} for name in METHODS if name != "blend"},
     "gcn with walks": {"method": "gcn", "walks__weight": 2.0},
     "gcn with softmax": {"method": "gcn", "loss__name": "softmax", "loss__negatives": 64},
+    "walks, cut": {"method": "walks", "walks__ends": ITEMS_PER_GROUP, "walks__longer": 0.3},
+    "gcn with cut walks": {"method": "gcn", "walks__weight": 2.0, "walks__ends": 4},
     **{name: {"method": "blend"} | each for name, each in BLENDS.items()},
 }
 # A known user is to them what a stranger with the same history is.
 WITHOUT_USERS = [
-    *("itemknn", "rp3beta", "ease", "gfcf", "walks", "most_popular"),
+    *("itemknn", "rp3beta", "ease", "gfcf", "walks", "walks, cut", "most_popular"),
     *("blend of matrices", "blend of filters"),
 ]
 FACTORS = ["gcn", "gcn with softmax", "ials", "most_popular", "blend of factors"]
