@@ -7,18 +7,22 @@ counts from when it was due: a service that stalls is seen to stall.
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from benchmarks.processes import run_worker
 from jaxrec.serve.bundle import Bundle, read_bundle, write_bundle
 from jaxrec.serve.scorer import Scorer
 
@@ -36,6 +40,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=20, help="songs in a list")
     parser.add_argument("--reloads", type=int, default=30, help="new bundles in a second round")
     parser.add_argument("--copy", type=Path, required=True, help="a folder for them, made anew")
+    parser.add_argument("--environments", type=Path, help="of the peers; none: no peer")
     arguments = parser.parse_args()
     bundle = read_bundle(arguments.bundle)
     _replace(arguments.copy, bundle, 0)
@@ -49,6 +54,7 @@ def main() -> None:
         found = asyncio.run(_with_reloads(port, bodies, arguments, bundle))
         _say(f"with {arguments.reloads} new bundles", found)
         print(_memory(process.pid))
+    _say_lists(bundle, arguments.k, arguments.environments)
 
 
 def _bodies(folder: Path, songs: int, k: int) -> list[bytes]:
@@ -148,6 +154,51 @@ def _replace(folder: Path, bundle: Bundle, number: int) -> None:
     """Another bundle that ranks alike, in the place of the one there."""
     about = {**bundle.about, "copy": number}
     write_bundle(folder, Bundle(about, bundle.model, bundle.histories, bundle.items, bundle.users))
+
+
+def _say_lists(bundle: Bundle, k: int, environments: Path | None) -> None:
+    """One list after another by the bundle's vectors alone, and by implicit's scoring of them."""
+    prefix = "0." if "0.item" in bundle.model else ""
+    user, item = (bundle.model.get(f"{prefix}{name}") for name in ("user", "item"))
+    if user is None or item is None:
+        print("the bundle has no vectors: no lists by them")
+        return
+    settings = {"unit_users": False, "fold_in": "constant", "fold_in_settings": {}}
+    about = {**bundle.about, "kind": "factors", "settings": settings}
+    model = {"user": user, "item": item, "fold_in.vector": np.zeros(item.shape[1], np.float32)}
+    scorer = Scorer(dataclasses.replace(bundle, about=about, model=model), "vectors alone")
+    random = np.random.default_rng(0)
+    users = random.choice(len(user), min(len(user), 500), replace=False).tolist()
+    seconds, lists = [], []
+    with threadpool_limits(limits=1, user_api="blas"):
+        for each in users:
+            begin = time.perf_counter()
+            items, _ = scorer.top(scorer.history_of(each), k=k, hidden=scorer.seen_by(each))
+            seconds.append(time.perf_counter() - begin)
+            lists.append(items.tolist())
+    print(f"a list by the vectors alone: jaxrec {1000 * np.median(seconds):.2f} ms (median)")
+    if environments is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = {"user": user, "item": item}
+        arrays |= {name: bundle.histories[f"seen_{name}"] for name in ("offsets", "items")}
+        for name, each in arrays.items():
+            np.save(Path(folder, f"{name}.npy"), each, allow_pickle=False)
+        request = {
+            "module": "implicit_",
+            "section": "lists",
+            "work": folder,
+            "users": users,
+            "k": k,
+        }
+        python = str(environments / "implicit" / "bin" / "python")
+        result = run_worker(python, request, Path(folder))
+    theirs = result["figures"]
+    alike = sum(set(one) == set(other) for one, other in zip(lists, theirs["lists"], strict=True))
+    print(
+        f"the same by implicit {result['versions']['implicit']}: "
+        f"{1000 * np.median(theirs['seconds']):.2f} ms; {alike} of {len(users)} lists alike"
+    )
 
 
 def _say(what: str, taken: np.ndarray) -> None:

@@ -4,6 +4,7 @@
 #   ./benchmarks/run.sh scaling [--out=FOLDER] ...
 #   ./benchmarks/run.sh variants --config=configs/gowalla.py [--data=FOLDER] ...
 #   ./benchmarks/run.sh rivals --config=configs/lastfm_lightgcn.py [--out=FOLDER] ...
+#   ./benchmarks/run.sh load --bundle=FOLDER --copy=FOLDER [--rate=200] ...
 #
 #   JAXREC_BENCH_VENVS  where the peers' environments go; otherwise ~/.cache/jaxrec-benchmarks
 #   BENCH_PYTHON        the Python 3.11 to make them with; otherwise python3.11 or python3 on PATH
@@ -45,16 +46,21 @@ prepare_peer() {
 }
 
 case "${1:-}" in
-  compare | scaling | variants | rivals) benchmark="$1" && shift ;;
-  *) fail "the first word is '${1:-}'; expected compare, scaling, variants or rivals" ;;
+  compare | scaling | variants | rivals | load) benchmark="$1" && shift ;;
+  *) fail "the first word is '${1:-}'; expected compare, scaling, variants, rivals or load" ;;
 esac
 
 prepare_environment run
-if [[ "$benchmark" == compare ]]; then
+peer_names=()
+case "$benchmark" in
+  compare) peer_names=(recbole torch implicit) ;;
+  load) peer_names=(implicit) ;;
+esac
+if [[ ${#peer_names[@]} -gt 0 ]]; then
   peers="${JAXREC_BENCH_VENVS:-${XDG_CACHE_HOME:-$HOME/.cache}/jaxrec-benchmarks}"
   if [[ "$peers" != /* ]]; then peers="$PWD/$peers"; fi
   mkdir -p "$peers"
-  for peer in recbole torch implicit; do prepare_peer "$peer"; done
+  for peer in "${peer_names[@]}"; do prepare_peer "$peer"; done
   set -- --environments="$peers" "$@"
 fi
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"

@@ -52,6 +52,27 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def lists(request: dict[str, Any]) -> dict[str, Any]:
+    """Time of one user's list after another, by given embeddings."""
+    folder = Path(request["work"])
+    arrays = {
+        name: np.load(folder / f"{name}.npy", allow_pickle=False)
+        for name in ("user", "item", "offsets", "items")
+    }
+    model = AlternatingLeastSquares(factors=arrays["item"].shape[1], num_threads=1)
+    model.user_factors, model.item_factors = arrays["user"], arrays["item"]
+    shape = len(arrays["user"]), len(arrays["item"])
+    ones = np.ones(len(arrays["items"]), np.float32)
+    seen = csr_matrix((ones, arrays["items"], arrays["offsets"]), shape=shape)
+    seconds, found = [], []
+    for user in request["users"]:
+        begin = time.perf_counter()
+        items, _ = model.recommend(user, seen[user], N=request["k"])
+        seconds.append(time.perf_counter() - begin)
+        found.append(items.tolist())
+    return {"seconds": seconds, "lists": found}
+
+
 def _matrix(user: np.ndarray, item: np.ndarray, edges: Any) -> csr_matrix:
     ones = np.ones(len(user), np.float32)
     return csr_matrix((ones, (user, item)), shape=(edges.num_users, edges.num_items))
