@@ -48,8 +48,8 @@ def main() -> None:
     print(f"loading the scorer: {_scorer_seconds(arguments.copy):.2f} s, import included")
     with _service(arguments.copy) as (process, port, seconds):
         print(f"the service answers after {seconds:.2f} s; {_memory(process.pid)}")
-        asyncio.run(_load(port, bodies, rate=50, seconds=2))  # warms it up
-        _say("at rest", asyncio.run(_load(port, bodies, arguments.rate, arguments.seconds)))
+        asyncio.run(ask_at_a_rate(port, bodies, rate=50, seconds=2))  # warms it up
+        _say("at rest", asyncio.run(ask_at_a_rate(port, bodies, arguments.rate, arguments.seconds)))
         print(_memory(process.pid))
         found = asyncio.run(_with_reloads(port, bodies, arguments, bundle))
         _say(f"with {arguments.reloads} new bundles", found)
@@ -97,14 +97,14 @@ def _service(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, float]]
             port = int(found[1]) if found else None
             if process.poll() is not None or time.perf_counter() - begin > START_SECONDS:
                 raise SystemExit(f"the service doesn't start: {log.read_text()}")
-        asyncio.run(_load(port, [b""], rate=1000, seconds=0.001))
+        asyncio.run(ask_at_a_rate(port, [b""], rate=1000, seconds=0.001))
         yield process, port, time.perf_counter() - begin
     finally:
         process.terminate()
         process.wait(30)
 
 
-async def _load(port: int, bodies: list[bytes], rate: float, seconds: float) -> np.ndarray:
+async def ask_at_a_rate(port: int, bodies: list[bytes], rate: float, seconds: float) -> np.ndarray:
     """Seconds that each request took from when it was due; infinite for one that failed."""
     pool: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     taken = np.full(max(int(rate * seconds), 1), np.inf)
@@ -143,7 +143,7 @@ async def _with_reloads(
 ) -> np.ndarray:
     """The same while the bundle is replaced again and again."""
     seconds = max(arguments.seconds, 6.0 * arguments.reloads)  # the service looks every 5 s
-    load = asyncio.create_task(_load(port, bodies, arguments.rate, seconds))
+    load = asyncio.create_task(ask_at_a_rate(port, bodies, arguments.rate, seconds))
     for number in range(1, arguments.reloads + 1):
         await asyncio.sleep(seconds / (arguments.reloads + 1))
         await asyncio.to_thread(_replace, arguments.copy, bundle, number)

@@ -1,6 +1,7 @@
 """One listening history, as the scorer takes it."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,11 @@ class History:
       items: [n] int32, increasing.
       weights: [n] float32, above 0.
       user: as the model knows them, or UNKNOWN.
+      solved: what took a while to find out about it, by who found it out: a list and its reasons
+        ask for the same.
     """
 
     items: np.ndarray
     weights: np.ndarray
     user: int = UNKNOWN
+    solved: dict[object, Any] = dataclasses.field(default_factory=dict)

@@ -26,10 +26,15 @@ class SoftmaxDirection:
         self._column = np.full(len(item), -1, np.int32)
         self._column[compared] = np.arange(len(compared), dtype=np.int32)
         self._others = unit(item[compared])
-        self._logits = self._others * np.float32(1 / temperature)
 
     def solve(self, history: History) -> tuple[np.ndarray, np.ndarray]:
         """v [dim], zeros for an empty history, and what each entry brings to it [n, dim]."""
+        if self not in history.solved:
+            history.solved[self] = self._solve(history)
+        found: tuple[np.ndarray, np.ndarray] = history.solved[self]
+        return found
+
+    def _solve(self, history: History) -> tuple[np.ndarray, np.ndarray]:
         own = unit(self._item[history.items])
         if len(own) == 0:
             return np.zeros(self._item.shape[1], np.float32), own
@@ -48,7 +53,7 @@ class SoftmaxDirection:
         return v, own / np.float32(length * len(own))
 
     def _uphill(self, v: np.ndarray, mean: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        mass = self._logits @ v
+        mass = self._others @ (v * np.float32(1 / self._temperature))
         mass -= mass.max()
         np.exp(mass, out=mass)
         mass *= shares

@@ -1,5 +1,6 @@
 """The service as a process: where it listens, how it stops, what it makes of slow askers."""
 
+import asyncio
 import json
 import re
 import signal
@@ -12,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from benchmarks import load
 from jaxrec.errors import UserError
 from jaxrec.serve.bundle import bundle_id, write_bundle
 from jaxrec.serve.service import read_keys, serve
@@ -128,6 +131,16 @@ def test_sighup_makes_it_look_for_a_new_bundle(service: Service, folder: Path) -
     while service.ask("/health")["bundle"] != bundle_id(folder):
         assert time.monotonic() - begin < 30
         time.sleep(0.01)
+
+
+def test_the_load_test_counts_what_fails(service: Service) -> None:
+    whole, unknown = ({"listener": who} for who in ("ann", "nobody"))
+    bodies = [json.dumps(each).encode() for each in (whole, unknown)]
+    taken = asyncio.run(load.ask_at_a_rate(service.port, bodies, rate=100, seconds=0.4))
+    assert np.isfinite(taken).tolist() == [True, False] * 20
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert np.isinf(asyncio.run(load.ask_at_a_rate(port, bodies, rate=100, seconds=0.1))).all()
 
 
 def test_a_port_that_is_taken_is_an_error_with_the_way_on(service: Service, folder: Path) -> None:
