@@ -33,6 +33,8 @@ CASES: dict[str, dict[str, Any]] = {
     **{name: {"method": name} for name in ("ease", "ials")},
     "gcn with softmax": {"method": "gcn", "loss__name": "softmax", "loss__negatives": 64},
     "itemknn, not centred": {"method": "itemknn", "baseline__itemknn__centre": False},
+    "walks, cut": {"method": "walks", "walks__ends": 6, "walks__longer": 0.3},
+    "gcn with cut walks": {"method": "gcn", "walks__weight": 2.0, "walks__ends": 6},
     "blend of matrices": {"method": "blend", "blend__models": ("itemknn", "ease", "rp3beta")},
     "blend of factors": {"method": "blend", "blend__models": ("gcn", "ials", "most_popular")},
     "blend of both": {"method": "blend", "blend__models": ("gcn", "ease")},
