@@ -8,7 +8,8 @@
     model.recommend(["ann"], k=10)
     jr.evaluate(model, split, ks=(10, 20)).summary()
 
-Names are loaded when they are first used, so that reading and splitting need no JAX.
+Names are loaded when they are first used, so that reading, splitting and bundles need no
+JAX.
 """
 
 import importlib
@@ -17,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from jaxrec.api.bundled import BundledRecommender
     from jaxrec.api.evaluating import evaluate
-    from jaxrec.api.fitting import fit, load
+    from jaxrec.api.fitting import fit
+    from jaxrec.api.loading import load
     from jaxrec.api.reading import read, split
     from jaxrec.api.recommender import Recommender
     from jaxrec.data.interactions import Interactions, Listens
@@ -30,9 +33,10 @@ _HOMES = {
     "read": "jaxrec.api.reading",
     "split": "jaxrec.api.reading",
     "fit": "jaxrec.api.fitting",
-    "load": "jaxrec.api.fitting",
+    "load": "jaxrec.api.loading",
     "evaluate": "jaxrec.api.evaluating",
     "Recommender": "jaxrec.api.recommender",
+    "BundledRecommender": "jaxrec.api.bundled",
     "Evaluation": "jaxrec.rank.evaluate",
     "Listens": "jaxrec.data.interactions",
     "Interactions": "jaxrec.data.interactions",
@@ -42,6 +46,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BundledRecommender",
     "Evaluation",
     "Interactions",
     "Listens",

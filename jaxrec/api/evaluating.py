@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jaxrec.api.bundled import BundledRecommender
 from jaxrec.api.recommender import Recommender
 from jaxrec.api.words import plain_errors
 from jaxrec.config import EvalConfig
@@ -13,7 +14,9 @@ from jaxrec.rank.evaluate import Evaluation
 from jaxrec.rank.measure import Measure
 
 
-def evaluate(model: Recommender, split: Split, *, ks: Sequence[int] | int = (10, 20)) -> Evaluation:
+def evaluate(
+    model: Recommender | BundledRecommender, split: Split, *, ks: Sequence[int] | int = (10, 20)
+) -> Evaluation:
     """Ranks all items for all users of test (else validation), everything seen before masked.
 
     >>> parts = jr.split(everyone, seed=0)
@@ -22,7 +25,7 @@ def evaluate(model: Recommender, split: Split, *, ks: Sequence[int] | int = (10,
     ['high', 'low', 'mean']
 
     Args:
-      model: from `fit` or `load`.
+      model: from `fit`, or `load` of a run or a saved model.
       split: whose train part it was fitted to.
       ks: lengths of the lists.
 
@@ -32,6 +35,11 @@ def evaluate(model: Recommender, split: Split, *, ks: Sequence[int] | int = (10,
     Raises:
       UserError: the model was fitted to other data, or there is nothing held out.
     """
+    if not isinstance(model, Recommender):
+        raise UserError(
+            f"model is a {type(model).__name__}, which has no split of its own; expected what "
+            "fit(...) returns, or load(...) of a run's folder"
+        )
     if not isinstance(split, Split):
         raise UserError(f"split is a {type(split).__name__}; expected what split(...) returns")
     lengths = [ks] if isinstance(ks, int) else list(ks)

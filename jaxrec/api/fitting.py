@@ -1,11 +1,11 @@
-"""Models out: fitted to a history, or opened from a folder."""
+"""Models out: fitted to a history."""
 
 import sys
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from jaxrec.api.recommender import Recommender, recommender_of
+from jaxrec.api.recommender import Recommender
 from jaxrec.api.words import plain_errors
 from jaxrec.config import RunConfig, flat_fields, read_config, to_json
 from jaxrec.data.interactions import Interactions
@@ -18,7 +18,6 @@ from jaxrec.runs.lock import locked
 from jaxrec.runs.methods import fit_model, is_automatic
 from jaxrec.runs.run import run
 from jaxrec.runs.stop import StopRequest
-from jaxrec.runs.trained import open_trained
 from jaxrec.search.auto.chosen import choose_for
 
 
@@ -85,28 +84,6 @@ def _chosen(
         return choose_for(split, settings, given, None, console).config
     with locked(Path(workdir), console.warning):
         return choose_for(split, settings, given, Path(workdir), console).config
-
-
-def load(folder: str | Path, *, step: int | None = None) -> Recommender:
-    """Opens what `Recommender.save` or a run on the command line has left in a folder.
-
-    Of a run that is the model that was measured; what it has fitted to all listens besides, with
-    `config.auto.refit`, is in the folder for-use/ below.
-
-    >>> jr.fit(groups, method="itemknn").save("another-model")
-    >>> jr.load("another-model").method
-    'itemknn'
-
-    Args:
-      folder: the folder.
-      step: a checkpoint's step; None for the best where the run stops early, else the last.
-
-    Raises:
-      UserError: no run and no model there, or a damaged one.
-    """
-    with plain_errors(workdir="folder"):
-        trained = open_trained(Path(folder), step)
-    return recommender_of(trained)
 
 
 def _console(quiet: bool) -> Console:

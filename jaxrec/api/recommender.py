@@ -19,6 +19,7 @@ from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 from jaxrec.rank.lists import similar_items, top_lists
 from jaxrec.rank.measure import all_seen
+from jaxrec.runs.bundling import bundle_of, figures_of, put_bundle
 from jaxrec.runs.saving import save_trained
 from jaxrec.runs.trained import Trained, known_items
 
@@ -239,6 +240,24 @@ class Recommender:
         """
         with plain_errors(workdir="folder"):
             save_trained(Path(folder), self.config, self.split, self.model)
+
+    def export(self, folder: str | Path) -> None:
+        """Writes a bundle, to deploy where there is no JAX; `load` and `jaxrec serve` take it.
+
+        >>> jr.fit(groups, method="itemknn").export("bundle")
+        >>> jr.load("bundle").recommend(["u0"], k=1)["item"].to_pylist()
+        ['a0']
+
+        Args:
+          folder: where; it is empty, missing, or has a bundle, which is replaced.
+
+        Raises:
+          UserError: the model can't be exported, or the folder holds something else or can't be
+            written to.
+        """
+        with plain_errors():
+            bundle = bundle_of(self.model, self.config, self.split, figures_of(None))
+            put_bundle(Path(folder), bundle)
 
     def _histories(self) -> Histories:
         return Histories.of_all(self.split.train, self.config.data.weight)

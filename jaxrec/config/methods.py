@@ -43,6 +43,9 @@ class EASEConfig:
         "weight of the squared item weights; in listeners, added to the diagonal",
         above=0,
     )
+    entries: int = setting(
+        0, "strongest item weights kept for each song, so that a bundle is small; 0: all", minimum=0
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

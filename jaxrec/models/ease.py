@@ -12,7 +12,9 @@ ROWS_PER_BLOCK = 2048  # of the inverse, at once
 FLOAT = 4  # bytes
 
 
-def fit(matrix: sparse.csr_array, *, l2: float, seed: int, track: Track) -> ItemWeights:
+def fit(
+    matrix: sparse.csr_array, *, l2: float, entries: int = 0, seed: int, track: Track
+) -> ItemWeights:
     """Scores by X B, where B minimises |X - X B|^2 + l2 |B|^2 with a zero diagonal.
 
     With P = (X^T X + l2 I)^-1: B_ij = -P_ij / P_jj, and 0 on the diagonal. Steck 2019
@@ -21,6 +23,7 @@ def fit(matrix: sparse.csr_array, *, l2: float, seed: int, track: Track) -> Item
     Args:
       matrix: X, [num_users, num_items].
       l2: above 0.
+      entries: how many of B's entries stay in a row, those of the greatest size; 0 for all.
       seed: not used.
       track: shows how far it is.
 
@@ -28,7 +31,10 @@ def fit(matrix: sparse.csr_array, *, l2: float, seed: int, track: Track) -> Item
       UserError: the item matrix is larger than the free memory, or l2 too small for float32.
     """
     del seed
-    return ItemWeights(item_weights(matrix, l2=l2, track=track))
+    weights = item_weights(matrix, l2=l2, track=track)
+    if 0 < entries < len(weights):
+        return ItemWeights(_greatest(weights, entries))
+    return ItemWeights(weights)
 
 
 def size_note(num_items: int) -> str:
@@ -53,6 +59,19 @@ def item_weights(matrix: sparse.csr_array, *, l2: float, track: Track) -> np.nda
         table[block] *= scale
     np.fill_diagonal(table, 0)
     return table
+
+
+def _greatest(table: np.ndarray, count: int) -> sparse.csr_array:
+    """The entries of the greatest size in each row."""
+    kept = []
+    for block in _blocks(len(table)):
+        rows = table[block]
+        columns = np.argpartition(-np.abs(rows), count - 1, axis=1)[:, :count]
+        columns = np.sort(columns, axis=1).astype(np.int32)
+        values = np.take_along_axis(rows, columns, axis=1)
+        offsets = np.arange(0, columns.size + 1, count)
+        kept.append(sparse.csr_array((values.ravel(), columns.ravel(), offsets), shape=rows.shape))
+    return sparse.vstack(kept, format="csr")
 
 
 def _blocks(num_items: int) -> list[slice]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import mimetypes
 import signal
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -163,6 +164,10 @@ def _add_routes(app: FastAPI, served: Served, telemetry: Telemetry) -> None:
 
 
 def _add_page(app: FastAPI) -> None:
+    # A browser refuses a script of another type, and machines differ in what they call one.
+    mimetypes.add_type("text/javascript", ".js")
+    mimetypes.add_type("image/svg+xml", ".svg")
+
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html")

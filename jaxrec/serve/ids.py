@@ -114,6 +114,12 @@ class Names:
         found: str = self._artist[index].as_py()
         return found
 
+    def whole(self, index: np.ndarray) -> pa.Array:
+        """The names of some items as the data have them, "" where there is none: [n] string."""
+        titles, artists = (each.take(pa.array(index)) for each in (self._title, self._artist))
+        joined = pc.binary_join_element_wise(titles, artists, PARTED_BY)
+        return pc.if_else(pc.equal(artists, ""), titles, joined)
+
     def search(self, text: str, *, limit: int, among: np.ndarray) -> np.ndarray:
         """The items whose name has every word: those that begin with the text, then most users.
 

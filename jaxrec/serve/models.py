@@ -72,7 +72,7 @@ class Factors:
 
 
 class ItemWeights:
-    """Scores x B + b; B's rows are compressed (`offsets`, `targets`, `values`) or dense."""
+    """Scores x B / |x| + b; B's rows are compressed (`offsets`, `targets`, `values`) or dense."""
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class ItemWeights:
         step_exponent: float | None,
     ) -> None:
         self._dense, self._bias = arrays.get("weights"), arrays.get("bias")
+        self._metric = arrays.get("metric")
         self._step_exponent = step_exponent
         if self._dense is None:
             self._offsets, self._targets = arrays["offsets"], arrays["targets"]
@@ -96,15 +97,31 @@ class ItemWeights:
             targets, values, counts = self._rows(history.items)
             weighted = values * np.repeat(start, counts)
             scores = np.bincount(targets, weighted, self._num_items).astype(np.float32)
+        if self._metric is not None:
+            scores /= self._length(history, start, scores[history.items])
         return scores if self._bias is None else scores + self._bias
 
     def contributions(self, history: History, items: np.ndarray) -> tuple[np.ndarray, Rest]:
         """An entry's weight times what it says of each item; the rest is popularity."""
-        start = self._start(history)[:, None]
+        start = self._start(history)
         rest = {} if self._bias is None else {"popularity": self._bias[items]}
+        entries = self._entries(history.items, items)
+        if self._metric is not None:
+            own = start @ self._entries(history.items, history.items)
+            start = start / self._length(history, start, own)
+        return start[:, None] * entries, rest
+
+    def _length(self, history: History, start: np.ndarray, own: np.ndarray) -> np.float32:
+        """|x|, by what the history says of its own items."""
+        assert self._metric is not None
+        square = float(np.sum(own * self._metric[history.items] * start, dtype=np.float64))
+        return np.float32(square**0.5 if square > 0 else 1.0)
+
+    def _entries(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """What some items say of some: [n, k] float32."""
         if self._dense is not None:
-            return start * self._dense[history.items[:, None], items], rest
-        targets, values, counts = self._rows(history.items)
+            return self._dense[rows[:, None], items]
+        targets, values, counts = self._rows(rows)
         column = np.full(self._num_items, -1)
         column[items] = np.arange(len(items))
         place = column[targets]
@@ -112,7 +129,7 @@ class ItemWeights:
         row = np.repeat(np.arange(len(counts)), counts)
         entries = np.zeros((len(counts), len(items)), np.float32)
         entries[row[wanted], place[wanted]] = values[wanted]
-        return start * entries, rest
+        return entries
 
     def similarities(self, item: int) -> np.ndarray:
         """What one item says of every other."""

@@ -60,7 +60,7 @@ def test_the_source_changes_with_the_run_and_not_with_its_bundle(run: Path) -> N
 
 
 def test_a_folder_that_can_not_be_written_to_is_named(run: Path) -> None:
-    with pytest.raises(UserError, match=r"--output=.*config\.json: .* expected a folder to write"):
+    with pytest.raises(UserError, match=r"config\.json: .* expected a folder to write a bundle"):
         commands.export(run, output=run / "config.json", step=None)
     with pytest.raises(UserError, match="which no bundle has; expected an empty folder"):
         commands.export(run, output=run, step=None)

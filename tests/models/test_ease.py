@@ -7,7 +7,7 @@ from jaxrec import host_memory
 from jaxrec.errors import UserError
 from jaxrec.models import ease
 from jaxrec.models.matrix import untracked
-from tests.models.problems import as_matrix, fit, random_plays
+from tests.models.problems import as_matrix, fit, fit_model, random_plays
 
 
 @pytest.mark.parametrize("rows_per_block", [7, 512])
@@ -27,6 +27,20 @@ def test_ease_is_the_closed_form(
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     scores = fit("ease", table, weight="raw", l2=l2)
     np.testing.assert_allclose(scores, table @ expected, rtol=1e-3, atol=1e-4)
+
+
+def test_only_the_greatest_weights_of_each_song_are_kept_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ease, "ROWS_PER_BLOCK", 7)
+    table = random_plays(0, users=80, items=30)
+    whole = fit_model("ease", table, l2=5.0).weights
+    kept = fit_model("ease", table, l2=5.0, entries=4).weights.toarray()
+    assert ((kept != 0).sum(axis=1) == 4).all()
+    np.testing.assert_array_equal(kept[kept != 0], whole[kept != 0])
+    least = np.where(kept != 0, np.abs(kept), np.inf).min(axis=1)
+    assert (np.abs(whole * (kept == 0)).max(axis=1) <= least).all()
+    assert isinstance(fit_model("ease", table, l2=5.0, entries=30).weights, np.ndarray)
 
 
 def test_no_other_weights_with_a_zero_diagonal_do_better_than_ease() -> None:

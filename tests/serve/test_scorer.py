@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxrec.commands.export import bundle_of
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
@@ -19,10 +18,11 @@ from jaxrec.rank.lists import similar_items
 from jaxrec.rank.measure import all_seen
 from jaxrec.rank.top_k import Seen, top_k
 from jaxrec.report.console import Console
+from jaxrec.runs.bundling import bundle_of, figures_of
 from jaxrec.runs.methods import fit_model
 from jaxrec.runs.prepare import prepare_split
 from jaxrec.runs.trained import Trained, known_items
-from jaxrec.serve.bundle import write_bundle
+from jaxrec.serve.bundle import Bundle, write_bundle
 from jaxrec.serve.history import History
 from jaxrec.serve.scorer import Scorer
 from tests.checkerboard import SMALL, config_of, write_checkerboard
@@ -61,6 +61,10 @@ def make(folder: Path, changes: dict[str, Any]) -> Trained:
     return Trained(config, split, model, None)
 
 
+def bundled(run: Trained) -> Bundle:
+    return bundle_of(run.model, run.config, run.split, figures_of(None))
+
+
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
     done: dict[str, Case] = {}
@@ -69,7 +73,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
         if name not in done:
             folder = tmp_path_factory.mktemp("case")
             run = make(folder, CASES[name])
-            write_bundle(folder / "bundle", bundle_of(run, {"part": None, "metrics": {}}))
+            write_bundle(folder / "bundle", bundled(run))
             done[name] = Case(run, Scorer.load(folder / "bundle"))
         return done[name]
 
@@ -168,8 +172,10 @@ def test_plays_of_an_item_named_twice_add_up(cases: Callable[[str], Case]) -> No
 
 @pytest.mark.parametrize("changes", [{"method": "gfcf"}, {"walks__weight": 1.0}])
 def test_what_sums_over_the_graph_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"sums over the graph .* expected a model without"):
-        bundle_of(make(tmp_path, changes), {"part": None, "metrics": {}})
+    with pytest.raises(
+        UserError, match=r"sums over the graph .* expected walks cut to their"
+    ):
+        bundled(make(tmp_path, changes))
 
 
 BLOCKED = """
@@ -188,7 +194,7 @@ print(items.tolist())
 
 def test_it_needs_no_jax(cases: Callable[[str], Case], tmp_path: Path) -> None:
     case = cases("gcn")
-    write_bundle(tmp_path / "bundle", bundle_of(case.run, {"part": None, "metrics": {}}))
+    write_bundle(tmp_path / "bundle", bundled(case.run))
     said = subprocess.run(
         [sys.executable, "-c", BLOCKED, str(tmp_path / "bundle")],
         cwd=ROOT,

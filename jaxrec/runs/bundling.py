@@ -1,0 +1,113 @@
+"""A run's model and all that its lists are made of, put together for a bundle."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jaxrec.config import RunConfig
+from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
+from jaxrec.models.histories import Histories
+from jaxrec.models.model import Model
+from jaxrec.models.popularity import item_users
+from jaxrec.rank.measure import all_seen
+from jaxrec.report.console import Console
+from jaxrec.runs.lock import locked
+from jaxrec.runs.results import read_results
+from jaxrec.runs.run_folder import RunFolder
+from jaxrec.runs.saved_models import save_model
+from jaxrec.runs.trained import known_items
+from jaxrec.serve.bundle import Bundle, check_place, read_bundle, write_bundle
+from jaxrec.serve.ids import item_table
+from jaxrec.serve.models import KINDS
+
+
+def bundle_of(model: Model, config: RunConfig, split: Split, told: dict[str, Any]) -> Bundle:
+    """What goes into a bundle.
+
+    Args:
+      model: what ranks.
+      config: by which it was fitted.
+      split: to what.
+      told: what else is told of it, such as `figures_of`.
+
+    Raises:
+      UserError: the model sums over the whole graph, which no bundle holds.
+    """
+    saved = save_model(model)
+    assert saved.about is not None
+    about = {name: saved.about[name] for name in ("kind", "settings")}
+    _check_kinds(about, config.method)
+    return Bundle(
+        about=about
+        | {
+            "method": config.method,
+            "weight": config.data.weight,
+            "protocol": split.protocol,
+        }
+        | told,
+        model={name: np.asarray(each) for name, each in saved.arrays.items()},
+        histories=_histories(split, config),
+        items=item_table(split.train.items),
+        users=pa.table({"id": pa.array(split.train.users.ids)}),
+    )
+
+
+def figures_of(workdir: Path | None, step: int | None = None) -> dict[str, Any]:
+    """`part` and `metrics` of a run as it was measured; none where it wasn't."""
+    if workdir is None or step is not None or not RunFolder(workdir).results.exists():
+        return {"part": None, "metrics": {}}
+    results = read_results(workdir)
+    return {
+        "part": results.part,
+        "metrics": {name: each["mean"] for name, each in results.metrics["model"].items()},
+    }
+
+
+def _histories(split: Split, config: RunConfig) -> dict[str, np.ndarray]:
+    histories = Histories.of_all(split.train, config.data.weight)
+    seen = all_seen(split)
+    return {
+        "offsets": histories.offsets,
+        "items": histories.items,
+        "weights": histories.weights,
+        "seen_offsets": seen.user_offsets(),
+        "seen_items": seen.item,
+        "listed": known_items(split),
+        "users": item_users(split.train).astype(np.int32),
+    }
+
+
+def _check_kinds(about: dict[str, Any], method: str) -> None:
+    """Raises UserError where the model or a member of it is of a kind that no bundle has."""
+    if about["kind"] not in KINDS:
+        raise UserError(
+            f"config.method is {method!r}, whose model sums over the graph of all listens, which "
+            "a bundle doesn't hold; expected walks cut to their best ends, by "
+            "--config.walks.ends=500 in the run's `train` command (which doesn't train again), "
+            "and no GF-CF"
+        )
+    own = about["settings"]
+    for kind, settings in zip(own.get("kinds", ()), own.get("members", ()), strict=True):
+        _check_kinds({"kind": kind, "settings": settings}, method)
+
+
+def put_bundle(folder: Path, bundle: Bundle) -> int:
+    """Writes a bundle to a folder, reads it back, and returns its size in bytes.
+
+    Raises:
+      UserError: the folder holds something else, is being written to, or can't be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_place(folder)
+        with locked(folder, Console().warning):
+            write_bundle(folder, bundle)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: {error.strerror}; expected a folder to write a bundle to"
+        ) from error
+    read_bundle(folder)
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
