@@ -82,7 +82,6 @@ class NetworkFitting:
     def model(self, state: TrainState) -> Model:
         """The final embeddings, with walks beside them where they count."""
         setup = self.setup
-        convolution = setup.convolution
         final = setup.final_embeddings(state.params)
         factors = Factors(
             np.asarray(final.user), np.asarray(final.item), setup.fold_in(state.params)
