@@ -172,9 +172,7 @@ def test_plays_of_an_item_named_twice_add_up(cases: Callable[[str], Case]) -> No
 
 @pytest.mark.parametrize("changes", [{"method": "gfcf"}, {"walks__weight": 1.0}])
 def test_what_sums_over_the_graph_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"sums over the graph .* expected walks cut to their"
-    ):
+    with pytest.raises(UserError, match=r"sums over the graph .* expected walks cut to their"):
         bundled(make(tmp_path, changes))
 
 
