@@ -3,9 +3,8 @@
 import { $, called, count, make, say } from "./elements.js";
 import { historyView } from "./history.js";
 import { importFiles, offerExample } from "./importing.js";
-import { askForKey } from "./key.js";
 import { search } from "./search.js";
-import { ask, isAborted, isAway, onKeyNeeded } from "./service.js";
+import { ask, isAborted, isAway } from "./service.js";
 import { songsView } from "./songs.js";
 
 const PAGE = 20; // songs more at a time
@@ -110,7 +109,6 @@ function notice(...parts) {
   $("notice").replaceChildren(...shown);
 }
 
-onKeyNeeded(askForKey);
 search($("query"), $("found"), $("nothing"), add);
 $("known").addEventListener("change", recommend);
 $("more").addEventListener("click", () => {

@@ -15,19 +15,15 @@ export function historyView(remove) {
 
   function chip(song) {
     const plays = make("span.plays");
-    const node = make(
-      "li",
-      {},
-      make(
-        "button",
-        { type: "button", "aria-label": `Remove ${called(song)}`, click: () => removeAt(song) },
-        make("span.title", {}, song.title),
-        make("span.artist", {}, song.artist),
-        plays,
-        make("span.cross", { "aria-hidden": "true" }, "×"),
-      ),
+    const label = `Remove ${called(song)}`;
+    const button = make(
+      "button",
+      { type: "button", title: label, "aria-label": label, click: () => removeAt(song) },
+      make("span.title", {}, song.title),
+      plays,
+      make("span.cross", { "aria-hidden": "true" }, "×"),
     );
-    return { node, plays };
+    return { node: make("li", {}, button), plays };
   }
 
   function removeAt(song) {
@@ -87,7 +83,6 @@ export function historyView(remove) {
       const greatest = because[0]?.contribution;
       const shares = new Map(because.map((each) => [each.song, each.contribution / greatest]));
       for (const [key, { node }] of chips) {
-        node.classList.toggle("lit", shares.has(key));
         node.style.setProperty("--share", String(shares.get(key) ?? 0));
       }
     },

@@ -5,6 +5,7 @@ import { readExports } from "./exports.js";
 import { ask } from "./service.js";
 
 const ROWS = 2_000; // of an export in one call: well below the service's limits
+const TOLD = 500; // titles that match nothing, by name
 
 /**
  * @param {File[]} files
@@ -61,7 +62,9 @@ function summary({ songs, plays, short, left }, unmatched, tooMany) {
   const parts = lines.map((line) => make("p", {}, line));
   if (unmatched.length) {
     const title = make("summary", {}, `${count(unmatched.length, "title")} matched nothing`);
-    const names = unmatched.map((song) => make("li", {}, called(song)));
+    const names = unmatched.slice(0, TOLD).map((song) => make("li", {}, called(song)));
+    const more = unmatched.length - names.length;
+    if (more) names.push(make("li", {}, `and ${count(more, "more", "more")}`));
     parts.push(make("details", {}, title, make("ul", {}, ...names)));
   }
   return parts;

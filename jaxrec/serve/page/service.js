@@ -1,5 +1,7 @@
 /** Calls of the service that this page comes from. */
 
+import { askForKey } from "./key.js";
+
 export class ServiceError extends Error {
   /** @param {number} status of HTTP; 0 where nothing answered */
   constructor(message, status) {
@@ -13,13 +15,7 @@ export const isAway = (error) => AWAY.includes(error.status);
 const BUSY = 429;
 const KEY = 401;
 
-/** How the key is asked for: takes whether one was refused, resolves to a key or null. */
-let askForKey = async () => null;
 let asked = null;
-
-export function onKeyNeeded(handler) {
-  askForKey = handler;
-}
 
 async function newKey() {
   // Several calls may be refused at once: the person is asked once.
