@@ -238,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_compiled()
     config = _read(options)
     split = prepare_split(config, Console(quiet=True))
-    measure = Measure(config.eval, split, seed=config.seed, weight=config.data.weight, peek=False)
+    measure = Measure(config, split, peek=False)
     shown = [f"{name}@{config.eval.ks[-1]}" for name in ("recall", "ndcg")]
     rows = []
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -4,12 +4,13 @@ import re
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from jaxrec.config import add_defaults, default_config, describe_field
+from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -52,7 +53,12 @@ flags.DEFINE_string(
 )
 flags.DEFINE_list("users", None, "recommend: ids of the listeners, by commas; default is all.")
 flags.DEFINE_string("users_file", None, "recommend: a file with a listener's id per line.")
-flags.DEFINE_bool("include_listened", False, "recommend: also songs they have listened to.")
+flags.DEFINE_enum(
+    "seen",
+    "exclude",
+    get_args(SeenRule),
+    "recommend: songs they have listened to: leave out, list too, or list nothing else.",
+)
 flags.DEFINE_string("item", None, "similar: id of the song.")
 flags.DEFINE_integer(
     "step",
@@ -74,7 +80,7 @@ flags.DEFINE_string("api_key_file", None, "serve: a file with the keys that may 
 _FLAGS_OF = {
     "train": ("config", "workdir"),
     "evaluate": ("config", "workdir", "step", "final", "seeds"),
-    "recommend": ("workdir", "k", "output", "users", "users_file", "include_listened", "step"),
+    "recommend": ("workdir", "k", "output", "users", "users_file", "seen", "step"),
     "similar": ("workdir", "item", "k", "step"),
     "tune": ("config", "workdir"),
     "compare": ("runs", "output"),
@@ -122,10 +128,10 @@ def _check_flags(command: str) -> None:
             raise UserError(f"--seeds={FLAGS.seeds} without --final; expected both")
         given = FLAGS["config"]
         for field in config_flags.get_override_values(given) if given.present else ():
-            if field not in ("eval.ks", "eval.memory_budget_mb", "quiet"):
+            if field not in ("eval.ks", "eval.seen", "eval.memory_budget_mb", "quiet"):
                 raise UserError(
                     f"--config.{field} with evaluate: a trained run keeps it; expected "
-                    "config.eval.ks, config.eval.memory_budget_mb or config.quiet"
+                    "config.eval.ks, config.eval.seen, config.eval.memory_budget_mb or config.quiet"
                 )
 
 

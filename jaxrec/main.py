@@ -108,7 +108,7 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
         "output": output,
         "users": FLAGS.users,
         "users_file": None if FLAGS.users_file is None else Path(FLAGS.users_file),
-        "include_listened": FLAGS.include_listened,
+        "seen": FLAGS.seen,
         "step": FLAGS.step,
     }
 

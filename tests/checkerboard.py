@@ -21,21 +21,29 @@ def withheld() -> dict[str, str]:
     }
 
 
-def write_checkerboard(path: Path) -> Path:
+def write_checkerboard(path: Path, *, times: bool = False) -> Path:
     """Writes the listens of groups of listeners who each know their group's songs but one, as CSV.
 
     Every song is withheld by someone and known by the rest of the group, so the withheld one is
     the only sensible recommendation (as in the tests of the library implicit).
+
+    Args:
+      path: where.
+      times: whether there is a column of them, too: each listener hears all songs within an hour,
+        in an order of the listener's own.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["user", "item", "plays", "title"])
+        header = ["user", "item", "plays", "title"]
+        writer.writerow([*header, "time"] if times else header)
         for group in range(GROUPS):
             for user in range(USERS_PER_GROUP):
                 for item in range(ITEMS_PER_GROUP):
                     if f"s{group}-{item}" != withheld()[f"u{group}-{user}"]:
                         row = [f"u{group}-{user}", f"s{group}-{item}", 1 + item, f"Song {item}"]
-                        writer.writerow(row)
+                        place = (item * 7 + user) % ITEMS_PER_GROUP  # in another order for each
+                        time = 10**9 + place * 240
+                        writer.writerow([*row, time] if times else row)
     return path
 
 

@@ -3,11 +3,12 @@
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 
+from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 from jaxrec.serve.history import History
 from jaxrec.serve.ids import Ids
@@ -57,7 +58,7 @@ class BundledRecommender:
         *,
         histories: Iterable[Iterable[Any]] | None = None,
         k: int = 10,
-        include_listened: bool = False,
+        seen: SeenRule = "exclude",
     ) -> pa.Table:
         """The best k items of each user, or for each history of somebody new.
 
@@ -66,7 +67,8 @@ class BundledRecommender:
           histories: in place of users: lists of item ids. Items that the bundle doesn't know are
             left out, with a warning.
           k: items per list, fewer where fewer are left.
-          include_listened: whether what was listened to may be listed, too.
+          seen: what was listened to before: `exclude` it, `include` it, or list `only` that (of
+            what the model has learnt from).
 
         Returns:
           An Arrow table, a row per item: user (the id; of histories, their place from 0), rank
@@ -78,6 +80,8 @@ class BundledRecommender:
         if users is not None and histories is not None:
             raise UserError("users and histories are both given; expected one of them")
         _check_length(k)
+        if seen not in get_args(SeenRule):
+            raise UserError(f"seen is {seen!r}; expected one of {', '.join(get_args(SeenRule))}")
         asked: list[tuple[History, np.ndarray]]
         if histories is not None:
             asked = [(each, each.items) for each in self._histories(histories)]
@@ -87,8 +91,13 @@ class BundledRecommender:
             asked = [(self._scorer.history_of(u), self._scorer.seen_by(u)) for u in index.tolist()]
             names = self._scorer.users.array.take(pa.array(index))
         lists = [
-            self._scorer.top(history, k=k, hidden=() if include_listened else seen)
-            for history, seen in asked
+            self._scorer.top(
+                history,
+                k=k,
+                hidden=known if seen == "exclude" else (),
+                among=history.items if seen == "only" else None,
+            )
+            for history, known in asked
         ]
         counts = [len(items) for items, _ in lists]
         found = np.concatenate([np.zeros(0, np.int64), *(items for items, _ in lists)])

@@ -1,6 +1,8 @@
 """How good a recommender is, by the protocol of the command line."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from jaxrec.api.bundled import BundledRecommender
 from jaxrec.api.recommender import Recommender
 from jaxrec.api.words import plain_errors
 from jaxrec.config import EvalConfig
+from jaxrec.data.options import SeenRule
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.rank.evaluate import Evaluation
@@ -15,9 +18,13 @@ from jaxrec.rank.measure import Measure
 
 
 def evaluate(
-    model: Recommender | BundledRecommender, split: Split, *, ks: Sequence[int] | int = (10, 20)
+    model: Recommender | BundledRecommender,
+    split: Split,
+    *,
+    ks: Sequence[int] | int = (10, 20),
+    seen: SeenRule = "exclude",
 ) -> Evaluation:
-    """Ranks all items for all users of test (else validation), everything seen before masked.
+    """Ranks all items for all users of test (else validation).
 
     >>> parts = jr.split(everyone, seed=0)
     >>> model = jr.fit(parts.train, method="itemknn")
@@ -28,6 +35,8 @@ def evaluate(
       model: from `fit`, or `load` of a run or a saved model.
       split: whose train part it was fitted to.
       ks: lengths of the lists.
+      seen: what users knew before: `exclude` it, `include` it, or find `only` that; for a split
+        by time.
 
     Returns:
       The figures; `summary()` has each metric's mean with its 95% interval, `per_user` the users'.
@@ -52,8 +61,10 @@ def evaluate(
     )
     if not same or not np.array_equal(train.keys(), own.keys()):
         raise UserError("the model was not fitted to split.train; expected the split it came of")
-    settings, own_config = EvalConfig(ks=tuple(lengths)), model.config
-    measure = Measure(settings, split, seed=own_config.seed, weight=own_config.data.weight)
+    if seen not in get_args(SeenRule):
+        raise UserError(f"seen is {seen!r}; expected one of {', '.join(get_args(SeenRule))}")
+    settings = EvalConfig(ks=tuple(lengths), seen=seen)
+    measure = Measure(dataclasses.replace(model.config, eval=settings), split)
     if measure.held_out is None:
         raise UserError(
             "split has no validation and no test part; expected one to measure on, as of "

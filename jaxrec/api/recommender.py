@@ -4,7 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +13,13 @@ from jaxrec.api.reading import item_rows
 from jaxrec.api.words import plain_errors
 from jaxrec.config import RunConfig
 from jaxrec.data.interactions import IdMap
+from jaxrec.data.options import SeenRule
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 from jaxrec.rank.lists import similar_items, top_lists
-from jaxrec.rank.measure import all_seen
+from jaxrec.rank.measure import histories_of, seen_by_rule
 from jaxrec.runs.bundling import bundle_of, figures_of, put_bundle
 from jaxrec.runs.saving import save_trained
 from jaxrec.runs.trained import Trained, known_items
@@ -79,7 +80,7 @@ class Recommender:
         *,
         histories: Iterable[Iterable[Any]] | None = None,
         k: int = 10,
-        include_listened: bool = False,
+        seen: SeenRule = "exclude",
     ) -> pa.Table:
         """The best k items of each user, or for each history of somebody new.
 
@@ -94,7 +95,7 @@ class Recommender:
           histories: in place of users: what each of some new listeners has listened to, lists of
             item ids. Items that the model doesn't know are left out, with a warning.
           k: items per list, fewer where fewer are left.
-          include_listened: whether what was listened to may be listed, too.
+          seen: what was listened to before: `exclude` it, `include` it, or list `only` that.
 
         Returns:
           An Arrow table, a row per item: user (the id; of histories, their place from 0), rank
@@ -106,6 +107,8 @@ class Recommender:
         if users is not None and histories is not None:
             raise UserError("users and histories are both given; expected one of them")
         _check_length(k)
+        if seen not in get_args(SeenRule):
+            raise UserError(f"seen is {seen!r}; expected one of {', '.join(get_args(SeenRule))}")
         if histories is not None:
             rows = self._known_rows(item_rows(histories))
             chosen = Histories.of_items(rows, self.split.train.num_items)
@@ -113,29 +116,29 @@ class Recommender:
         else:
             index = self.user_indices(users)
             chosen, names = self._histories().take(index), self.split.train.users.ids[index]
-        tables = [table for _, table in self._lists(chosen, names, k, include_listened)]
+        tables = [table for _, table in self._lists(chosen, names, k, seen)]
         return pa.concat_tables(tables)
 
     def lists(
-        self, users: np.ndarray, *, k: int, include_listened: bool
+        self, users: np.ndarray, *, k: int, seen: SeenRule = "exclude"
     ) -> Iterator[tuple[int, pa.Table]]:
         """The tables of `recommend`, some thousand users at a time.
 
         >>> model = jr.fit(groups, method="itemknn")
         >>> users = model.user_indices(["u0", "u1"])
-        >>> [count for count, _ in model.lists(users, k=1, include_listened=False)]
+        >>> [count for count, _ in model.lists(users, k=1)]
         [2]
 
         Args:
           users: [n] int, from `user_indices`.
           k: items per list.
-          include_listened: whether what was listened to may be listed, too.
+          seen: as of `recommend`.
 
         Yields:
           How many users a table is for, and the table.
         """
         names = self.split.train.users.ids[users]
-        yield from self._lists(self._histories().take(users), names, k, include_listened)
+        yield from self._lists(self._histories().take(users), names, k, seen)
 
     def user_indices(self, users: Sequence[Any] | None) -> np.ndarray:
         """The users' places in the model, by their ids: [n] int.
@@ -260,10 +263,10 @@ class Recommender:
             put_bundle(Path(folder), bundle)
 
     def _histories(self) -> Histories:
-        return Histories.of_all(self.split.train, self.config.data.weight)
+        return histories_of(self.split.train, self.config)
 
     def _lists(
-        self, histories: Histories, names: np.ndarray, k: int, include_listened: bool
+        self, histories: Histories, names: np.ndarray, k: int, seen: SeenRule
     ) -> Iterator[tuple[int, pa.Table]]:
         train = self.split.train
         return top_lists(
@@ -273,7 +276,8 @@ class Recommender:
             item_ids=train.items,
             k=min(k, train.num_items),
             candidates=known_items(self.split),
-            seen=None if include_listened else all_seen(self.split),
+            seen=seen_by_rule(self.split, seen),
+            only=seen == "only",
             memory_budget_mb=self.config.eval.memory_budget_mb,
         )
 

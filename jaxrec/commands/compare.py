@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from jaxrec.commands.show import SEEN_WORDS
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
 from jaxrec.rank.metrics import bootstrap_intervals
@@ -45,9 +46,15 @@ def compare(folders: Sequence[Path], *, output: Path | None) -> None:
     runs = [_read(folder) for folder in folders]
     for name, run in zip(names[1:], runs[1:], strict=True):
         _check_comparable(names[0], runs[0], name, run)
-    rows = _compare(names, [run.per_user for run in runs])
+    views = [seen for seen in runs[0].views if all(seen in run.views for run in runs)]
+    rows: list[Row] = []
     console = Console()
-    _show_side_by_side(names, runs, console)
+    for seen in views or [runs[0].seen]:
+        of_view = [run.views[seen] for run in runs] if views else runs
+        rows += _compare(names, seen, [run.per_user for run in of_view])
+        _show_side_by_side(names, of_view, SEEN_WORDS[seen] if views else "", console)
+    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = corrected
     _show_differences(names[0], rows, console)
     if output is not None:
         _write(output, rows, reference=names[0], protocol=runs[0].protocol)
@@ -78,7 +85,7 @@ def _comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {**protocol, "split": split}
 
 
-def _compare(names: Sequence[str], tables: Sequence[pa.Table]) -> list[Row]:
+def _compare(names: Sequence[str], seen: str, tables: Sequence[pa.Table]) -> list[Row]:
     reference, *others = tables
     metrics = [name for name in reference.column_names if name != "user"]
     rows: list[Row] = []
@@ -91,6 +98,7 @@ def _compare(names: Sequence[str], tables: Sequence[pa.Table]) -> list[Row]:
             rows.append(
                 {
                     "run": name,
+                    "seen": seen,
                     "metric": metric,
                     "mean": float(ours[metric].mean()),
                     "reference_mean": float(theirs[metric].mean()),
@@ -100,12 +108,12 @@ def _compare(names: Sequence[str], tables: Sequence[pa.Table]) -> list[Row]:
                     "p": paired_p_value(ours[metric], theirs[metric]),
                 }
             )
-    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = corrected
     return rows
 
 
-def _show_side_by_side(names: Sequence[str], runs: Sequence[Results], console: Console) -> None:
+def _show_side_by_side(
+    names: Sequence[str], runs: Sequence[Results], view: str, console: Console
+) -> None:
     figures = {}
     for place, (name, each) in enumerate(zip(names, runs, strict=True)):
         column: dict[str, tuple[float, ...]] = {
@@ -116,7 +124,8 @@ def _show_side_by_side(names: Sequence[str], runs: Sequence[Results], console: C
         # A folder may be named twice, and a column needs a name of its own.
         figures[name if name not in figures else f"{name} ({place + 1})"] = column
     console.results(
-        f"Runs on {runs[0].part}, {runs[0].users:,} users (mean and 95% interval)",
+        f"Runs on {runs[0].part}{view and f', {view}'}, {runs[0].users:,} users (mean and 95% "
+        "interval)",
         figures,
     )
 
@@ -125,10 +134,11 @@ def _show_differences(reference: str, rows: Sequence[Row], console: Console) -> 
     console.table(
         f"Differences from {reference} (95% bootstrap interval over users; p of the paired t-test "
         f"over users, two-sided, Holm-corrected for all {len(rows)})",
-        ["run", "metric", "difference", "low", "high", "p"],
+        ["run", "known songs", "metric", "difference", "low", "high", "p"],
         [
             [
                 row["run"],
+                row["seen"],
                 row["metric"],
                 *(format_value(row[name]) for name in ("difference", "low", "high")),
                 "<1e-300" if row["p_holm"] < 1e-300 else format_value(row["p_holm"]),

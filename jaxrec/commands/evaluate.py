@@ -23,8 +23,8 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
 
     Args:
       workdir: the run's folder.
-      config: its `eval.ks`, `eval.memory_budget_mb` and `quiet` replace the run's own; None for
-        the run's own.
+      config: its `eval.ks`, `eval.seen`, `eval.memory_budget_mb` and `quiet` replace the run's own;
+        None for the run's own.
       step: which checkpoint, 0 for the untrained model (whose figures are only shown), None for
         the one that `train` reported on.
 
@@ -40,7 +40,7 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
         if config is not None:
             used = dataclasses.replace(used, eval=config.eval, quiet=config.quiet)
         console = Console(quiet=used.quiet)
-        measure = Measure(used.eval, trained.split, seed=used.seed, weight=used.data.weight)
+        measure = Measure(used, trained.split)
         results = measure_finally(measure, trained.model, step=trained.step, show=console.progress)
         show_results(results, console)
         if writes:

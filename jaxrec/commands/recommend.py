@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxrec.api.recommender import recommender_of
+from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 from jaxrec.rank.lists import check_ending, write_lists
 from jaxrec.report.console import Console
@@ -19,7 +20,7 @@ def recommend(
     output: Path | None,
     users: Sequence[str] | None,
     users_file: Path | None,
-    include_listened: bool,
+    seen: SeenRule = "exclude",
     step: int | None,
 ) -> None:
     """Writes the top k songs of all users, or of those named; the data need not be there.
@@ -30,7 +31,7 @@ def recommend(
       output: a .parquet or .csv file; None for recommendations.parquet in the run's folder.
       users: ids of the users, or None.
       users_file: a file with one id per line, or None.
-      include_listened: whether songs the user has listened to may be listed.
+      seen: songs the user has listened to: `exclude` them, `include` them, or list `only` them.
       step: which checkpoint, None for the one that `train` reported on.
 
     Raises:
@@ -51,7 +52,7 @@ def recommend(
     cold = model.split.train.num_users - len(np.unique(model.split.train.user))
     if users is None and cold:
         console.warning(f"{cold:,} users without training listens are left out")
-    tables = model.lists(chosen, k=k, include_listened=include_listened)
+    tables = model.lists(chosen, k=k, seen=seen)
     with console.progress(len(chosen), "recommending", unit="users") as bar:
         rows = write_lists(tables, path, lambda users: bar.update(users))
     console.note(f"wrote {rows:,} recommendations for {len(chosen):,} users to {path}")

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from jaxrec.data.options import SeenRule
 from jaxrec.models.model import Model
 from jaxrec.rank.evaluate import choose_users
-from jaxrec.rank.measure import Measure, all_seen
+from jaxrec.rank.measure import Measure, seen_by_rule
 from jaxrec.rank.top_k import Seen, top_k
 from jaxrec.report.console import Console
 from jaxrec.runs.results import Results
@@ -13,6 +14,7 @@ from jaxrec.runs.trained import known_items
 # Published figures of histories with many songs stay far below this share of what is held out.
 TOO_GOOD = ("recall@10", 0.9)
 LISTENERS = 3
+SEEN_WORDS = {"include": "all", "exclude": "discovery", "only": "again"}
 SONGS = 5
 
 
@@ -42,9 +44,13 @@ def show_results(results: Results, console: Console) -> None:
         }
     elif results.step is not None:
         of = f", step {results.step:,}"
+    if results.views:
+        of += f", {SEEN_WORDS[results.seen]}"
     console.results(
         f"Results on {results.part}, {results.users:,} users{of} (mean and 95% interval)", figures
     )
+    if results.views:
+        _show_views(results, console)
     metric, limit = TOO_GOOD
     found = metrics["model"].get(metric)
     if results.part != "reconstruction" and found is not None and found["mean"] > limit:
@@ -55,24 +61,49 @@ def show_results(results: Results, console: Console) -> None:
         )
 
 
-def show_sample(measure: Measure, model: Model, console: Console) -> None:
-    """Shows three listeners with their most-played songs and the top of their lists."""
-    train = measure.split.train
-    users = choose_users(train, count=LISTENERS, seed=measure.seed)
-    items, _ = top_k(
-        model,
-        measure.histories.take(users),
-        k=SONGS,
-        seen=Seen.of_users(all_seen(measure.split), users),
-        candidates=known_items(measure.split),
-        memory_budget_mb=measure.settings.memory_budget_mb,
+def _show_views(results: Results, console: Console) -> None:
+    """The model's figures by each rule for what was known, beside each other."""
+    console.results(
+        "By what the listener knew before (mean and 95% interval)",
+        {
+            f"{SEEN_WORDS[seen]}, {view.users:,} users": {
+                metric: (figure["mean"], figure["low"], figure["high"])
+                for metric, figure in view.metrics["model"].items()
+            }
+            for seen, view in results.views.items()
+        },
     )
+
+
+def show_sample(measure: Measure, model: Model, console: Console) -> None:
+    """Shows three listeners with their most-played songs and the top of their lists.
+
+    Beside what is new for them, what they may like again where the history has such listens.
+    """
+    split, train = measure.split, measure.split.train
+    users = choose_users(train, count=LISTENERS, seed=measure.seed)
+    rules: list[SeenRule] = ["exclude"]
+    if measure.has_again(measure.final_part):
+        rules.append("only")
+    lists = {}
+    for rule in rules:
+        known = seen_by_rule(split, rule)
+        assert known is not None
+        lists[rule], _ = top_k(
+            model,
+            measure.histories.take(users),
+            k=SONGS,
+            seen=Seen.of_users(known, users, only=rule == "only"),
+            candidates=known_items(split),
+            memory_budget_mb=measure.settings.memory_budget_mb,
+        )
     offsets = train.user_offsets()
-    for user, listed in zip(users, items, strict=True):
+    for place, user in enumerate(users):
         rows = slice(offsets[user], offsets[user + 1])
         most_played = np.argsort(-train.plays[rows], kind="stable")[:SONGS]
+        listed = [found[place][found[place] >= 0] for found in lists.values()]
         console.sample(
             str(train.users.ids[user]),
             [train.items.label(item) for item in train.item[rows][most_played]],
-            [train.items.label(item) for item in listed[listed >= 0]],
+            *([train.items.label(item) for item in items] for items in listed),
         )

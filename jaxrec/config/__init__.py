@@ -7,6 +7,7 @@ go out, and the rest of the code takes plain arguments from them.
 from jaxrec.config.auto import AutoConfig
 from jaxrec.config.config_dicts import add_defaults, default_config, to_config_dict
 from jaxrec.config.data import ColumnsConfig, DataConfig
+from jaxrec.config.history import HistoryConfig
 from jaxrec.config.methods import BaselineConfig, BlendConfig, BlendWeightsConfig, Member, Method
 from jaxrec.config.network import LossConfig, ModelConfig, RankingConfig, WalksConfig
 from jaxrec.config.reading import (
@@ -28,6 +29,7 @@ __all__ = [
     "ColumnsConfig",
     "DataConfig",
     "EvalConfig",
+    "HistoryConfig",
     "LossConfig",
     "Member",
     "Method",

@@ -2,7 +2,7 @@
 
 import dataclasses
 import typing
-from typing import Any
+from typing import Any, Literal
 
 from ml_collections.config_dict import ConfigDict, FieldReference
 
@@ -36,7 +36,9 @@ def _group_to_config_dict(group: Any) -> Any:
         if dataclasses.is_dataclass(value):
             made[name] = _group_to_config_dict(value)
         elif without_none(kind) is not kind:  # None tells no type, by which flags are parsed
-            made[name] = FieldReference(value, field_type=without_none(kind))
+            inner = without_none(kind)
+            is_choice = typing.get_origin(inner) is Literal
+            made[name] = FieldReference(value, field_type=str if is_choice else inner)
         else:
             made[name] = value
     return made

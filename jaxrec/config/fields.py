@@ -53,7 +53,8 @@ def fields_of(kind: Any) -> dict[str, dataclasses.Field[Any]]:
 
 def without_none(kind: Any) -> Any:
     """The type that a field may hold beside None."""
-    return typing.get_args(kind)[0] if isinstance(kind, types.UnionType) else kind
+    is_union = typing.get_origin(kind) in (types.UnionType, typing.Union)  # of Literals the latter
+    return typing.get_args(kind)[0] if is_union else kind
 
 
 def expectation(kind: Any, limits: Mapping[str, Any]) -> str:

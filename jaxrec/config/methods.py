@@ -5,10 +5,20 @@ from typing import Literal
 
 from jaxrec.config.fields import group, setting
 
-Member = Literal["gcn", "most_popular", "itemknn", "rp3beta", "ease", "ials", "gfcf", "walks"]
-Method = Literal[
-    "gcn", "most_popular", "itemknn", "rp3beta", "ease", "ials", "gfcf", "walks", "blend", "auto"
+Member = Literal[
+    "gcn",
+    "most_popular",
+    "itemknn",
+    "rp3beta",
+    "ease",
+    "ials",
+    "gfcf",
+    "walks",
+    "own_plays",
+    "recent_popular",
+    "transitions",
 ]
+Method = Literal[Member, "blend", "auto"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,14 +89,45 @@ class GFCFConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RecentPopularConfig:
+    """The most popular songs of late."""
+
+    half_life_days: float = setting(
+        7.0, "days after which a listener's last listen of a song counts half", above=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TransitionsConfig:
+    """Transitions: what is played next to what within a session."""
+
+    gap_minutes: float = setting(30.0, "minutes without a listen that end a session", above=0)
+    window: int = setting(10, "songs that follow which count", minimum=1)
+    fading: float = setting(
+        0.7, "how much the second that follows counts beside the first, and so on", above=0
+    )
+    backwards: float = setting(
+        1.0, "how much the songs before count; 1: as much as those after", minimum=0
+    )
+    alpha: float = setting(
+        0.8, "exponent of a song's transitions, by which its own are divided", minimum=0
+    )
+    beta: float = setting(0.3, "exponent of the other song's transitions, likewise", minimum=0)
+    shrink: float = setting(5.0, "added to both; more: what is rare counts less", minimum=0)
+    neighbours: int = setting(200, "strongest transitions kept per song", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BaselineConfig:
-    """Settings of the other methods, by method; most_popular has none."""
+    """Settings of the other methods, by method; most_popular and own_plays have none."""
 
     itemknn: ItemKNNConfig = group(ItemKNNConfig)
     rp3beta: RP3BetaConfig = group(RP3BetaConfig)
     ease: EASEConfig = group(EASEConfig)
     ials: IALSConfig = group(IALSConfig)
     gfcf: GFCFConfig = group(GFCFConfig)
+    recent_popular: RecentPopularConfig = group(RecentPopularConfig)
+    transitions: TransitionsConfig = group(TransitionsConfig)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +142,9 @@ class BlendWeightsConfig:
     ials: float = setting(1.0, "of iALS", minimum=0)
     gfcf: float = setting(0.6, "of GF-CF", minimum=0)
     walks: float = setting(1.0, "of the graph's own walks", minimum=0)
+    own_plays: float = setting(1.0, "of the listener's own songs", minimum=0)
+    recent_popular: float = setting(1.0, "of the most popular songs of late", minimum=0)
+    transitions: float = setting(1.0, "of transitions within sessions", minimum=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,11 @@ from typing import Literal
 from jaxrec.config.auto import AutoConfig
 from jaxrec.config.data import DataConfig
 from jaxrec.config.fields import group, setting
+from jaxrec.config.history import HistoryConfig
 from jaxrec.config.methods import BaselineConfig, BlendConfig, Method
 from jaxrec.config.network import LossConfig, ModelConfig, RankingConfig, WalksConfig
+from jaxrec.data.options import SeenRule
+from jaxrec.data.weighting import Weighting
 
 METRIC_PATTERN = r"(recall|precision|ndcg|hit_rate|mrr|map)@[1-9][0-9]*"
 EVERY_PATTERN = r"([1-9][0-9]*) (epoch|step|minute)s?"
@@ -18,6 +21,11 @@ class EvalConfig:
     """What is measured, on whom, and what follows from it."""
 
     ks: tuple[int, ...] = setting((10, 20), "list lengths K of the metrics", minimum=1)
+    seen: SeenRule = setting(
+        "exclude",
+        "songs a listener knew before: exclude (what is new is to be found), include (both), only "
+        "(what is heard again); those two need split = time",
+    )
     every_epochs: int = setting(1, "epochs between the evaluations on a few listeners", minimum=1)
     users: int = setting(
         100, "random listeners of those evaluations, the same every time", minimum=1
@@ -83,8 +91,9 @@ class RunConfig:
     method: Method = setting(
         "gcn",
         "gcn (the network), most_popular, itemknn, rp3beta, ease, ials, gfcf, walks (the graph's "
-        "own three-step walks alone), blend (several of them) or auto (what suits the data, chosen "
-        "on validation)",
+        "own three-step walks alone); of listens with times own_plays (what a listener knows, "
+        "again), recent_popular, transitions (what is played next); blend (several of them) or "
+        "auto (what suits the data, chosen on validation)",
     )
     epochs: int = setting(10, "passes over all training edges", minimum=1)
     lr: float = setting(0.01, "learning rate of Adam (after warm-up)", above=0)
@@ -108,6 +117,7 @@ class RunConfig:
         False, "True: write a trace of some steps to profile/ in the run's folder"
     )
     data: DataConfig = group(DataConfig)
+    history: HistoryConfig = group(HistoryConfig)
     model: ModelConfig = group(ModelConfig)
     walks: WalksConfig = group(WalksConfig)
     ranking: RankingConfig = group(RankingConfig)
@@ -118,3 +128,13 @@ class RunConfig:
     checkpoint: CheckpointConfig = group(CheckpointConfig)
     tune: TuneConfig = group(TuneConfig)
     auto: AutoConfig = group(AutoConfig)
+
+    @property
+    def learnt_weights(self) -> Weighting:
+        """How interactions are weighed that a model learns from."""
+        return Weighting(self.data.weight, self.history.learnt_half_life_days)
+
+    @property
+    def ranking_weights(self) -> Weighting:
+        """How a listener's interactions are weighed when lists are made."""
+        return Weighting(self.history.weight or self.data.weight, self.history.half_life_days)

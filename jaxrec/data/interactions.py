@@ -12,7 +12,9 @@ from typing import get_args
 
 import numpy as np
 
+from jaxrec.data.events import Events
 from jaxrec.data.options import Weight
+from jaxrec.errors import UserError
 
 WEIGHTS = get_args(Weight)
 
@@ -115,6 +117,7 @@ class Interactions:
       items: the items' ids; some may have no interaction here.
       known: pairs that the users know besides, which are masked in every list; only of a split's
         train part, and None where there are none.
+      events: the pairs' single listens, or None where the history has no times.
     """
 
     user: np.ndarray
@@ -124,6 +127,7 @@ class Interactions:
     users: IdMap
     items: IdMap
     known: "Interactions | None" = None
+    events: Events | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -152,6 +156,47 @@ class Interactions:
             item=self.item[keep],
             plays=self.plays[keep],
             timestamp=None if self.timestamp is None else self.timestamp[keep],
+            events=None if self.events is None else self.events.select(keep),
+        )
+
+    def before(self, moment: int) -> "Interactions":
+        """The pairs with listens before a moment, as they were known then.
+
+        Raises:
+          UserError: there are no times.
+        """
+        return self._where(self.listens().timestamp < moment, until=moment)
+
+    def since(self, moment: int) -> "Interactions":
+        """The pairs with listens at or after a moment; only these listens count.
+
+        Raises:
+          UserError: there are no times.
+        """
+        return self._where(self.listens().timestamp >= moment, until=self.listens().until)
+
+    def listens(self) -> Events:
+        """The single listens.
+
+        Raises:
+          UserError: the history has no times.
+        """
+        if self.events is None:
+            raise UserError(
+                "the times of listens are needed and the history has none; expected "
+                "config.data.columns.timestamp to name the column with them"
+            )
+        return self.events
+
+    def _where(self, keep: np.ndarray, *, until: int | None) -> "Interactions":
+        kept, events = self.listens().where(keep)
+        return dataclasses.replace(
+            self,
+            user=self.user[kept],
+            item=self.item[kept],
+            plays=events.total(events.plays),
+            timestamp=events.first(),
+            events=dataclasses.replace(events, until=until),
         )
 
     def user_offsets(self) -> np.ndarray:
@@ -183,33 +228,26 @@ def _escape(value: object) -> str:
     return str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
 
 
-def aggregate(listens: Listens, *, plays_before: int | None = None) -> Interactions:
+def aggregate(listens: Listens) -> Interactions:
     """Adds repeated listens up to one interaction per (user, item) pair.
 
     Where they don't add up (`Listens.adds_up`), the largest counts.
-
-    Args:
-      listens: the history.
-      plays_before: a moment in seconds since 1970. Pairs first heard before it count only the
-        plays before it, so that a split at this moment leaks nothing from the future.
-
-    Raises:
-      ValueError: `plays_before` was given and the history has no times.
     """
     key = listens.user.astype(np.int64) * max(len(listens.items), 1) + listens.item
-    order = np.argsort(key, kind="stable")
+    if listens.timestamp is None:
+        order = np.argsort(key, kind="stable")
+    elif len(key) and np.ptp(listens.plays) == 0:
+        order = np.lexsort((listens.timestamp, key))
+    else:  # sums must not depend on the order of the rows
+        order = np.lexsort((listens.plays, listens.timestamp, key))
     key = key[order]
     first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.zeros(0, np.int64)
     plays = listens.plays[order]
-    timestamp = None
+    events = timestamp = None
     if listens.timestamp is not None:
-        time = listens.timestamp[order]
-        timestamp = np.minimum.reduceat(time, first) if len(first) else time
-    if plays_before is not None:
-        if timestamp is None:
-            raise ValueError("plays_before needs a history with timestamps")
-        pair_known = np.repeat(timestamp < plays_before, np.diff(np.r_[first, len(key)]))
-        plays = np.where(pair_known & (time >= plays_before), 0.0, plays)
+        offsets = np.r_[first, len(key)].astype(np.int64)
+        events = Events(offsets, listens.timestamp[order], plays, listens.adds_up)
+        timestamp = events.first()
     add = np.add if listens.adds_up else np.maximum
     return Interactions(
         user=listens.user[order][first],
@@ -218,7 +256,22 @@ def aggregate(listens: Listens, *, plays_before: int | None = None) -> Interacti
         timestamp=timestamp,
         users=listens.users,
         items=listens.items,
+        events=events,
     )
+
+
+def union(parts: Sequence[Interactions]) -> Interactions:
+    """The pairs that are in any of some parts of one split, in order, each once.
+
+    Their plays are those of the first part that has them, and they have no times.
+    """
+    keys = np.concatenate([part.keys() for part in parts])
+    _, rows = np.unique(keys, return_index=True)
+    user, item, plays = (
+        np.concatenate([getattr(part, name) for part in parts])[rows]
+        for name in ("user", "item", "plays")
+    )
+    return Interactions(user, item, plays, None, parts[0].users, parts[0].items)
 
 
 def together(first: Listens, second: Listens) -> Listens:

@@ -13,21 +13,22 @@ from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate
 
 
 def find_known(
-    listens: Listens, whole: Interactions | None, parts: Sequence[Interactions | None]
+    listens: Listens, left_out: Interactions | None, parts: Sequence[Interactions | None]
 ) -> Interactions | None:
-    """The pairs that are known and in no part, with the ids of the parts; None if there are none.
+    """The pairs that are known and not learnt from, with the ids of the parts; None if none are.
 
     Args:
-      listens: the history, for the pairs that its filters left out.
-      whole: its pairs before those too seldom heard were dropped, None where none were; its ids
-        are those of `listens`.
+      listens: the history, for the pairs that its filters left out; those that are in a part
+        nevertheless are to be learnt from or found, so they aren't among these.
+      left_out: its pairs that were dropped, such as those too seldom heard, None where none could
+        be; its ids are those of `listens`.
       parts: train, validation and test, those that there are.
     """
     train = parts[0]
     assert train is not None
     candidates = [] if listens.known is None else [aggregate(listens.known)]
-    if whole is not None and len(whole) > sum(len(part) for part in parts if part is not None):
-        candidates.append(whole)
+    if left_out is not None and len(left_out):
+        candidates.append(left_out)
     if not candidates:
         return None
     first = candidates[0]
@@ -41,6 +42,7 @@ def find_known(
         times = np.concatenate(
             [each.timestamp for each in candidates if each.timestamp is not None]
         )
+    dropped = np.repeat([each is left_out for each in candidates], list(map(len, candidates)))
     there = (users >= 0) & (items >= 0)
     # A pair that is both skipped and seldom heard is known from the earlier time.
     found = aggregate(
@@ -54,7 +56,10 @@ def find_known(
         )
     )
     in_parts = np.concatenate([part.keys() for part in parts if part is not None])
-    found = found.select(~np.isin(found.keys(), in_parts))
+    pairs = users.astype(np.int64) * train.num_items + items
+    # What was dropped of the past may be heard again in a later part.
+    stays = np.isin(found.keys(), pairs[there & dropped]) | ~np.isin(found.keys(), in_parts)
+    found = found.select(stays)
     return found if len(found) else None
 
 

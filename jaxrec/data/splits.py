@@ -12,7 +12,15 @@ from typing import Any, get_args
 import numpy as np
 
 from jaxrec.data.cuts import alike_rows, last_rows, moment_leaving, random_rows, tied_users
-from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate, compact, k_core
+from jaxrec.data.interactions import (
+    IdMap,
+    Interactions,
+    Listens,
+    aggregate,
+    compact,
+    k_core,
+    union,
+)
 from jaxrec.data.known import before_cut, find_known
 from jaxrec.data.options import SplitKind, ValidationRule
 from jaxrec.errors import UserError
@@ -26,7 +34,10 @@ _ROWS: dict[str, Callable[[Interactions, float, int], np.ndarray]] = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """The parts of a history; they share ids and no (user, item) pair is in two of them.
+    """The parts of a history, which share ids.
+
+    No (user, item) pair is in two of them, but for the kind `time`: a pair that is heard again
+    later is in each part in whose time it was.
 
     Attributes:
       train: what the model learns from. An id of the maps may have no row here: it is *cold*.
@@ -36,12 +47,13 @@ class Split:
       protocol: how the cut was made, ready for JSON: `kind`, `seed`, the fractions, n or moments,
         the filters, and `cold`: for validation and test the users, items and interactions that
         were left out because train doesn't know the user or the item. `known_pairs` counts
-        `known`.
+        `known`, and `again` the pairs of validation and test that were known before, where there
+        are any.
       known: pairs that are masked in every list though nothing is learnt from them: skipped, rated
         low, disliked or left out by another filter (`Listens.known`), or heard too seldom
-        (`min_plays`). None of them is in a part. Their `timestamp` is when the user came to know
-        the item, None where the history has no times; `known_before_cut` has those that an
-        evaluation may mask. None where nothing was left out.
+        (`min_plays`). None of them is in a part, but it may be heard again in a later one. Their
+        `timestamp` is when the user came to know the item, None where the history has no times;
+        `known_before_cut` has those that an evaluation may mask. None where nothing was left out.
     """
 
     train: Interactions
@@ -72,6 +84,15 @@ class Split:
         return before_cut(
             self.known, held_out, moment=moment, by_user=self.protocol["kind"] == "last_n"
         )
+
+    def seen_before(self, part: str) -> Interactions:
+        """All pairs that are known when a part begins, whether or not they are learnt from."""
+        parts = [self.train]
+        if part == "test" and self.validation is not None:
+            parts.append(self.validation)
+        if (known := self.known_before_cut(part)) is not None:
+            parts.append(known)
+        return union(parts)
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, str | None]:
@@ -125,9 +146,9 @@ def split(
       last_n: each user gives the `last_n` items it first heard last; equal times are no order, so
         which of them are later is drawn with the seed, and `protocol["tied_users"]` says for how
         many users. A user with no more than `last_n` keeps them all in train.
-      time: pairs first heard before `moment` are train, the others test. Train counts only the
-        plays before the moment, and the filters see no more than that, so nothing leaks from the
-        future. Plays after the moment of a pair already known are in neither part.
+      time: listens before `moment` are train, the others test. A pair that was heard before and
+        is again is in both parts, each of which counts its own plays; the filters see no more of
+        train than that, so nothing leaks from the future. `Split.seen_before` tells what was known.
       given: `listens` is train and `given_test` is test, unfiltered. A pair of test that train
         has already is dropped from test, and counted in the protocol.
 
@@ -141,7 +162,7 @@ def split(
       moment: for `time`, seconds since 1970-01-01 UTC.
       validation_fraction: share of the train part that becomes validation, 0 for none. For
         `random` and `given` it is cut by `validation_rule`; for `time` at a second, earlier
-        moment, and train counts only the plays before that one. `last_n` and `none` ignore it.
+        moment, and train has only the listens before that one. `last_n` and `none` ignore it.
       validation_rule: for `random` and `given`, `random` as the kind `random` does, or `alike`,
         the user's items that go together (`cuts.alike_rows`); the other kinds ignore it.
       validation_last_n: for `last_n`, interactions per user in validation, 0 for none; the other
@@ -169,7 +190,7 @@ def split(
         core=core,
     )
     protocol: dict[str, Any] = {"kind": kind, "seed": seed}
-    whole: Interactions | None = None  # before the filters
+    left_out: Interactions | None = None
     if kind != "given":
         protocol |= {"min_plays": min_plays, "core": core}
     validation = test = None
@@ -179,7 +200,7 @@ def split(
     elif given_test is not None:
         raise UserError(f"config.data.split is {kind!r} but there is a test file; expected given")
     elif kind == "time":
-        whole, train, validation, test, found = _by_time(
+        left_out, train, validation, test, found = _by_time(
             listens, test_fraction, moment, validation_fraction, min_plays, core
         )
         protocol |= found | ({"test_fraction": test_fraction} if moment is None else {})
@@ -188,7 +209,8 @@ def split(
             _times(listens, kind)
         whole = aggregate(listens)
         train = _filter(whole, min_plays, core)
-        protocol["pairs_filtered_out"] = len(whole) - len(train)
+        left_out = whole.select(~np.isin(whole.keys(), train.keys()))
+        protocol["pairs_filtered_out"] = len(left_out)
         (train,) = compact(train)
         if kind == "random":
             protocol["test_fraction"] = test_fraction
@@ -209,7 +231,7 @@ def split(
                 protocol["validation"]["seed"] = validation_seed
             own_seed = seed if validation_seed is None else validation_seed
             train, validation = _cut(train, _ROWS[rule](train, validation_fraction, own_seed))
-    known = find_known(listens, whole, [train, validation, test])
+    known = find_known(listens, left_out, [train, validation, test])
     protocol["known_pairs"] = 0 if known is None else len(known)
     protocol["cold"] = {}
     if validation is not None:
@@ -218,6 +240,12 @@ def split(
         test, protocol["cold"]["test"] = _leave_out_cold(test, train)
     result = Split(train=train, validation=validation, test=test, protocol=protocol, known=known)
     _check_not_empty(result)
+    if kind == "time":
+        protocol["again"] = {
+            name: int(np.isin(part.keys(), result.seen_before(name).keys()).sum())
+            for name, part in (("validation", validation), ("test", test))
+            if part is not None
+        }
     return result
 
 
@@ -277,33 +305,33 @@ def _by_time(
     min_plays: float,
     core: int,
 ) -> tuple[Interactions, Interactions, Interactions | None, Interactions, dict[str, Any]]:
-    """All pairs, those of train, validation and test, and what the protocol says of the cut."""
+    """The pairs left out, those of train, validation and test, and what the protocol says."""
     times = _times(listens, "time")
     if not len(times):
         raise UserError("config.data.split is 'time' but the history is empty; expected listens")
     if moment is None:
         moment = moment_leaving(times, test_fraction)
     train_end = moment
-    whole = aggregate(listens, plays_before=moment)
-    first_heard, plays = whole.timestamp, whole.plays
-    assert first_heard is not None  # `_times` has seen to it
+    train_end = moment
     if validation_fraction and (times < moment).any():
         train_end = moment_leaving(times[times < moment], validation_fraction)
-        known = aggregate(listens, plays_before=train_end)
-        plays = np.where(first_heard < train_end, known.plays, plays)
-        whole = dataclasses.replace(whole, plays=plays)
-    enough = plays >= min_plays
-    train = whole.select(enough & (first_heard < train_end))
-    before_core = len(train)
+    whole = aggregate(listens)
+    past = whole.before(moment)
+    # By when the listens were, so that a pair that is heard again is in several parts.
+    parts = [past.before(train_end), past.since(train_end), whole.since(moment)]
+    train, validation, test = (part.select(part.plays >= min_plays) for part in parts)
     train = k_core(train, core) if core else train
-    validation = whole.select(enough & (first_heard >= train_end) & (first_heard < moment))
-    test = whole.select(enough & (first_heard >= moment))
+    first_heard = whole.timestamp
+    assert first_heard is not None  # `_times` has seen to it
+    kept = np.isin(whole.keys(), train.keys())
+    kept |= (first_heard >= train_end) & np.isin(whole.keys(), validation.keys())
+    kept |= (first_heard >= moment) & np.isin(whole.keys(), test.keys())
+    left_out = whole.select(~kept)
     train, validation, test = compact(train, validation, test)
-    filtered_out = int((~enough).sum()) + before_core - len(train)
-    found: dict[str, Any] = {"moment": moment, "pairs_filtered_out": filtered_out}
+    found: dict[str, Any] = {"moment": moment, "pairs_filtered_out": len(left_out)}
     if not validation_fraction:
-        return whole, train, None, test, found
-    return whole, train, validation, test, found | {"validation_moment": train_end}
+        return left_out, train, None, test, found
+    return left_out, train, validation, test, found | {"validation_moment": train_end}
 
 
 def _given(

@@ -162,4 +162,19 @@ def blend(models: Sequence[Model], weights: Sequence[float], known: np.ndarray) 
     return Blend(tuple(members), tuple(own), known)
 
 
+def settled(model: Model, histories: Histories) -> Model:
+    """The same model where users' rows are as some histories move them, for who keeps it apart.
+
+    Args:
+      model: any.
+      histories: every user's, in the order of the users.
+    """
+    if histories.learnt is None:
+        return model
+    if isinstance(model, Blend):
+        members = tuple(settled(member, histories) for member in model.members)
+        return dataclasses.replace(model, members=members)
+    return model.moved(histories) if isinstance(model, Factors) else model
+
+
 KINDS: dict[str, type[Model]] = {each.kind: each for each in (Factors, ItemWeights, Filter, Blend)}

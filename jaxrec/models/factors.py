@@ -57,6 +57,10 @@ class Factors:
         vectors = self._raw(histories)
         return vectors / _lengths(vectors) if self.unit_users else vectors
 
+    def moved(self, histories: Histories) -> "Factors":
+        """The same with the rows of all users as their histories' weights have them."""
+        return dataclasses.replace(self, user=self._of_known(histories))
+
     def scores(self, histories: Histories) -> Array:
         """Every item's score for each history: [n, num_items] float32."""
         return _products(self.user_vectors(histories), self.item)
@@ -64,7 +68,8 @@ class Factors:
     def contributions(self, history: Histories, items: np.ndarray) -> Contributions:
         """What each entry brings; the rest is what the user's own parameters do."""
         one_history(history)
-        raw, parts = self._raw(history), self.fold_in.parts(history, self.item)
+        entries = history.rescaled() if history.users[0] >= 0 else history
+        raw, parts = self._raw(history), self.fold_in.parts(entries, self.item)
         own = raw[0] - parts.sum(axis=0)
         if self.unit_users:
             length = _lengths(raw)
@@ -106,12 +111,21 @@ class Factors:
         """The vectors at their own length."""
         strangers = np.flatnonzero(histories.users < 0)
         if len(strangers) == 0:
-            return self.user[histories.users]
+            return self._of_known(histories)
         vectors = np.zeros((len(histories), self.item.shape[1]), np.float32)
         known = np.flatnonzero(histories.users >= 0)
-        vectors[known] = self.user[histories.users[known]]
+        vectors[known] = self._of_known(histories.take(known))
         vectors[strangers] = self.fold_in.vectors(histories.take(strangers), self.item)
         return vectors
+
+    def _of_known(self, histories: Histories) -> np.ndarray:
+        """Known users' rows, moved by what other weights than those learnt change of a fold-in."""
+        rows = self.user[histories.users]
+        if histories.learnt is None:
+            return rows
+        weighted = self.fold_in.of_known(histories.rescaled(), self.item)
+        learnt = self.fold_in.of_known(histories.as_learnt(), self.item)
+        return np.asarray(rows + (weighted - learnt), np.float32)
 
 
 @jax.jit
@@ -168,6 +182,10 @@ class SideBySide:
         return np.hstack(
             [self._scaled(number, histories)[0] for number in range(len(self.members))]
         )
+
+    def of_known(self, histories: Histories, item: np.ndarray) -> np.ndarray:
+        """All of it: [n, dim] float32."""
+        return self.vectors(histories, item)
 
     def parts(self, history: Histories, item: np.ndarray) -> np.ndarray:
         """The members' parts, at the scale of the whole: [num_entries, dim] float32."""

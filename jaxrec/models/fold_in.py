@@ -25,6 +25,9 @@ class FoldIn(Protocol):
           item: [num_items, dim] float32, the items' vectors.
         """
 
+    def of_known(self, histories: Histories, item: np.ndarray) -> np.ndarray:
+        """What of a user's vector comes of the history where the user was there: [n, dim]."""
+
     def parts(self, history: Histories, item: np.ndarray) -> np.ndarray:
         """What each entry of one history brings to its vector: [num_entries, dim] float32."""
 
@@ -69,6 +72,11 @@ class MessageSum:
         if self.direction is None:
             return sums
         return self.direction.solve(histories, item)[0] * self._lengths(sums)
+
+    def of_known(self, histories: Histories, item: np.ndarray) -> np.ndarray:
+        """`sums`: [n, dim] float32."""
+        del item
+        return self.sums(histories)
 
     def sums(self, histories: Histories) -> np.ndarray:
         """d^-a sum_i w_i m_i for each history, all but the users' own vectors: [n, dim] float32."""
@@ -144,6 +152,10 @@ class LeastSquares:
         """The solutions: [n, dim] float32."""
         return self.ridge.solve(histories.matrix(), item)
 
+    def of_known(self, histories: Histories, item: np.ndarray) -> np.ndarray:
+        """All of it: [n, dim] float32."""
+        return self.vectors(histories, item)
+
     def parts(self, history: Histories, item: np.ndarray) -> np.ndarray:
         """A^-1 x_i h_i for each entry, where A is the user's system: [num_entries, dim] float32."""
         own = item[history.items].astype(np.float64)
@@ -177,6 +189,10 @@ class Constant:
         """The vector, n times: [n, dim] float32."""
         del item
         return np.tile(self.vector, (len(histories), 1))
+
+    def of_known(self, histories: Histories, item: np.ndarray) -> np.ndarray:
+        """The vector, n times: [n, dim] float32."""
+        return self.vectors(histories, item)
 
     def parts(self, history: Histories, item: np.ndarray) -> np.ndarray:
         """Nothing comes of any entry: [num_entries, dim] float32."""

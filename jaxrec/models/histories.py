@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from jaxrec.data.interactions import Interactions, edge_weight
+from jaxrec.data.interactions import Interactions
 from jaxrec.data.options import Weight
+from jaxrec.data.weighting import Weighting, weigh
 
 UNKNOWN = -1  # the user of a history whom the model was not fitted to
 
@@ -22,6 +23,8 @@ class Histories:
       weights: [num_entries] float32, above 0.
       users: [n] int32, each history's user as the model knows it, or UNKNOWN.
       num_items: how many items there are.
+      learnt: [num_entries] float32, the weights by which a model has learnt its users, where it is
+        to rank by others; None where they are the same.
     """
 
     offsets: np.ndarray
@@ -29,24 +32,37 @@ class Histories:
     weights: np.ndarray
     users: np.ndarray
     num_items: int
+    learnt: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.users)
 
     @classmethod
-    def of_all(cls, train: Interactions, weight: Weight) -> "Histories":
+    def of_all(
+        cls,
+        train: Interactions,
+        weight: Weighting | Weight,
+        *,
+        learnt: Weighting | None = None,
+    ) -> "Histories":
         """Every user's history, in the order of the users.
 
         Args:
           train: the interactions.
-          weight: an entry's weight from the pair's plays, as of `edge_weight`.
+          weight: an entry's weight, as of `weigh`; of plays alone, as of `edge_weight`.
+          learnt: what the model has learnt by, None for the same.
+
+        Raises:
+          UserError: ages count and the history has no times.
         """
+        weighting = weight if isinstance(weight, Weighting) else Weighting(weight)
         return cls(
             offsets=train.user_offsets(),
             items=train.item,
-            weights=edge_weight(train.plays, weight),
+            weights=weigh(train, weighting),
             users=np.arange(train.num_users, dtype=np.int32),
             num_items=train.num_items,
+            learnt=None if learnt in (None, weighting) else weigh(train, learnt),
         )
 
     @classmethod
@@ -75,11 +91,29 @@ class Histories:
             items=self.items[entries],
             weights=self.weights[entries],
             users=self.users[rows],
+            learnt=None if self.learnt is None else self.learnt[entries],
         )
 
     def of_strangers(self) -> "Histories":
         """The same histories, of users whom the model doesn't know."""
         return dataclasses.replace(self, users=np.full(len(self), UNKNOWN, np.int32))
+
+    def as_learnt(self) -> "Histories":
+        """The same histories with the weights that the model has learnt by."""
+        if self.learnt is None:
+            return self
+        return dataclasses.replace(self, weights=self.learnt, learnt=None)
+
+    def rescaled(self) -> "Histories":
+        """The same histories, each with weights that add up to what was learnt: shared out anew."""
+        if self.learnt is None or len(self.items) == 0:
+            return self
+        row, count = self.entry_rows(), len(self)
+        sums = [
+            np.bincount(row, each.astype(np.float64), count) for each in (self.weights, self.learnt)
+        ]
+        scale = sums[1] / np.where(sums[0] > 0, sums[0], 1.0)
+        return dataclasses.replace(self, weights=np.asarray(self.weights * scale[row], np.float32))
 
     def entry_rows(self) -> np.ndarray:
         """[num_entries] int32, the history that each entry belongs to."""

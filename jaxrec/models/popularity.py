@@ -4,6 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from jaxrec.data.interactions import Interactions
+from jaxrec.data.weighting import Weighting, weigh
 from jaxrec.models.factors import Factors
 from jaxrec.models.fold_in import Constant
 from jaxrec.models.matrix import Track, untracked
@@ -22,6 +23,26 @@ def popularity_rank(train: Interactions) -> np.ndarray:
     return rank
 
 
+def fit_recent(
+    train: Interactions, *, half_life_days: float, seed: int = 0, track: Track = untracked
+) -> Factors:
+    """Scores an item by its users, each by how long ago the last listen was: what is in fashion.
+
+    Args:
+      train: with the times of its listens.
+      half_life_days: after so many days a user counts half.
+      seed: not used.
+      track: not used.
+
+    Raises:
+      UserError: the history has no times.
+    """
+    del seed, track
+    weights = weigh(train, Weighting("binary", half_life_days))
+    users = np.bincount(train.item, weights, train.num_items).astype(np.float32)
+    return _for_everyone(users, train.num_users)
+
+
 def fit(matrix: sparse.csr_array, *, seed: int = 0, track: Track = untracked) -> Factors:
     """Scores an item by its number of users, whoever asks.
 
@@ -36,5 +57,10 @@ def fit(matrix: sparse.csr_array, *, seed: int = 0, track: Track = untracked) ->
     """
     del seed, track
     users = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)
-    one = np.ones((matrix.shape[0], 1), np.float32)
-    return Factors(one, users[:, None], Constant(np.ones(1, np.float32)))
+    return _for_everyone(users, matrix.shape[0])
+
+
+def _for_everyone(scores: np.ndarray, num_users: int) -> Factors:
+    """The same scores for all: [num_items] float32."""
+    one = np.ones((num_users, 1), np.float32)
+    return Factors(one, scores[:, None], Constant(np.ones(1, np.float32)))

@@ -66,6 +66,7 @@ def evaluate(
     histories: Histories,
     relevant: Interactions,
     seen: Interactions | None,
+    only: bool = False,
     train: Interactions,
     ks: Sequence[int],
     users: np.ndarray | None = None,
@@ -81,7 +82,8 @@ def evaluate(
       relevant: what should be found. An item that train doesn't know can't be: it counts as
         missed (splits leave such items out, and count them).
       seen: what is masked: train for the validation part, train and validation for the test
-        part, None for reconstruction.
+        part, None for reconstruction and where what is known may be found again.
+      only: whether all but `seen` is masked instead.
       train: says which items may be listed (those with an interaction) and how popular they are.
       ks: list lengths.
       users: [n] whose lists are measured; None takes all. Those with nothing relevant are left
@@ -111,7 +113,7 @@ def evaluate(
             model,
             histories.take(measured),
             k=min(max(ks), relevant.num_items),
-            seen=None if seen is None else Seen.of_users(seen, measured),
+            seen=None if seen is None else Seen.of_users(seen, measured, only=only),
             candidates=candidates,
             memory_budget_mb=memory_budget_mb,
             on_histories=bar.update,
@@ -128,7 +130,7 @@ def evaluate(
             "users_without_relevant_items": len(asked) - len(measured),
             "candidates": int(candidates.sum()),
             "ranking": "full: every candidate item is scored for every user",
-            "masked": _masked(seen),
+            "masked": _masked(seen, only),
             "ties": "the item with the lower index first",
             "ks": [int(k) for k in ks],
             "metrics": METRIC_DEFINITIONS | BEYOND_ACCURACY_DEFINITIONS,
@@ -136,10 +138,12 @@ def evaluate(
     )
 
 
-def _masked(seen: Interactions | None) -> str:
+def _masked(seen: Interactions | None, only: bool) -> str:
     if seen is None:
         return "nothing"
-    return f"each user's own interactions seen before ({len(seen)} in all)"
+    return (
+        f"{'all but ' if only else ''}each user's own interactions seen before ({len(seen)} in all)"
+    )
 
 
 def find_hits(items: np.ndarray, users: np.ndarray, relevant: Interactions) -> np.ndarray:

@@ -28,6 +28,7 @@ def top_lists(
     k: int,
     candidates: np.ndarray,
     seen: Interactions | None,
+    only: bool = False,
     memory_budget_mb: int,
 ) -> Iterator[tuple[int, pa.Table]]:
     """The top k items of each history, a table per some thousand of them.
@@ -39,8 +40,9 @@ def top_lists(
       item_ids: the items' external ids and names.
       k: items per list; fewer where fewer are left.
       candidates: [num_items] bool, the items that may be listed.
-      seen: items to leave out by user, beside those of an unknown user's history; None to leave
+      seen: items to leave out by user, of an unknown user those of the history; None to leave
         out nothing.
+      only: whether all but these are left out instead.
       memory_budget_mb: MiB of scores held at once.
 
     Yields:
@@ -54,7 +56,7 @@ def top_lists(
             model,
             some,
             k=k,
-            seen=None if seen is None else seen_by(some, seen),
+            seen=None if seen is None else seen_by(some, seen, only=only),
             candidates=candidates,
             memory_budget_mb=memory_budget_mb,
         )
@@ -70,12 +72,12 @@ def top_lists(
         yield len(block), pa.table(columns | {"score": pa.array(scores[listed])})
 
 
-def seen_by(histories: Histories, interactions: Interactions) -> Seen:
+def seen_by(histories: Histories, interactions: Interactions, *, only: bool = False) -> Seen:
     """What each history's user is known to have listened to; of an unknown one, the history."""
     if (histories.users >= 0).all():
-        return Seen.of_users(interactions, histories.users)
+        return Seen.of_users(interactions, histories.users, only=only)
     if (histories.users < 0).all():
-        return Seen(histories.offsets, histories.items)
+        return Seen(histories.offsets, histories.items, only)
     raise ValueError("histories of known and of unknown users; expected one or the other")
 
 

@@ -5,10 +5,11 @@ from typing import Literal
 
 import numpy as np
 
-from jaxrec.config import EvalConfig
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.options import Weight
+from jaxrec.config import RunConfig
+from jaxrec.data.interactions import Interactions, union
+from jaxrec.data.options import SeenRule
 from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
 from jaxrec.models import popularity
 from jaxrec.models.histories import Histories
 from jaxrec.models.method import Show, unseen
@@ -30,25 +31,24 @@ class Measure:
       watched: what the metric to choose by is called in a row of `at_epoch`.
     """
 
-    def __init__(
-        self, settings: EvalConfig, split: Split, *, seed: int, weight: Weight, peek: bool = True
-    ) -> None:
+    def __init__(self, config: RunConfig, split: Split, *, peek: bool = True) -> None:
         """Makes ready to measure.
 
         Args:
-          settings: says what is measured.
+          config: says what is measured, on which users from epoch to epoch, and how the
+            interactions of histories are weighed.
           split: the parts to measure on.
-          seed: chooses the users of the per-epoch evaluations.
-          weight: an entry's weight in a history from its plays, as of `edge_weight`.
           peek: whether test is watched during the run where there is no validation part.
         """
-        self.settings = settings
+        self.settings = config.eval
         self.split = split
-        self.seed = seed
-        self.histories = Histories.of_all(split.train, weight)
+        self.seed = config.seed
+        self.histories = histories_of(split.train, config)
         watchable: tuple[Part, ...] = ("validation", "test") if peek else ("validation",)
         self.held_out = next((part for part in watchable if self._has(part)), None)
-        self.watched = f"validation/{settings.metric}"
+        self.watched = f"validation/{config.eval.metric}"
+        self._found: dict[tuple[Part, SeenRule], Interactions] = {}
+        self._seen: dict[Part, Interactions] = {}
 
     @property
     def final_part(self) -> Part:
@@ -78,17 +78,27 @@ class Measure:
         return bool(patience and scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
 
     def of_all(
-        self, part: Part, model: Model, ks: Sequence[int], show: Show = unseen
+        self,
+        part: Part,
+        model: Model,
+        ks: Sequence[int],
+        show: Show = unseen,
+        *,
+        seen: SeenRule | None = None,
     ) -> Evaluation:
-        """All metrics on all users with an interaction in the part.
+        """All metrics on all users with something to be found in the part.
 
         Args:
           part: what to measure on.
           model: what to rank with.
           ks: list lengths.
           show: shows how far it is.
+          seen: whether what was known counts; None for `eval.seen`.
+
+        Raises:
+          UserError: nothing is to be found.
         """
-        return self._evaluate(part, model, ks, None, show)
+        return self._evaluate(part, model, ks, None, show, seen)
 
     def score(self, part: Part, model: Model) -> float:
         """The watched metric on all users with an interaction in the part."""
@@ -98,7 +108,8 @@ class Measure:
         return part == "reconstruction" or getattr(self.split, part) is not None
 
     def _of_few(self, part: Part, model: Model) -> float:
-        users = choose_users(self._relevant(part), count=self.settings.users, seed=self.seed)
+        relevant = self._relevant(part, self.settings.seen)
+        users = choose_users(relevant, count=self.settings.users, seed=self.seed)
         return self._watched(part, model, users)
 
     def _watched(self, part: Part, model: Model, users: np.ndarray | None) -> float:
@@ -106,9 +117,25 @@ class Measure:
         cutoff = int(metric.partition("@")[2])
         return self._evaluate(part, model, (cutoff,), users).means()[metric]
 
-    def _relevant(self, part: Part) -> Interactions:
-        relevant: Interactions = getattr(self.split, "train" if part == "reconstruction" else part)
-        return relevant
+    def has_again(self, part: Part) -> bool:
+        """Whether a part has pairs that were known before, so that the views of it differ."""
+        return part != "reconstruction" and self.has_any(part, "only")
+
+    def has_any(self, part: Part, seen: SeenRule) -> bool:
+        """Whether there is anything to be found by a rule for what was known before."""
+        return len(self._relevant(part, seen)) > 0
+
+    def _relevant(self, part: Part, seen: SeenRule) -> Interactions:
+        """What is to be found of a part: all of it, what is new, or what was known before."""
+        if part == "reconstruction":
+            return self.split.train
+        if (part, seen) not in self._found:
+            whole: Interactions = getattr(self.split, part)
+            known = np.isin(whole.keys(), self._seen_before(part).keys())
+            self._found[part, "include"] = whole
+            self._found[part, "exclude"] = whole.select(~known)
+            self._found[part, "only"] = whole.select(known)
+        return self._found[part, seen]
 
     def _evaluate(
         self,
@@ -117,13 +144,22 @@ class Measure:
         ks: Sequence[int],
         users: np.ndarray | None,
         show: Show = unseen,
+        seen: SeenRule | None = None,
     ) -> Evaluation:
-        seen = None if part == "reconstruction" else self._seen_before(part)
+        rule = seen or self.settings.seen
+        relevant = self._relevant(part, rule)
+        if rule == "only" and len(relevant) == 0:
+            raise UserError(
+                f"config.eval.seen is 'only' and none of the {part} part was known before; "
+                "expected exclude, or config.data.split=time and a history in which users come back"
+            )
+        masked = part != "reconstruction" and rule != "include"
         return evaluate(
             model,
             histories=self.histories,
-            relevant=self._relevant(part),
-            seen=seen,
+            relevant=relevant,
+            seen=self._seen_before(part) if masked else None,
+            only=masked and rule == "only",
             train=self.split.train,
             ks=ks,
             users=users,
@@ -131,40 +167,38 @@ class Measure:
             show=show,
             protocol={
                 "part": part,
+                "seen": rule,
                 "data_sha256": self.split.fingerprints,
                 "split": self.split.protocol,
             },
         )
 
     def _seen_before(self, part: Part) -> Interactions:
-        """What users knew before a part: that isn't to be found again, so it is masked."""
-        seen = self.split.train
-        if part == "test" and self.split.validation is not None:
-            seen = union(seen, self.split.validation)
-        known = self.split.known_before_cut(part)
-        return seen if known is None else union(seen, known)
+        """What users knew before a part."""
+        if part not in self._seen:
+            self._seen[part] = self.split.seen_before(part)
+        return self._seen[part]
 
 
-def union(first: Interactions, second: Interactions) -> Interactions:
-    """The interactions of two parts of one split, in order; no pair is in both."""
-    user, item = (
-        np.concatenate([getattr(first, side), getattr(second, side)]) for side in ("user", "item")
-    )
-    order = np.lexsort((item, user))
-    return Interactions(
-        user=user[order],
-        item=item[order],
-        plays=np.concatenate([first.plays, second.plays])[order],
-        timestamp=None,
-        users=first.users,
-        items=first.items,
-    )
+def histories_of(train: Interactions, config: RunConfig) -> Histories:
+    """Every user's history, weighed as lists are made by."""
+    return Histories.of_all(train, config.ranking_weights, learnt=config.learnt_weights)
+
+
+def all_heard(split: Split) -> Interactions:
+    """Everything that users have listened to, whichever part it went to."""
+    parts = (split.train, split.validation, split.test)
+    return union([part for part in parts if part is not None])
 
 
 def all_seen(split: Split) -> Interactions:
-    """Everything that users know, whichever part it went to, and what nothing is learnt from."""
-    seen = split.train
-    for part in (split.validation, split.test, split.known):
-        if part is not None:
-            seen = union(seen, part)
-    return seen
+    """Everything that users know: what they have listened to, and what nothing is learnt from."""
+    heard = all_heard(split)
+    return heard if split.known is None else union([heard, split.known])
+
+
+def seen_by_rule(split: Split, rule: SeenRule) -> Interactions | None:
+    """What lists leave out by a rule or, by `only`, what they have nothing else but."""
+    if rule == "include":
+        return None
+    return all_heard(split) if rule == "only" else all_seen(split)

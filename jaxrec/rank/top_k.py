@@ -5,6 +5,7 @@ chunk size can't change a bit of the result: matrix products of other shapes rou
 """
 
 import dataclasses
+import functools
 from collections import deque
 from collections.abc import Callable
 
@@ -23,30 +24,34 @@ from jaxrec.rank.best_columns import (
     USERS_PER_BLOCK,
     best_columns,
 )
+from jaxrec.rank.best_of_few import ADVICE, best_of_few
 
 MOST_BLOCKS_PER_CHUNK = 32  # more users per dispatch measured no faster
 USERS_PER_SCORING = 64  # more fall out of the cache, fewer repeat what a model reads for all
 MEMORY_BUDGET_MB = 256
-_ADVICE = "expected finite numbers; less extreme settings may help"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Seen:
-    """The items to leave out of each list, in compressed rows.
+    """The items to leave out of each list, or the only ones to be in it, in compressed rows.
 
     Attributes:
       offsets: [n + 1] int64: the r-th list leaves out `items[offsets[r]:offsets[r + 1]]`.
-      items: [num_entries] int32.
+      items: [num_entries] int32, increasing within a list.
+      only: whether these are the only ones that the list may have.
     """
 
     offsets: np.ndarray
     items: np.ndarray
+    only: bool = False
 
     @classmethod
-    def of_users(cls, interactions: Interactions, users: np.ndarray) -> "Seen":
+    def of_users(
+        cls, interactions: Interactions, users: np.ndarray, *, only: bool = False
+    ) -> "Seen":
         """What each of some users has an interaction with."""
         rows = Histories.of_all(interactions, "binary").take(users)
-        return cls(rows.offsets, rows.items)
+        return cls(rows.offsets, rows.items, only)
 
 
 def top_k(
@@ -68,7 +73,8 @@ def top_k(
       model: what scores them. Any but factors is always asked for USERS_PER_SCORING at once.
       histories: [n], whose lists are wanted.
       k: length of a list, at least 1; may be more than there are items.
-      seen: items to leave out of each of the n lists; None leaves out nothing.
+      seen: items to leave out of each of the n lists, or all that may be in it; None leaves out
+        nothing.
       candidates: [num_items] bool, the items that may be listed; None allows all.
       memory_budget_mb: MiB of working memory beside the model. The result doesn't depend on
         it. The scores of one block of users (32 * num_items * 4 bytes) are needed at least; a
@@ -94,6 +100,16 @@ def top_k(
     scores = np.full((count, k), -np.inf, np.float32)
     if count == 0 or not candidates.any():
         return items, scores
+    if seen is not None and seen.only:
+        return best_of_few(
+            functools.partial(_scores_of, model),
+            histories,
+            k,
+            own=(seen.offsets, seen.items),
+            candidates=candidates,
+            rows_at_once=USERS_PER_SCORING,
+            on_histories=on_histories,
+        )
 
     columns = -(-len(listable) // ITEMS_PER_BLOCK) * ITEMS_PER_BLOCK
     column_of_item = np.full(len(candidates), -1, np.int32)
@@ -117,12 +133,12 @@ def top_k(
     ) -> None:
         if not finite:
             what = "the scores" if factors is None else "the users' embeddings"
-            raise RunError(f"{what} hold a NaN or an infinity; {_ADVICE}")
+            raise RunError(f"{what} hold a NaN or an infinity; {ADVICE}")
         rows = slice(start, min(start + chunk, count))
         size = rows.stop - rows.start
         found = np.asarray(device_scores).reshape(chunk, longest)[:size]
         if np.isposinf(found).any() or np.isnan(found).any():
-            raise RunError(f"the scores hold a NaN or an infinity; {_ADVICE}")
+            raise RunError(f"the scores hold a NaN or an infinity; {ADVICE}")
         position = np.asarray(device_columns).reshape(chunk, longest)[:size]
         left = found > -np.inf
         scores[rows, :longest] = found
@@ -191,7 +207,7 @@ def _check(
         if len(users) and users.max() >= len(user_table):
             raise ValueError(f"user {users.max()}; expected below {len(user_table)}")
         if not np.isfinite(np.asarray(model.item)).all():
-            raise RunError(f"the items' embeddings hold a NaN or an infinity; {_ADVICE}")
+            raise RunError(f"the items' embeddings hold a NaN or an infinity; {ADVICE}")
     if num_items * USERS_PER_BLOCK > 2**31 - 2**16:
         raise ValueError(f"{num_items} items; expected at most 67 million")
 

@@ -158,11 +158,32 @@ class Console:
         ]
         self.table(title, ["", *figures], rows)
 
-    def sample(self, listener: str, listened: Sequence[str], recommended: Sequence[str]) -> None:
-        """Writes what a listener listened to beside what is recommended, best first."""
-        numbered = [f"{rank}. {label}" for rank, label in enumerate(recommended, start=1)]
-        rows = list(zip_longest(map(_clip, listened), map(_clip, numbered), fillvalue=""))
-        self.table(f"Listener {listener}", ["listened to", "recommended"], rows)
+    def sample(
+        self,
+        listener: str,
+        listened: Sequence[str],
+        recommended: Sequence[str],
+        again: Sequence[str] | None = None,
+    ) -> None:
+        """Writes what a listener listened to beside what is recommended, best first.
+
+        Args:
+          listener: whose they are.
+          listened: the most played.
+          recommended: what is new for them.
+          again: of what they know, what they may like to hear again; None for nothing said of it.
+        """
+        columns = ["listened to", "recommended"]
+        lists = [recommended]
+        if again is not None:
+            columns, lists = ["listened to", "new for you", "again"], [recommended, again]
+        numbered = [
+            [f"{rank}. {label}" for rank, label in enumerate(labels, start=1)] for labels in lists
+        ]
+        rows = list(
+            zip_longest(*(map(_clip, each) for each in (listened, *numbered)), fillvalue="")
+        )
+        self.table(f"Listener {listener}", columns, rows)
 
     def files(self, paths: Mapping[Path, str]) -> None:
         """Writes the path of each file, whole, and what it holds."""

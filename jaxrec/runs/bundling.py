@@ -9,10 +9,10 @@ import pyarrow as pa
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
-from jaxrec.models.histories import Histories
+from jaxrec.models.blend import settled
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
-from jaxrec.rank.measure import all_seen
+from jaxrec.rank.measure import all_seen, histories_of
 from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked
 from jaxrec.runs.results import read_results
@@ -36,7 +36,7 @@ def bundle_of(model: Model, config: RunConfig, split: Split, told: dict[str, Any
     Raises:
       UserError: the model sums over the whole graph, which no bundle holds.
     """
-    saved = save_model(model)
+    saved = save_model(settled(model, histories_of(split.train, config)))
     assert saved.about is not None
     about = {name: saved.about[name] for name in ("kind", "settings")}
     _check_kinds(about, config.method)
@@ -44,7 +44,7 @@ def bundle_of(model: Model, config: RunConfig, split: Split, told: dict[str, Any
         about=about
         | {
             "method": config.method,
-            "weight": config.data.weight,
+            "weight": config.ranking_weights.plays,
             "protocol": split.protocol,
         }
         | told,
@@ -67,7 +67,7 @@ def figures_of(workdir: Path | None, step: int | None = None) -> dict[str, Any]:
 
 
 def _histories(split: Split, config: RunConfig) -> dict[str, np.ndarray]:
-    histories = Histories.of_all(split.train, config.data.weight)
+    histories = histories_of(split.train, config)
     seen = all_seen(split)
     return {
         "offsets": histories.offsets,

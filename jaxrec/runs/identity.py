@@ -19,7 +19,7 @@ def identity(config: RunConfig, split: Split) -> dict[str, Any]:
 def untrained_identity(config: RunConfig) -> dict[str, Any]:
     """What of it may change between two starts: how long to train, what only the ranking reads."""
     method = method_of(config)
-    return method.ranking(config) | method.frozen(config)
+    return method.ranking(config) | method.frozen(config) | _ranked_by(config)
 
 
 def training_identity(config: RunConfig, split: Split) -> dict[str, Any]:
@@ -33,20 +33,39 @@ def training_identity(config: RunConfig, split: Split) -> dict[str, Any]:
 
 
 def _data_identity(config: RunConfig, split: Split) -> dict[str, Any]:
-    fields: dict[str, Any] = {"data.weight": config.data.weight}
+    fields: dict[str, Any] = {
+        "data.weight": config.data.weight,
+        "history.learnt_half_life_days": config.history.learnt_half_life_days,
+    }
     for name, fingerprint in split.fingerprints.items():
         fields[FINGERPRINT.format(name)] = fingerprint
     if split.known is not None:
         fields[FINGERPRINT.format("known")] = split.known.fingerprint()
     plays = split.train.plays.astype("<f8").tobytes()
     fields["data (train plays, SHA-256)"] = hashlib.sha256(plays).hexdigest()
+    if (events := split.train.events) is not None:
+        digest = hashlib.sha256(events.timestamp.astype("<i8").tobytes())
+        digest.update(f"{events.moment}".encode())
+        fields["data (train times, SHA-256)"] = digest.hexdigest()
     return fields
+
+
+def _ranked_by(config: RunConfig) -> dict[str, Any]:
+    """How histories are weighed, which no fit depends on."""
+    return {
+        "history.weight": config.history.weight,
+        "history.half_life_days": config.history.half_life_days,
+    }
 
 
 def scored_by(config: RunConfig) -> dict[str, Any]:
     """What the scores that early stopping goes by depend on, beside what is trained."""
-    scores = {"eval.metric": config.eval.metric, "eval.users": config.eval.users}
-    return scores | method_of(config).ranking(config)
+    scores = {
+        "eval.seen": config.eval.seen,
+        "eval.metric": config.eval.metric,
+        "eval.users": config.eval.users,
+    }
+    return scores | method_of(config).ranking(config) | _ranked_by(config)
 
 
 def first_difference(

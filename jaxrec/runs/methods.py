@@ -111,8 +111,14 @@ class ClosedForm:
         return ()
 
     def fitting(self, config: RunConfig, train: Interactions, *, copies: int = 1) -> ModelFitting:
-        """Nothing needs making ready."""
+        """Nothing needs making ready.
+
+        Raises:
+          UserError: it needs times and the history has none.
+        """
         del copies
+        if self.name in closed_forms.BY_TIME:
+            train.listens()
         note = closed_forms.NOTES.get(self.name)
 
         def make(hooks: Hooks) -> Model:
@@ -126,7 +132,7 @@ class ClosedForm:
                 self.name,
                 self._settings(config),
                 train,
-                weight=config.data.weight,
+                weight=config.learnt_weights,
                 seed=config.seed,
                 track=track,
             )
@@ -251,7 +257,8 @@ def fit_model(
         own = member_config(config, name)
         member = METHODS[name]
         key = member.identity(own) | member.ranking(own) | member.frozen(own)
-        key["data.weight"] = own.data.weight
+        key |= {"data.weight": own.data.weight}
+        key["history.learnt_half_life_days"] = own.history.learnt_half_life_days
         if name not in remembered or remembered[name][0] != key:
             remembered.pop(name, None)  # its memory is free before the next is fitted
             remembered[name] = key, fit_model(own, train, hooks, copies=copies)
@@ -275,9 +282,15 @@ METHODS: dict[str, Method] = {
         name: ClosedForm(
             name, random=name in closed_forms.RANDOM, sums=name == "gfcf", group=f"baseline.{name}"
         )
-        for name in ("itemknn", "rp3beta", "ease", "ials", "gfcf")
+        for name in (
+            *("itemknn", "rp3beta", "ease", "ials", "gfcf"),
+            *("recent_popular", "transitions"),
+        )
     },
-    "most_popular": ClosedForm("most_popular", random=False, sums=False, group=None),
+    **{
+        name: ClosedForm(name, random=False, sums=False, group=None)
+        for name in ("most_popular", "own_plays")
+    },
     "walks": ClosedForm("walks", random=False, sums=True, group="walks", unused=("weight",)),
     "blend": BlendMethod(),
 }

@@ -226,6 +226,12 @@ def _say_counts(result: Split, console: Console) -> None:
             f"{known:,} pairs of a listener and a song are known but not learnt from; they are "
             "masked in every list, and in an evaluation those from before what is held out"
         )
+    for part, pairs in result.protocol.get("again", {}).items():
+        if pairs:
+            console.note(
+                f"{pairs:,} pairs of {part} were known before (heard again); config.eval.seen says "
+                "whether they are to be found"
+            )
     if tied := result.protocol.get("tied_users"):
         console.warning(
             f"{tied:,} of {counts['train']['users']:,} listeners have equal times where "

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxrec.config import RunConfig, read_config, to_json
+from jaxrec.data.events import Events
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
@@ -89,6 +90,8 @@ def open_run(
             _write_ids(folder.users, split.train.users)
             _write_ids(folder.items, split.train.items)
             _write_interactions(folder.interactions, split)
+            if split.train.events is not None:
+                _write_events(folder.events, split.train.events)
         # Last, since its presence says that the rest is whole.
         write_json(
             folder.config,
@@ -142,6 +145,8 @@ def load_run(folder: RunFolder) -> Run:
             parts[name] = None
     train = parts["train"]
     assert train is not None
+    if folder.events.exists():
+        train = dataclasses.replace(train, events=_read_events(folder.events))
     split = Split(
         train, parts["validation"], parts["test"], saved["protocol"], known=parts["known"]
     )
@@ -178,6 +183,31 @@ def _write_interactions(path: Path, split: Split) -> None:
     if split.train.timestamp is not None:
         columns["timestamp"] = pa.array(np.concatenate([p.timestamp for _, p in present]))
     _write_table(pa.table(columns), path)
+
+
+def _write_events(path: Path, events: Events) -> None:
+    columns = {
+        "pair": pa.array(events.pairs()),
+        "timestamp": pa.array(events.timestamp),
+        "plays": pa.array(events.plays),
+    }
+    about = {"until": "" if events.until is None else str(events.until)}
+    about["adds_up"] = str(events.adds_up)
+    _write_table(pa.table(columns).replace_schema_metadata(about), path)
+
+
+def _read_events(path: Path) -> Events:
+    """The listens of train's pairs, which are numbered in the order of the interactions."""
+    table = _read_table(path)
+    pair, about = table["pair"].to_numpy(), table.schema.metadata or {}
+    until = about.get(b"until", b"")
+    return Events(
+        offsets=np.r_[0, np.cumsum(np.bincount(pair))].astype(np.int64),
+        timestamp=table["timestamp"].to_numpy(),
+        plays=table["plays"].to_numpy(),
+        adds_up=about.get(b"adds_up") != b"False",
+        until=int(until) if until else None,
+    )
 
 
 def _write_table(table: pa.Table, path: Path) -> None:

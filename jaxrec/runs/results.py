@@ -3,15 +3,17 @@
 import dataclasses
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxrec.data.interactions import IdMap
+from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
 from jaxrec.models.method import Show
@@ -35,6 +37,8 @@ class Results:
       step: the updates it took; None where that says nothing.
       over_seeds: of figures over seeds: the `seeds`, what they were `trained_on` and `chosen_by`,
         and the `definitions` of the figures.
+      views: where some of what is to be found was known before, the figures by each rule of
+        `eval.seen`, its own among them.
     """
 
     part: str
@@ -44,6 +48,7 @@ class Results:
     per_user: pa.Table
     step: int | None = None
     over_seeds: dict[str, Any] | None = None
+    views: Mapping[SeenRule, "Results"] = dataclasses.field(default_factory=dict)
 
     @property
     def users(self) -> int:
@@ -51,12 +56,18 @@ class Results:
         return int(self.protocol["users"])
 
     @property
+    def seen(self) -> SeenRule:
+        """By which rule for what was known before."""
+        rule: SeenRule = self.protocol["seen"]
+        return rule
+
+    @property
     def seeds(self) -> list[int]:
         """The seeds that the figures are over; none of a single run's."""
         return [] if self.over_seeds is None else list(self.over_seeds["seeds"])
 
     def to_json(self) -> dict[str, Any]:
-        """All but the users' figures, as `results.json` has it."""
+        """All but the users' figures and the views, as `results.json` has it."""
         if self.over_seeds is None:
             head: dict[str, Any] = {"step": self.step, "part": self.part}
         else:
@@ -86,13 +97,15 @@ class Results:
         )
 
 
+SEEN_RULES: tuple[SeenRule, ...] = get_args(SeenRule)
 _OVER_SEEDS = ("seeds", "definitions", "trained_on", "chosen_by")
 
 
 def measure_finally(measure: Measure, model: Model, *, step: int | None, show: Show) -> Results:
     """The figures of all users beside the most-popular list's.
 
-    Measured on test where there is one, else on validation, else as reconstruction.
+    Measured on test where there is one, else on validation, else as reconstruction; where what is
+    to be found was known in part, by each rule of `eval.seen`.
 
     Args:
       measure: how.
@@ -100,10 +113,26 @@ def measure_finally(measure: Measure, model: Model, *, step: int | None, show: S
       step: the updates it took; None where that says nothing.
       show: shows how far it is.
     """
+    candidates = {"model": model, "most_popular": measure.most_popular()}
+    own = measure.settings.seen
+    if not measure.has_again(measure.final_part):
+        return _measured(measure, candidates, own, step, show)
+    views = {
+        rule: _measured(measure, candidates, rule, step, show)
+        for rule in SEEN_RULES
+        if measure.has_any(measure.final_part, rule)
+    }
+    results = views[own] if own in views else _measured(measure, candidates, own, step, show)
+    return dataclasses.replace(results, views=views)
+
+
+def _measured(
+    measure: Measure, candidates: Mapping[str, Model], seen: SeenRule, step: int | None, show: Show
+) -> Results:
     part = measure.final_part
     columns = {
-        name: measure.of_all(part, candidate, measure.settings.ks, show)
-        for name, candidate in (("model", model), ("most_popular", measure.most_popular()))
+        name: measure.of_all(part, candidate, measure.settings.ks, show, seen=seen)
+        for name, candidate in candidates.items()
     }
     own = columns["model"]
     return Results(
@@ -134,11 +163,17 @@ def per_user_table(per_user: Mapping[str, np.ndarray], users: np.ndarray, ids: I
 def write_results(folder: Path, results: Results) -> None:
     """Writes both files, each whole or not at all; `results.json` last, as the sign of both.
 
+    Before them those of the views, in folders below.
+
     Args:
       folder: exists.
       results: whose model has the mean of each column of `per_user`.
     """
     paths = RunFolder(folder)
+    shutil.rmtree(paths.views, ignore_errors=True)
+    for seen, view in results.views.items():
+        paths.view(seen).root.mkdir(parents=True)
+        write_results(paths.view(seen).root, view)
     with replacing(paths.per_user) as temporary:
         pq.write_table(results.per_user, temporary)
     write_json(paths.results, results.to_json())
@@ -177,7 +212,12 @@ def read_results(folder: Path) -> Results:
             f"{paths.per_user}: not of the measurement in results.json; expected both of one, "
             f"{_remedy(folder)}"
         )
-    return dataclasses.replace(results, per_user=table)
+    views = {
+        rule: read_results(paths.view(rule).root)
+        for rule in SEEN_RULES
+        if paths.view(rule).root.is_dir()
+    }
+    return dataclasses.replace(results, per_user=table, views=views)
 
 
 def _remedy(folder: Path) -> str:

@@ -68,7 +68,7 @@ def run(
             "expected the folder of a run, or a --workdir of its own"
         )
     planned = plan(config, split)
-    measure = Measure(config.eval, split, seed=config.seed, weight=config.data.weight, peek=peek)
+    measure = Measure(config, split, peek=peek)
     with locked(workdir, console.warning):
         open_run(folder, config, split, steps_per_epoch=planned.steps_per_epoch(folder))
         remove_leftovers(workdir)
@@ -109,7 +109,7 @@ def fit_for_use(
     """
     folder = measured.folder.for_use
     planned = plan(config, whole)
-    measure = Measure(config.eval, whole, seed=config.seed, weight=config.data.weight, peek=False)
+    measure = Measure(config, whole, peek=False)
     with locked(folder.root, console.warning):
         folder.fitted_to_all.unlink(missing_ok=True)
         open_run(folder, config, whole, steps_per_epoch=planned.steps_per_epoch(folder))

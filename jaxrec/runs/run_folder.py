@@ -64,6 +64,11 @@ class RunFolder:
         return self.root / "interactions.parquet"
 
     @property
+    def events(self) -> Path:
+        """The single listens of train's pairs, where they have times."""
+        return self.root / "events.parquet"
+
+    @property
     def metrics(self) -> Path:
         """Loss and metrics by epoch, a line of JSON each."""
         return self.root / "metrics.jsonl"
@@ -77,6 +82,15 @@ class RunFolder:
     def per_user(self) -> Path:
         """The final figures of each user."""
         return self.root / "per_user.parquet"
+
+    def view(self, seen: str) -> "RunFolder":
+        """The final figures by another rule for what was known, where the part has such pairs."""
+        return RunFolder(self.root / "seen" / seen)
+
+    @property
+    def views(self) -> Path:
+        """The final figures by each of these rules, a folder each."""
+        return self.root / "seen"
 
     @property
     def profile(self) -> Path:

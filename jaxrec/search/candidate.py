@@ -61,10 +61,7 @@ def fit_candidate(
     """
     configs = [with_fields(config, {"seed": config.seed + k}) for k in range(len(splits))]
     pairs = list(zip(configs, splits, strict=True))
-    measures = [
-        Measure(own.eval, split, seed=own.seed, weight=own.data.weight, peek=False)
-        for own, split in pairs
-    ]
+    measures = [Measure(own, split, peek=False) for own, split in pairs]
     method = method_of(config)
     if method.members(config):
         known: Sequence[Remembered] = [{} for _ in splits] if remembered is None else remembered

@@ -55,6 +55,7 @@ def freeze(folder: Path, config: RunConfig, split: Split, choice: Choice) -> Non
     frozen = {
         **identity(config, split),
         "eval.ks": list(config.eval.ks),
+        "eval.seen": config.eval.seen,
     }
     if path.exists():
         try:
@@ -79,8 +80,11 @@ def seeds_measured(folder: Path) -> list[int]:
 
 
 def over_seeds(runs: Sequence[Results], config: RunConfig, choice: Choice) -> Results:
-    """The figures over all seeds, and each user's mean over them."""
+    """The figures over all seeds, and each user's mean over them; by each view, where there are."""
     first = runs[0]
+    views = {
+        seen: over_seeds([run.views[seen] for run in runs], config, choice) for seen in first.views
+    }
     names = list(first.metrics["model"])
     per_user = {
         name: np.mean([run.per_user[name].to_numpy() for run in runs], axis=0) for name in names
@@ -118,4 +122,5 @@ def over_seeds(runs: Sequence[Results], config: RunConfig, choice: Choice) -> Re
             "trained_on": "train and validation",
             "chosen_by": choice.validation,
         },
+        views=views,
     )

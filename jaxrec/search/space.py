@@ -16,7 +16,11 @@ from jaxrec.errors import UserError
 from jaxrec.runs.methods import method_of
 
 _FIXED = ("method", "data", "eval", "checkpoint", "tune", "auto", "seed", "quiet", "profile")
-_FREE = ("data.weight",)  # how plays become weights is the method's
+# How plays become weights is the method's.
+_FREE = (
+    *("data.weight", "history.weight", "history.half_life_days"),
+    "history.learnt_half_life_days",
+)
 
 
 def parse_space(config: RunConfig) -> dict[str, BaseDistribution]:

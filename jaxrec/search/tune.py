@@ -176,10 +176,7 @@ def _choose(study: optuna.Study, config: RunConfig, splits: Sequence[Split]) -> 
             f"({_outcome_of(trials[0]).error}); expected settings that can be used"
         )
     best = max(complete, key=lambda trial: trial.values[0])  # of equals the first
-    measures = [
-        Measure(config.eval, split, seed=config.seed, weight=config.data.weight, peek=False)
-        for split in splits
-    ]
+    measures = [Measure(config, split, peek=False) for split in splits]
     popular = [
         measure.of_all("validation", measure.most_popular(), (_cutoff(config),))
         for measure in measures

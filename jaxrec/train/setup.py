@@ -11,7 +11,8 @@ import numpy as np
 import optax
 
 from jaxrec.config import RunConfig
-from jaxrec.data.interactions import Interactions, edge_weight
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.weighting import weigh
 from jaxrec.errors import UserError
 from jaxrec.gcn import losses
 from jaxrec.gcn.convolution import LightGCN
@@ -108,7 +109,7 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         graph = build_graph(
             train.user,
             train.item,
-            edge_weight(train.plays, config.data.weight),
+            weigh(train, config.learnt_weights),
             num_users=train.num_users,
             num_items=train.num_items,
         )

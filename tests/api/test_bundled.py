@@ -1,14 +1,18 @@
 """A bundle answers from Python as the model that it was exported from."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import jaxrec as jr
+from jaxrec.config import RunConfig
 from tests.api.groups import table
+from tests.listening import listens
 from tests.nursery import ROOT
 
 
@@ -27,7 +31,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
     [
         {},
         {"users": ["u3", "u0"], "k": 2},
-        {"users": ["u0"], "include_listened": True},
+        {"users": ["u0"], "seen": "include"},
+        {"users": ["u0", "u1"], "seen": "only"},
+        {"histories": [["b0", "b1"]], "seen": "only", "k": 3},
         {"histories": [["b0", "b1"], ["a2"]], "k": 3},
         {"histories": [], "k": 3},
     ],
@@ -107,3 +113,24 @@ def test_it_needs_no_jax(pair: tuple[Any, Any, Path]) -> None:
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     wanted = pair[0].recommend(["u0"], k=1)["item"].to_pylist()
     assert said.stdout.strip() == str(wanted)
+
+
+@pytest.mark.parametrize("method", ["rp3beta", "ials", "own_plays"])
+def test_listens_that_age_count_in_the_bundle_as_in_the_model(method: str, tmp_path: Path) -> None:
+    rows = listens()
+    names = ("user", "item", "when")
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    read = jr.read(pa.table(columns), timestamp="when", time_format="seconds")
+    history = {"weight": "raw", "half_life_days": 1.0}
+    settings = {"baseline": {"ials": {"dim": 4}}, "history": history, "quiet": True}
+    model = jr.fit(jr.split(read, "none").train, method, **settings)
+    model.export(tmp_path / "bundle")
+    for seen in ("exclude", "only"):
+        wanted, found = (
+            each.recommend(["u00", "u07"], k=9, seen=seen)
+            for each in (model, jr.load(tmp_path / "bundle"))
+        )
+        assert found["item"] == wanted["item"]
+        assert found["score"].to_pylist() == pytest.approx(wanted["score"].to_pylist(), abs=1e-6)
+    plain = dataclasses.replace(model, config=RunConfig())
+    assert plain.recommend(["u00"], k=9, seen="only") != model.recommend(["u00"], k=9, seen="only")

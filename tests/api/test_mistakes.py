@@ -55,7 +55,7 @@ def test_histories_may_come_from_anywhere(model: jr.Recommender) -> None:
 def test_nobody_is_not_the_listener_whose_id_is_their_word() -> None:
     named = pa.table({"user": ["None", "None", "bob"], "item": ["s1", "s2", "s1"]})
     model = jr.fit(jr.split(jr.read(named), "none").train, method="most_popular", quiet=True)
-    assert model.recommend(["None"], include_listened=True).num_rows == 2
+    assert model.recommend(["None"], seen="include").num_rows == 2
     with pytest.raises(jr.UserError, match="user None: the model knows no such user"):
         model.recommend([None])
 

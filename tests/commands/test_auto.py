@@ -85,7 +85,7 @@ def test_the_model_for_use_has_seen_everything_and_is_taken_by_recommend(
         output=tmp_path / "lists.csv",
         users=None,
         users_file=None,
-        include_listened=False,
+        seen="exclude",
         step=None,
     )
     assert "for-use" in capsys.readouterr().out

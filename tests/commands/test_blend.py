@@ -139,7 +139,7 @@ def test_a_blend_of_factors_is_one_and_finds_what_is_withheld(
     trained = open_trained(tmp_path / "run", None)
     assert isinstance(trained.model, Factors)
     lists = tmp_path / "lists.parquet"
-    arguments = {"users": None, "users_file": None, "include_listened": False, "step": None}
+    arguments = {"users": None, "users_file": None, "seen": "exclude", "step": None}
     commands.recommend(tmp_path / "run", k=1, output=lists, **arguments)
     rows = pq.read_table(lists).to_pylist()
     assert {row["user"]: row["item"] for row in rows} == withheld()

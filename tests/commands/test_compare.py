@@ -21,6 +21,7 @@ from jaxrec.runs.results import Results, read_results, write_results
 MakeConfig = Callable[..., RunConfig]
 PROTOCOL = {
     "part": "test",
+    "seen": "exclude",
     "data_sha256": {"train": "aaaa", "validation": None, "test": "bbbb"},
     "split": {"kind": "random", "seed": 0, "validation": None},
     "users": 40,

@@ -24,7 +24,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 def test_the_bundles_lists_are_those_of_recommend(run: Path) -> None:
     commands.export(run, output=None, step=None)
-    options = {"users": None, "users_file": None, "include_listened": False, "step": None}
+    options = {"users": None, "users_file": None, "seen": "exclude", "step": None}
     commands.recommend(run, k=3, output=run / "lists.parquet", **options)
     table = pq.read_table(run / "lists.parquet").to_pylist()
     scorer = Scorer.load(run / "bundle")

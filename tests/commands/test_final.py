@@ -132,7 +132,8 @@ def test_every_split_leaves_validation_in_train_and_test_as_it_is(
     for part in (before.train, before.validation):
         assert set(part.keys()) < set(after.train.keys())
     assert set(before.test.keys()) <= set(after.test.keys())
-    assert set(after.test.keys()).isdisjoint(after.train.keys())
+    if kind != "time":  # where a pair may be heard again
+        assert set(after.test.keys()).isdisjoint(after.train.keys())
 
 
 def test_the_figures_over_seeds_are_those_of_the_seeds(

@@ -10,6 +10,7 @@ import pytest
 
 from jaxrec import commands
 from jaxrec.config import RunConfig
+from jaxrec.data.options import SeenRule
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
@@ -55,7 +56,7 @@ def config(tmp_path: Path) -> Callable[..., RunConfig]:
     return make
 
 
-def lists(run: Path, *, include_listened: bool) -> set[tuple[str, str]]:
+def lists(run: Path, *, seen: SeenRule) -> set[tuple[str, str]]:
     output = run.parent / "lists.parquet"
     commands.recommend(
         run,
@@ -63,7 +64,7 @@ def lists(run: Path, *, include_listened: bool) -> set[tuple[str, str]]:
         output=output,
         users=None,
         users_file=None,
-        include_listened=include_listened,
+        seen=seen,
         step=None,
     )
     rows = pq.read_table(output).to_pylist()
@@ -83,8 +84,8 @@ def test_a_skipped_song_is_never_listed_but_on_request(
     commands.train(config(), run)
     skipped = skipped_pairs(prepare_split(config(), Console(quiet=True)))
     assert len(skipped) == USERS
-    assert not skipped & lists(run, include_listened=False)
-    assert skipped <= lists(run, include_listened=True)
+    assert not skipped & lists(run, seen="exclude")
+    assert skipped <= lists(run, seen="include")
 
 
 def test_the_folder_keeps_them(config: Callable[..., RunConfig], tmp_path: Path) -> None:

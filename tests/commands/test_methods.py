@@ -22,6 +22,7 @@ from tests.configurations import read_metrics
 
 MakeConfig = Callable[..., RunConfig]
 METHODS = sorted(closed_forms.CLOSED_FORMS)
+ALL_ALIKE = ("most_popular", "own_plays")  # they tell no unheard song from another
 
 
 def recommend(run: Path, **changes: Any) -> list[dict[str, Any]]:
@@ -31,7 +32,7 @@ def recommend(run: Path, **changes: Any) -> list[dict[str, Any]]:
         "output": output,
         "users": None,
         "users_file": None,
-        "include_listened": False,
+        "seen": "exclude",
         "step": None,
     }
     commands.recommend(run, **(arguments | changes))
@@ -101,13 +102,13 @@ def test_what_is_fitted_is_never_fitted_again(
     assert (run / "results.json").read_text() == said
     lists = recommend(run)
     assert {row["user"]: row["item"] for row in lists}.keys() == withheld().keys()
-    if run.name != "most_popular":
+    if run.name not in ALL_ALIKE:
         assert {row["user"]: row["item"] for row in lists} == withheld()
     capsys.readouterr()
     commands.similar(run, item="s1-4", k=ITEMS_PER_GROUP - 1, step=None)
     near = set(re.findall(r"s\d-\d", capsys.readouterr().out))
     assert len(near) == ITEMS_PER_GROUP - 1
-    if run.name != "most_popular":
+    if run.name not in ALL_ALIKE:
         assert near == {f"s1-{item}" for item in range(ITEMS_PER_GROUP)} - {"s1-4"}
     # The same command again: the run is there, and is measured, no more.
     path = write_checkerboard(tmp_path / "listens.csv")

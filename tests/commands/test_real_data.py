@@ -66,7 +66,7 @@ def test_counts_and_the_most_popular_list_are_as_published(
         "train": len(split.train),
         "test": len(split.test),
     }
-    measure = Measure(config.eval, split, seed=config.seed, weight=config.data.weight)
+    measure = Measure(config, split)
     means = measure.of_all("test", measure.most_popular(), (20,)).means()
     assert means["recall@20"] == pytest.approx(recall, abs=1.5e-4)
     assert means["ndcg@20"] == pytest.approx(ndcg, abs=1.5e-4)
@@ -86,7 +86,7 @@ def test_lastfm_is_learnt_and_recommended_with_artist_names(
         output=tmp_path / "lists.csv",
         users=["2"],
         users_file=None,
-        include_listened=False,
+        seen="exclude",
         step=None,
     )
     header, *rows = (tmp_path / "lists.csv").read_text(encoding="utf-8").splitlines()

@@ -26,7 +26,7 @@ def recommend(run: Path, **changes: Any) -> None:
         "output": None,
         "users": None,
         "users_file": None,
-        "include_listened": False,
+        "seen": "exclude",
         "step": None,
     }
     commands.recommend(run, **(arguments | changes))
@@ -69,7 +69,7 @@ def test_users_of_a_list_and_of_a_file_come_in_their_order(run: Path, tmp_path: 
 
 def test_listened_songs_are_left_out_unless_asked(run: Path, tmp_path: Path) -> None:
     recommend(run, users=["u0-0"], k=100, output=tmp_path / "new.parquet")
-    recommend(run, users=["u0-0"], k=100, include_listened=True, output=tmp_path / "all.parquet")
+    recommend(run, users=["u0-0"], k=100, seen="include", output=tmp_path / "all.parquet")
     new = set(pq.read_table(tmp_path / "new.parquet")["item"].to_pylist())
     everything = set(pq.read_table(tmp_path / "all.parquet")["item"].to_pylist())
     assert len(everything) == 40

@@ -43,7 +43,7 @@ def test_the_withheld_song_is_recommended_first(
         output=tmp_path / "lists.parquet",
         users=None,
         users_file=None,
-        include_listened=False,
+        seen="exclude",
         step=None,
     )
     lists = pq.read_table(tmp_path / "lists.parquet").to_pylist()

@@ -39,7 +39,7 @@ def recommended(run: Path) -> dict[str, str]:
         output=None,
         users=None,
         users_file=None,
-        include_listened=False,
+        seen="exclude",
         step=None,
     )
     table = pq.read_table(run / "recommendations.parquet")

@@ -1,5 +1,6 @@
 """Interactions: ids, aggregation, fingerprints, k-core and compaction."""
 
+import dataclasses
 import hashlib
 from collections import defaultdict
 
@@ -17,6 +18,7 @@ from jaxrec.data.interactions import (
     edge_weight,
     k_core,
 )
+from jaxrec.errors import UserError
 
 EVENTS = st.lists(
     st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(1, 4), st.integers(-5, 20)),
@@ -104,23 +106,48 @@ class TestAggregate:
         assert whole.plays.tolist() == [plays[pair] for pair in pairs]
         assert whole.timestamp.tolist() == [first[pair] for pair in pairs]
 
-    @given(EVENTS, st.integers(-6, 21))
-    def test_plays_before_a_moment_forget_the_later_plays_of_known_pairs(self, events, moment):
-        whole = aggregate(make_listens(events), plays_before=moment)
-        for user, item, plays, first in zip(
-            whole.user, whole.item, whole.plays, whole.timestamp, strict=True
+    @given(EVENTS, st.integers(-6, 21), st.integers(-6, 21))
+    def test_before_and_since_have_the_listens_of_their_time(self, events, moment, later):
+        whole = aggregate(make_listens(events))
+        for part, keep in (
+            (whole.before(moment), lambda time: time < moment),
+            (whole.since(moment), lambda time: time >= moment),
+            (whole.before(later).since(moment), lambda time: moment <= time < later),
         ):
-            mine = [e for e in events if e[:2] == (user, item)]
-            assert plays == sum(e[2] for e in mine if first >= moment or e[3] < moment) > 0
+            mine = defaultdict(list)
+            for user, item, plays, time in events:
+                if keep(time):
+                    mine[user, item].append((time, plays))
+            pairs = list(zip(part.user.tolist(), part.item.tolist(), strict=True))
+            assert pairs == sorted(mine)
+            assert part.plays.tolist() == [sum(n for _, n in mine[pair]) for pair in pairs]
+            assert part.timestamp.tolist() == [min(mine[pair])[0] for pair in pairs]
+            assert part.events.last().tolist() == [max(mine[pair])[0] for pair in pairs]
+            for place, pair in enumerate(pairs):
+                own = slice(*part.events.offsets[place : place + 2])
+                listens = zip(part.events.timestamp[own], part.events.plays[own], strict=True)
+                assert list(listens) == sorted(mine[pair])
+        assert whole.before(moment).events.moment == moment
+        assert whole.events.moment == max((time for *_, time in events), default=0)
 
-    def test_plays_before_needs_times(self):
-        listens = make_listens([(0, 0, 1, 0)])
-        without = Listens(
-            listens.user, listens.item, listens.plays, None, listens.users, listens.items
-        )
-        assert aggregate(without).timestamp is None
-        with pytest.raises(ValueError, match="timestamps"):
-            aggregate(without, plays_before=3)
+    @given(EVENTS, st.sets(st.integers(0, 7)))
+    def test_chosen_pairs_keep_their_listens(self, events, items):
+        whole = aggregate(make_listens(events))
+        chosen = whole.select(np.isin(whole.item, list(items)))
+        expected = aggregate(make_listens([e for e in events if e[1] in items] or events))
+        if len(chosen):
+            for name in ("offsets", "timestamp", "plays"):
+                found = getattr(chosen.events, name)
+                np.testing.assert_array_equal(found, getattr(expected.events, name))
+
+    def test_a_moment_needs_times_and_ratings_do_not_add_up(self):
+        listens = make_listens([(0, 0, 2, 1), (0, 0, 5, 0), (0, 0, 3, 4)])
+        without = aggregate(dataclasses.replace(listens, timestamp=None))
+        assert without.timestamp is None and without.events is None
+        with pytest.raises(UserError, match=r"config\.data\.columns\.timestamp"):
+            without.before(3)
+        rated = aggregate(dataclasses.replace(listens, adds_up=False))
+        assert rated.plays.tolist() == [5] and rated.since(1).plays.tolist() == [3]
 
 
 class TestInteractions:

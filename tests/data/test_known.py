@@ -74,7 +74,8 @@ def test_the_known_are_the_filtered_that_are_in_no_part(rows, known, cut, timed)
     except UserError:
         return
     found = pairs(result.known)
-    assert not found & held_out(result)
+    kept = pairs(result.train) if cut["kind"] == "time" else held_out(result)
+    assert not found & kept
     assert result.protocol["known_pairs"] == len(found)
     ids = {user for user, _ in held_out(result)}, {item for _, item in held_out(result)}
     for user, item, _, _ in known:
@@ -105,6 +106,18 @@ def test_by_time_only_what_was_known_before_the_moment_is_masked_in_its_part():
     assert pairs(result.known) == {("u1", 3), ("u1", 4)}
     assert pairs(result.known_before_cut("test")) == {("u1", 4)}
     assert result.known.timestamp.tolist() == [6, 1]  # the first of several times
+
+
+def test_what_was_dropped_before_the_moment_is_known_when_it_is_heard_again():
+    rows = [(u, i, 2, 1) for u in range(3) for i in range(3)] + [(0, 3, 2, 1)]
+    rows += [(1, 3, 1, 2), (1, 3, 2, 8), (0, 4, 2, 8), (2, 4, 2, 1), (2, 3, 1, 7)]
+    result = split(history(rows), kind="time", seed=0, moment=5, min_plays=2)
+    # u1 heard 3 once before the moment, too seldom to be learnt from, and twice after it.
+    assert pairs(result.test) == {("u0", 4), ("u1", 3)}
+    assert pairs(result.known) == {("u1", 3), ("u2", 3)}
+    assert pairs(result.known_before_cut("test")) == {("u1", 3)}
+    assert ("u1", 3) in pairs(result.seen_before("test"))
+    assert result.protocol["again"] == {"test": 1}
 
 
 def test_by_last_n_what_a_user_knew_before_its_first_held_out_is_masked():

@@ -56,7 +56,7 @@ def recommend(run: Path, path: Path, **changes: Any) -> list[dict[str, Any]]:
         "output": path,
         "users": None,
         "users_file": None,
-        "include_listened": False,
+        "seen": "exclude",
         "step": None,
     }
     commands.recommend(run, **(arguments | changes))
@@ -110,7 +110,7 @@ def test_one_dimension_a_batch_over_all_edges_and_k_over_all_songs(tmp_path: Pat
     metrics = json.loads((run / "results.json").read_text())["metrics"]["model"]
     assert metrics["recall@1000"]["mean"] == 1
     assert 0 < metrics["precision@1000"]["mean"] <= 6 / 1000
-    every = recommend(run, tmp_path / "all.parquet", include_listened=True)
+    every = recommend(run, tmp_path / "all.parquet", seen="include")
     assert [row["rank"] for row in every] == [1, 2, 3, 4, 5, 6] * 2
     for user in (0, 1):
         scores = [row["score"] for row in every if row["user"] == user]
@@ -126,7 +126,7 @@ def test_all_users_alike_and_a_song_nobody_has(tmp_path: Path) -> None:
     )
     protocol = json.loads((run / "results.json").read_text())["protocol"]
     assert protocol["split"]["cold"]["test"]["cold_items"] == 1
-    rows = recommend(run, tmp_path / "a.parquet", include_listened=True)
+    rows = recommend(run, tmp_path / "a.parquet", seen="include")
     assert {row["item"] for row in rows} == {str(item) for item in range(8)}
     with pytest.raises(UserError, match="this item has no training listens"):
         commands.similar(run, item="nobody's", k=3, step=None)

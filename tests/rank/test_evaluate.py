@@ -5,11 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from jaxrec.config import EvalConfig, RunConfig
+from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.models import popularity
 from jaxrec.models.histories import Histories
 from jaxrec.rank import top_k as top_k_module
 from jaxrec.rank.evaluate import choose_users, evaluate, find_hits
+from jaxrec.rank.measure import Measure
 from tests.models.problems import as_interactions as from_matrix
 from tests.rank.models import LookedUp, factors, users_of
 
@@ -75,6 +78,38 @@ def test_equals_brute_force(users, items, ks, held_out, by):
         np.testing.assert_allclose(evaluation.per_user[f"recall@{k}"], recall, rtol=1e-12)
         np.testing.assert_allclose(evaluation.per_user[f"ndcg@{k}"], ndcg, rtol=1e-12)
         assert evaluation.means()[f"recall@{k}"] == pytest.approx(np.mean(recall))
+
+
+@pytest.mark.parametrize("seen", ["exclude", "include", "only"])
+@pytest.mark.parametrize("by", ["factors", "scores"])
+def test_each_rule_for_what_was_known_equals_brute_force(seen, by):
+    train, new, user_table, item_table = random_problem(4, 70, 30)
+    random = np.random.default_rng(5)
+    test = new | (train & (random.random(train.shape) < 0.4))  # some are heard again
+    part = {"kind": "time", "moment": 1, "again": {}}
+    split = Split(from_matrix(train), None, from_matrix(test), part)
+    measure = Measure(RunConfig(eval=EvalConfig(ks=(3, 10), seen=seen)), split)
+    scores = (user_table @ item_table.T).astype(np.float32)
+    model = factors(user_table, item_table) if by == "factors" else LookedUp(scores)
+    found = measure.of_all("test", model, (3, 10))
+    relevant = {"exclude": test & ~train, "include": test, "only": test & train}[seen]
+    hidden = {"exclude": train, "include": np.zeros_like(train), "only": ~train}[seen].copy()
+    hidden[:, ~train.any(axis=0)] = True
+    np.testing.assert_array_equal(found.users, np.flatnonzero(relevant.any(axis=1)))
+    for k in (3, 10):
+        recall, ndcg = recall_and_ndcg(scores, relevant, hidden, k)
+        np.testing.assert_allclose(found.per_user[f"recall@{k}"], recall, rtol=1e-12)
+        np.testing.assert_allclose(found.per_user[f"ndcg@{k}"], ndcg, rtol=1e-12)
+    assert found.protocol["seen"] == seen
+    assert measure.has_again("test") and not measure.has_again("reconstruction")
+
+
+def test_what_nobody_knew_before_can_not_be_all_that_is_found():
+    train, new, user_table, item_table = random_problem(4, 20, 30)
+    split = Split(from_matrix(train), None, from_matrix(new), {"kind": "random"})
+    measure = Measure(RunConfig(eval=EvalConfig(seen="only")), split)
+    with pytest.raises(UserError, match=r"config\.eval\.seen is 'only'.*split=time"):
+        measure.of_all("test", factors(user_table, item_table), (3,))
 
 
 def test_chunk_size_and_order_of_users_do_not_change_a_bit(monkeypatch):

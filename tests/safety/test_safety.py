@@ -155,7 +155,7 @@ flags += [f"--workdir={folder / 'open'}"]
 sys.argv = ["jaxrec", "train", "--config=configs/default.py", *flags]
 os.umask(0)
 assert main.main() == 0
-options = {"k": 2, "users": None, "users_file": None, "include_listened": False, "step": None}
+options = {"k": 2, "users": None, "users_file": None, "seen": "exclude", "step": None}
 commands.recommend(folder / "open", output=folder / "open" / "lists.csv", **options)
 config = load_run(RunFolder(folder / "open")).config
 os.umask(0o077)
@@ -256,7 +256,7 @@ def test_ids_like_code_come_out_as_they_went_in(runs: Path, tmp_path: Path) -> N
                 output=tmp_path / "lists.csv",
                 users=None,
                 users_file=users,
-                include_listened=False,
+                seen="exclude",
                 step=None,
             )
     assert [path.name for path in tmp_path.iterdir()] == ["users.txt"]

@@ -33,7 +33,7 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
       show: shows how far a piece of work is.
     """
     size, parts = Size.of(split.train), plan.parts
-    matrix = Histories.of_all(split.train, config.data.weight).matrix()
+    matrix = Histories.of_all(split.train, config.learnt_weights).matrix()
     fits: Counter[Cost] = Counter()
     for search in plan.searches:
         fits[search.cost] += max(1, round(TRIED * search.most)) * parts + 1

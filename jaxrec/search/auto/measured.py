@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jaxrec.config import RunConfig
-from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
+from jaxrec.rank.measure import histories_of
 from jaxrec.search.auto.parts import Part
 from jaxrec.search.auto.pool import Pool, make_pool
 
@@ -30,7 +30,7 @@ class Measured:
         self.config, self.parts = config, parts
         name, k = config.eval.metric.split("@")
         self.metrics = (config.eval.metric, f"{'recall' if name == 'ndcg' else 'ndcg'}@{k}")
-        self.histories = [Histories.of_all(part.split.train, config.data.weight) for part in parts]
+        self.histories = [histories_of(part.split.train, config) for part in parts]
         self.known = [np.asarray(item_users(part.split.train) > 0) for part in parts]
 
     def pools(self, models: Models, *, leaders: Sequence[str], standardise: bool) -> list[Pool]:
