@@ -132,7 +132,7 @@ draw();
 offerExample(addAll).catch(() => {}); // the page does without
 ask("model")
   .then(({ method, songs, listeners }) => {
-    const from = `${count(songs, "song")} from ${count(listeners, "listener")}`;
-    $("model").textContent = `From what you listen to, and why. The model (${method}) knows ${from}.`;
+    const knows = `${count(songs, "song")} from ${count(listeners, "listener")}`;
+    $("model").textContent += ` The model (${method}) knows ${knows}.`;
   })
   .catch(() => {});

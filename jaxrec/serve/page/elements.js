@@ -35,13 +35,6 @@ export const named = ({ title, artist }) =>
 export const count = (number, one, many = `${one}s`) =>
   `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
-/** "a, b and c" from nodes or texts. */
-export function inWords(parts) {
-  return parts.flatMap((part, i) =>
-    i === 0 ? [part] : [i === parts.length - 1 ? " and " : ", ", part],
-  );
-}
-
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Changes a list's children; those that stay glide to their new place, new ones fade in. */

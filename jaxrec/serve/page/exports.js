@@ -5,6 +5,7 @@
 
 const SHORTEST = 30_000; // milliseconds that count as a play, where the export says how long
 const LARGEST = 256 * 2 ** 20; // bytes of a file
+const ZIP = "a zip; unpack it and drop the files in it";
 const LONGEST = 1_000; // characters of a name that the service takes
 
 /** What the programs that export from Last.fm call a column. */
@@ -53,7 +54,7 @@ export async function readExports(files) {
 async function textOf(file) {
   if (file.size > LARGEST) throw new Error("larger than 256 MB");
   const text = await file.text();
-  if (text.startsWith("PK\u0003\u0004")) throw new Error("a zip; unpack it and drop the files in it");
+  if (text.startsWith("PK\u0003\u0004")) throw new Error(ZIP);
   return text;
 }
 
@@ -110,7 +111,7 @@ function ofRows(rows, at) {
   return rows.map((row) => play(row[at.artist], row[at.title], row[at.id])).filter((p) => p.title);
 }
 
-/** The fields of each row (RFC 4180): quotes may hold the delimiter, line ends and doubled quotes. */
+/** The fields of each row (RFC 4180): in quotes may be the delimiter, line ends and doubled quotes. */
 function csvRows(text, delimiter) {
   const quoted = `"([^"]*(?:""[^"]*)*)"`;
   const plain = `([^"${delimiter}\\r\\n][^${delimiter}\\r\\n]*)?`;

@@ -52,7 +52,7 @@ async function match(songs) {
 
 function summary({ songs, plays, short, left }, unmatched, tooMany) {
   const lines = [...left];
-  if (tooMany) lines.unshift(`${count(tooMany, "song")} too many at once, the least played, left out.`);
+  if (tooMany) lines.unshift(`${count(tooMany, "song")} too many: the least played left out.`);
   if (short) lines.unshift(`${count(short, "play")} under 30 seconds left out.`);
   if (songs.length) {
     const known = (songs.length - unmatched.length).toLocaleString("en");

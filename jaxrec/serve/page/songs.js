@@ -1,12 +1,12 @@
 /** The list of what to play next: scores, reasons, similar songs. */
 
-import { called, count, glide, inWords, make, named } from "./elements.js";
+import { called, count, glide, make, named } from "./elements.js";
 import { ask } from "./service.js";
 
 const SIMILAR = 5;
 const REASONS = 6; // of all of a history's songs, in a song's details
 const ROUNDING = 1e-4; // of a score: what is less can't be seen in three digits
-const STUMP = 0.12; // of the bar, for the least score of the list: it is the least here, not nothing
+const STUMP = 0.12; // of the bar, for the least score of the list, which is not nothing
 const THREE = { minimumSignificantDigits: 3, maximumSignificantDigits: 3 };
 /** What of a score doesn't come of single songs. */
 const RESTS = {
@@ -14,6 +14,7 @@ const RESTS = {
   popularity: "How many listen to it",
   scale: "Bringing models to one scale",
 };
+const inWords = new Intl.ListFormat("en-GB"); // a, b and c
 const digits = new Intl.NumberFormat("en", THREE);
 const signed = new Intl.NumberFormat("en", { ...THREE, signDisplay: "always" });
 
@@ -52,7 +53,8 @@ export function songsView(list, page) {
     });
     page.light([]);
     if (focused && !list.contains(focused)) {
-      list.children[Math.min(at, songs.length - 1)]?.querySelector(kindOf(focused) ?? ".row").focus();
+      const heir = list.children[Math.min(at, songs.length - 1)];
+      heir?.querySelector(kindOf(focused) ?? ".row").focus();
     }
   };
 }
@@ -141,7 +143,11 @@ function makeBar(share = 0) {
 
 function because(songs) {
   if (!songs.length) return ["None of your songs speaks for it"];
-  return ["Because you listened to ", ...inWords(songs.map(({ title }) => make("em", {}, title)))];
+  const parts = inWords.formatToParts(songs.map(({ title }) => title));
+  const nodes = parts.map((part) =>
+    part.type === "element" ? make("em", {}, part.value) : part.value,
+  );
+  return ["Because you listened to ", ...nodes];
 }
 
 /** A part of a song's details; where the service fails, it says so. */
