@@ -44,14 +44,16 @@ config_flags.DEFINE_config_file(
 )
 FLAGS["config"].parser = _WithDefaults(FLAGS["config"].parser)
 flags.DEFINE_string("workdir", "models", "Folder of the run, or of the search.")
-flags.DEFINE_integer("k", 10, "recommend, similar: songs per list.", lower_bound=1)
+flags.DEFINE_integer(
+    "k", 10, "recommend, similar: songs per list. explain: songs shown.", lower_bound=1
+)
 flags.DEFINE_string(
     "output",
     None,
-    "recommend: file to write, .parquet or .csv. compare: one, .json or .csv. export: the bundle's "
-    "folder.",
+    "recommend, score, similar: file to write, .parquet or .csv. compare: one, .json or .csv. "
+    "export: the bundle's folder.",
 )
-flags.DEFINE_list("users", None, "recommend: ids of the listeners, by commas; default is all.")
+flags.DEFINE_list("users", None, "recommend, explain: ids of listeners, by commas; default is all.")
 flags.DEFINE_string("users_file", None, "recommend: a file with a listener's id per line.")
 flags.DEFINE_enum(
     "seen",
@@ -59,11 +61,43 @@ flags.DEFINE_enum(
     get_args(SeenRule),
     "recommend: songs they have listened to: leave out, list too, or list nothing else.",
 )
-flags.DEFINE_string("item", None, "similar: id of the song.")
+flags.DEFINE_string(
+    "histories",
+    None,
+    "recommend, explain: listens of after training (a file, folder or glob), whose listeners are "
+    "meant; read as --config says, without it as the run's were.",
+)
+flags.DEFINE_enum(
+    "cold",
+    "leave_out",
+    ["leave_out", "popular"],
+    "recommend: listeners of whom nothing is known are left out, or get the most popular songs.",
+)
+flags.DEFINE_string(
+    "items_file",
+    None,
+    "recommend: a file with the ids of the songs that may be listed, one per line. similar: with "
+    "--output, of those whose like are wanted; default is all.",
+)
+flags.DEFINE_string(
+    "exclude_file",
+    None,
+    "recommend: songs that may not be listed, an id per line; or a .csv or .parquet file of user "
+    "and item, for each listener alone.",
+)
+flags.DEFINE_integer(
+    "because",
+    0,
+    "recommend: how many songs of the listener's history to name as reasons, in a column because.",
+    lower_bound=0,
+)
+flags.DEFINE_string("pairs", None, "score: a .csv or .parquet file with the columns user and item.")
+flags.DEFINE_string("item", None, "similar, explain: id of the song.")
 flags.DEFINE_integer(
     "step",
     None,
-    "evaluate, recommend, similar, export: step of the checkpoint; 0 is the untrained model.",
+    "evaluate, recommend, explain, score, similar, export: step of the checkpoint; 0 is the "
+    "untrained model.",
 )
 flags.DEFINE_bool("final", False, "evaluate: train the frozen choice and measure it on test.")
 flags.DEFINE_integer("seeds", 5, "evaluate --final: how many runs.", lower_bound=1)
@@ -80,8 +114,13 @@ flags.DEFINE_string("api_key_file", None, "serve: a file with the keys that may 
 _FLAGS_OF = {
     "train": ("config", "workdir"),
     "evaluate": ("config", "workdir", "step", "final", "seeds"),
-    "recommend": ("workdir", "k", "output", "users", "users_file", "seen", "step"),
-    "similar": ("workdir", "item", "k", "step"),
+    "recommend": (
+        *("workdir", "k", "output", "users", "users_file", "histories", "config", "cold"),
+        *("seen", "items_file", "exclude_file", "because", "step"),
+    ),
+    "explain": ("workdir", "users", "histories", "config", "item", "k", "step"),
+    "score": ("workdir", "pairs", "output", "step"),
+    "similar": ("workdir", "item", "items_file", "output", "k", "step"),
     "tune": ("config", "workdir"),
     "compare": ("runs", "output"),
     "export": ("workdir", "output", "step"),
@@ -120,6 +159,8 @@ def _check_flags(command: str) -> None:
         raise UserError(
             f"--bundle={FLAGS.bundle} with --workdir={FLAGS.workdir}; expected one of them"
         )
+    if command in ("recommend", "explain") and FLAGS["config"].present:
+        _check_reading(command)
     if command == "evaluate" and FLAGS.final:
         if FLAGS.step is not None:
             raise UserError(f"--step={FLAGS.step} with --final; expected one of them")
@@ -133,6 +174,21 @@ def _check_flags(command: str) -> None:
                     f"--config.{field} with evaluate: a trained run keeps it; expected "
                     "config.eval.ks, config.eval.seen, config.eval.memory_budget_mb or config.quiet"
                 )
+
+
+def _check_reading(command: str) -> None:
+    """Refuses a config that says more than how --histories is read."""
+    if FLAGS.histories is None:
+        raise UserError(
+            f"--config with {command}: it says how --histories is read; expected both, as a "
+            "trained run keeps its own"
+        )
+    for field in config_flags.get_override_values(FLAGS["config"]):
+        if not field.startswith("data."):
+            raise UserError(
+                f"--config.{field} with {command}: expected fields below config.data alone, which "
+                "say how --histories is read"
+            )
 
 
 def _positional() -> list[str]:

@@ -12,9 +12,14 @@ Commands, each with an example:
              jaxrec tune --config=my_listens.py --workdir=study
   compare    show runs side by side, and whether they differ from the first by more than chance
              jaxrec compare --runs=study-ease,study
-  recommend  write the top songs of every listener, or of some
+  recommend  write the top songs of every listener, of some, or of those who came since
              jaxrec recommend --workdir=models --k=10 --output=top10.parquet
-  similar    show the songs nearest to a song
+             jaxrec recommend --workdir=models --histories=today.csv --output=today-top.csv
+  explain    show what each song of a listener's history brings to a song's score
+             jaxrec explain --workdir=models --users=listener-0001 --item=song-00042
+  score      write the scores of given pairs of a listener and a song
+             jaxrec score --workdir=models --pairs=pairs.csv --output=scores.csv
+  similar    show the songs nearest to a song, or write those of all songs
              jaxrec similar --workdir=models --item=song-00042
   export     write a run's model as a bundle, to deploy where there is no JAX
              jaxrec export --workdir=models --output=bundle
@@ -86,10 +91,8 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
     if command == "compare":
         folders = [Path(each) for each in FLAGS.runs if each]
         return command, {"folders": folders, "output": output}
-    if command == "similar":
-        if FLAGS.item is None:
-            raise UserError("--item is missing; expected the id of a song")
-        return command, {"workdir": workdir, "item": FLAGS.item, "k": FLAGS.k, "step": FLAGS.step}
+    if command in ("explain", "score", "similar"):
+        return command, _about_songs(command, config)
     if command == "export":
         return command, {"workdir": workdir, "output": output, "step": FLAGS.step}
     if command == "serve":
@@ -107,10 +110,38 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
         "k": FLAGS.k,
         "output": output,
         "users": FLAGS.users,
-        "users_file": None if FLAGS.users_file is None else Path(FLAGS.users_file),
+        "users_file": _path(FLAGS.users_file),
+        "histories": _path(FLAGS.histories),
+        "config": config,
+        "cold": FLAGS.cold,
         "seen": FLAGS.seen,
+        "items_file": _path(FLAGS.items_file),
+        "exclude_file": _path(FLAGS.exclude_file),
+        "because": FLAGS.because,
         "step": FLAGS.step,
     }
+
+
+def _about_songs(command: str, config: RunConfig | None) -> dict[str, Any]:
+    """The arguments of `explain`, `score` and `similar`."""
+    found = {"workdir": Path(FLAGS.workdir), "step": FLAGS.step}
+    if command == "score":
+        if FLAGS.pairs is None:
+            raise UserError("--pairs is missing; expected a file with the columns user and item")
+        return found | {"pairs": Path(FLAGS.pairs), "output": _path(FLAGS.output)}
+    found |= {"item": FLAGS.item, "k": FLAGS.k}
+    if command == "similar":
+        return found | {"items_file": _path(FLAGS.items_file), "output": _path(FLAGS.output)}
+    if FLAGS.item is None:
+        raise UserError("--item is missing; expected the id of a song")
+    if FLAGS.users is not None and len(FLAGS.users) != 1:
+        raise UserError(f"--users={','.join(FLAGS.users)}: expected the id of one listener")
+    user = None if FLAGS.users is None else FLAGS.users[0]
+    return found | {"user": user, "histories": _path(FLAGS.histories), "config": config}
+
+
+def _path(given: str | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _exported(workdir: Path) -> Path:

@@ -69,7 +69,7 @@ def as_users_do(*arguments: str, cwd: Path) -> Said:
         (["--config=nope.py:a"], "--config=nope.py:a: no such file"),
         (["--config.lr=0"], "config.lr is 0.0; expected a number above 0"),
         (["evaluate", "--config.lr=1"], "--config.lr needs a config; expected --config=FILE"),
-        (["fly"], "command is 'fly'; expected one of train, evaluate, recommend, similar"),
+        (["fly"], "command is 'fly'; expected one of train, evaluate, recommend, explain"),
         (["--nonsense"], "nonsense"),
         (["train", "--workdir", "evaluate"], "--config is missing; expected --config=FILE or --c"),
         (["tune", CONFIG, "--config.tune.space=lr"], "config.tune.space has 'lr': expected"),
@@ -88,6 +88,15 @@ def as_users_do(*arguments: str, cwd: Path) -> Said:
         (["compare"], "--runs=: 0 run(s); expected at least two folders"),
         (["compare", "--runs=a,b"], "a: no results there (no results.json)"),
         (["recommend", "--k=0"], "--k=0"),
+        (["recommend", "--config=default"], "--config with recommend: it says how --histories is"),
+        (
+            ["recommend", "--histories=a.csv", "--config=default", "--config.lr=1"],
+            "--config.lr with recommend: expected fields below config.data",
+        ),
+        (["explain", "--users=a"], "--item is missing; expected the id of a song"),
+        (["explain", "--users=a,b", "--item=c"], "--users=a,b: expected the id of one listener"),
+        (["score"], "--pairs is missing; expected a file with the columns user and item"),
+        (["score", "--users=a"], "--users is for recommend, explain; expected flags of score"),
         (["recommend", "--workdir=empty"], "--workdir=empty: no run there"),
         (["export", "--workdir=empty"], "--workdir=empty: no run there"),
         (["serve", "--workdir=empty"], "--workdir=empty: no run there"),
@@ -169,8 +178,8 @@ def test_what_follows_a_colon_is_the_argument_of_get_config(
 def test_help_shows_each_command_with_an_example(tmp_path: Path) -> None:
     result = as_users_do("--help", cwd=tmp_path)
     assert result.status == 0
-    commands = "train", "evaluate", "recommend", "similar", "tune", "compare", "export", "serve"
-    for command in commands:
+    commands = "train evaluate recommend explain score similar tune compare export serve"
+    for command in commands.split():
         assert f"jaxrec {command} --" in result.stdout
 
 

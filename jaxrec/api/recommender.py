@@ -12,14 +12,16 @@ import pyarrow as pa
 from jaxrec.api.reading import item_rows
 from jaxrec.api.words import plain_errors
 from jaxrec.config import RunConfig
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.interactions import IdMap, Listens
 from jaxrec.data.options import SeenRule
-from jaxrec.data.splits import Split
+from jaxrec.data.splits import Split, split
 from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
+from jaxrec.rank.asked import Asked, gather, of_rows, of_users
 from jaxrec.rank.lists import similar_items, top_lists
-from jaxrec.rank.measure import histories_of, seen_by_rule
+from jaxrec.rank.measure import histories_of
+from jaxrec.rank.reasons import item_columns, reasons_table
 from jaxrec.runs.bundling import bundle_of, figures_of, put_bundle
 from jaxrec.runs.saving import save_trained
 from jaxrec.runs.trained import Trained, known_items
@@ -72,15 +74,25 @@ class Recommender:
         >>> jr.fit(groups, method="itemknn").items[:2]
         ['a0', 'a1']
         """
-        return list(self.split.train.items.ids[known_items(self.split)].tolist())
+        return list(self.split.train.items.ids[self.listable].tolist())
+
+    @property
+    def listable(self) -> np.ndarray:
+        """[num_items] bool, the items it can recommend.
+
+        >>> jr.fit(groups, method="itemknn").listable.sum()
+        np.int64(8)
+        """
+        return known_items(self.split)
 
     def recommend(
         self,
         users: Sequence[Any] | None = None,
         *,
-        histories: Iterable[Iterable[Any]] | None = None,
+        histories: Listens | Iterable[Iterable[Any]] | None = None,
         k: int = 10,
         seen: SeenRule = "exclude",
+        because: int = 0,
     ) -> pa.Table:
         """The best k items of each user, or for each history of somebody new.
 
@@ -92,14 +104,18 @@ class Recommender:
 
         Args:
           users: ids of users that the model knows; None for all of them.
-          histories: in place of users: what each of some new listeners has listened to, lists of
-            item ids. Items that the model doesn't know are left out, with a warning.
+          histories: in place of users: what each of some listeners has listened to. Lists of item
+            ids, of somebody new each; or what `read` returns, where users that the model knows are
+            ranked by that and what they had in training together. Items that the model doesn't
+            know are left out, and users without any other, with a warning.
           k: items per list, fewer where fewer are left.
           seen: what was listened to before: `exclude` it, `include` it, or list `only` that.
+          because: how many items of the history to name as reasons, in a column `because`.
 
         Returns:
-          An Arrow table, a row per item: user (the id; of histories, their place from 0), rank
-          from 1, item, name (where names are known), score.
+          An Arrow table, a row per item: user (the id; of lists, their place from 0), rank from 1,
+          item, name (where names are known), score; and because, JSON whose `items` and `rest` add
+          up to the score.
 
         Raises:
           UserError: an unknown user, or a history of which nothing is known.
@@ -109,36 +125,58 @@ class Recommender:
         _check_length(k)
         if seen not in get_args(SeenRule):
             raise UserError(f"seen is {seen!r}; expected one of {', '.join(get_args(SeenRule))}")
-        if histories is not None:
-            rows = self._known_rows(item_rows(histories))
-            chosen = Histories.of_items(rows, self.split.train.num_items)
-            names = np.arange(len(rows))
+        if histories is None:
+            asked = self.asked(self.user_indices(users), seen)
         else:
-            index = self.user_indices(users)
-            chosen, names = self._histories().take(index), self.split.train.users.ids[index]
-        tables = [table for _, table in self._lists(chosen, names, k, seen)]
-        return pa.concat_tables(tables)
+            asked = self._of(histories, seen)
+        return pa.concat_tables([table for _, table in self.lists(asked, k=k, because=because)])
 
     def lists(
-        self, users: np.ndarray, *, k: int, seen: SeenRule = "exclude"
+        self,
+        asked: Asked,
+        *,
+        k: int,
+        because: int = 0,
+        candidates: np.ndarray | None = None,
     ) -> Iterator[tuple[int, pa.Table]]:
         """The tables of `recommend`, some thousand users at a time.
 
         >>> model = jr.fit(groups, method="itemknn")
-        >>> users = model.user_indices(["u0", "u1"])
-        >>> [count for count, _ in model.lists(users, k=1)]
+        >>> asked = model.asked(model.user_indices(["u0", "u1"]))
+        >>> [count for count, _ in model.lists(asked, k=1)]
         [2]
 
         Args:
-          users: [n] int, from `user_indices`.
+          asked: whose lists are wanted, from `asked` or `rank.asked.gather`.
           k: items per list.
-          seen: as of `recommend`.
+          because: as of `recommend`.
+          candidates: [num_items] bool, the items that may be listed; None for all that are known.
 
         Yields:
           How many users a table is for, and the table.
         """
-        names = self.split.train.users.ids[users]
-        yield from self._lists(self._histories().take(users), names, k, seen)
+        return top_lists(
+            self.model,
+            asked,
+            item_ids=self.split.train.items,
+            k=min(k, self.split.train.num_items),
+            candidates=self.listable if candidates is None else candidates,
+            memory_budget_mb=self.config.eval.memory_budget_mb,
+            because=because,
+        )
+
+    def asked(self, users: np.ndarray, seen: SeenRule = "exclude") -> Asked:
+        """Users as training knew them, whose lists are wanted.
+
+        >>> model = jr.fit(groups, method="itemknn")
+        >>> len(model.asked(model.user_indices(["u0", "u1"])))
+        2
+
+        Args:
+          users: [n] int, from `user_indices`.
+          seen: as of `recommend`.
+        """
+        return of_users(self.split, self.config, users, seen)
 
     def user_indices(self, users: Sequence[Any] | None) -> np.ndarray:
         """The users' places in the model, by their ids: [n] int.
@@ -182,12 +220,12 @@ class Recommender:
           UserError: an item that the model doesn't know.
         """
         _check_length(k)
-        index = self._item_index(item)
+        index = self.item_index(item)
         nearest, similarities = similar_items(
             self.model, index, k=k, candidates=known_items(self.split)
         )
         columns = {"rank": pa.array(np.arange(1, len(nearest) + 1, dtype=np.int32))}
-        columns |= _items(self.split.train.items, nearest)
+        columns |= item_columns(self.split.train.items, nearest)
         return pa.table(columns | {"similarity": pa.array(similarities)})
 
     def explain(self, user: Any, item: Any) -> pa.Table:
@@ -215,17 +253,7 @@ class Recommender:
             history = Histories.of_items(self._known_rows([list(user)]), train.num_items)
         else:
             history = self._histories().take(self.user_indices([user]))
-        index = np.array([self._item_index(item)], np.int32)
-        found = self.model.contributions(history, index)
-        order = np.argsort(-found.entries[:, 0], kind="stable")
-        rest = {name: float(part[0]) for name, part in found.rest.items()}
-        columns = {
-            name: pa.concat_arrays([column, pa.nulls(len(rest), column.type)])
-            for name, column in _items(train.items, history.items[order]).items()
-        }
-        values = np.r_[found.entries[order, 0], list(rest.values())].astype(np.float32)
-        labels = pa.array([None] * len(order) + list(rest), pa.string())
-        return pa.table(columns | {"rest": labels, "contribution": pa.array(values)})
+        return reasons_table(self.model, history, self.item_index(item), train.items)
 
     def save(self, folder: str | Path) -> None:
         """Saves the model with all it needs; `load` takes it back, and so does the command line.
@@ -265,23 +293,38 @@ class Recommender:
     def _histories(self) -> Histories:
         return histories_of(self.split.train, self.config)
 
-    def _lists(
-        self, histories: Histories, names: np.ndarray, k: int, seen: SeenRule
-    ) -> Iterator[tuple[int, pa.Table]]:
-        train = self.split.train
-        return top_lists(
-            self.model,
-            histories,
-            names=names,
-            item_ids=train.items,
-            k=min(k, train.num_items),
-            candidates=known_items(self.split),
-            seen=seen_by_rule(self.split, seen),
-            only=seen == "only",
-            memory_budget_mb=self.config.eval.memory_budget_mb,
-        )
+    def _of(self, histories: Listens | Iterable[Iterable[Any]], seen: SeenRule) -> Asked:
+        """Those whose histories came after training."""
+        if not isinstance(histories, Listens):
+            rows = self._known_rows(item_rows(histories))
+            chosen = Histories.of_items(rows, self.split.train.num_items)
+            return of_rows(np.arange(len(rows)), chosen, seen)
+        found = gather(self.split, self.config, split(histories, kind="none", seed=0), seen)
+        heard = np.flatnonzero(np.diff(found.asked.histories.offsets))
+        if len(heard) == 0:
+            raise UserError(
+                "histories have no item that the model knows; expected some of model.items"
+            )
+        if found.unknown:
+            warnings.warn(
+                f"{found.unknown:,} of {len(histories):,} listens in the histories are of items "
+                f"that are not known; they are left out, and {found.unheard:,} users with no other",
+                stacklevel=3,
+            )
+        return found.asked.take(heard)
 
-    def _item_index(self, item: Any) -> int:
+    def item_index(self, item: Any) -> int:
+        """An item's place in the model, by its id.
+
+        >>> jr.fit(groups, method="itemknn").item_index("a1")
+        1
+
+        Args:
+          item: its id.
+
+        Raises:
+          UserError: an item that the model doesn't know.
+        """
         items = self.split.train.items
         index = int(items.index_of([item])[0])
         if index < 0 or not known_items(self.split)[index]:
@@ -327,11 +370,3 @@ def _unknown(ids: IdMap, index: int, what: str) -> str:
         return f"this {what} has no training listens, so there is nothing to go by"
     example = ", ".join(map(str, ids.ids[:3].tolist()))
     return f"the model knows no such {what}; expected an id such as {example}"
-
-
-def _items(ids: IdMap, index: np.ndarray) -> dict[str, pa.Array]:
-    """Columns of ids, and of names where there are any."""
-    columns = {"item": pa.array(ids.ids[index])}
-    if ids.names is not None:
-        columns["name"] = pa.array(ids.names[index], pa.string())
-    return columns

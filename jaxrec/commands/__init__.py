@@ -4,7 +4,18 @@ from jaxrec.commands.compare import compare
 from jaxrec.commands.evaluate import evaluate
 from jaxrec.commands.export import export
 from jaxrec.commands.final import final
-from jaxrec.commands.recommend import recommend, similar
+from jaxrec.commands.reasons import explain, score, similar
+from jaxrec.commands.recommend import recommend
 from jaxrec.commands.train import train
 
-__all__ = ["compare", "evaluate", "export", "final", "recommend", "similar", "train"]
+__all__ = [
+    "compare",
+    "evaluate",
+    "explain",
+    "export",
+    "final",
+    "recommend",
+    "score",
+    "similar",
+    "train",
+]

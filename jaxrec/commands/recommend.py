@@ -1,13 +1,20 @@
-"""`recommend` and `similar`: lists for listeners, and songs like a song."""
+"""`recommend`: lists for listeners, those of training and those who came after."""
 
+import dataclasses
+import functools
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from jaxrec.api.recommender import recommender_of
+from jaxrec.api.recommender import Recommender, recommender_of
+from jaxrec.commands.tables import read_ids
+from jaxrec.commands.who import Who, excluded, listable, of_file, of_ids, without_history
+from jaxrec.config import RunConfig
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
+from jaxrec.models import popularity
 from jaxrec.rank.lists import check_ending, write_lists
 from jaxrec.report.console import Console
 from jaxrec.runs.trained import open_for_use
@@ -18,12 +25,18 @@ def recommend(
     *,
     k: int,
     output: Path | None,
-    users: Sequence[str] | None,
-    users_file: Path | None,
+    users: Sequence[str] | None = None,
+    users_file: Path | None = None,
+    histories: Path | None = None,
+    config: RunConfig | None = None,
+    cold: str = "leave_out",
     seen: SeenRule = "exclude",
-    step: int | None,
+    items_file: Path | None = None,
+    exclude_file: Path | None = None,
+    because: int = 0,
+    step: int | None = None,
 ) -> None:
-    """Writes the top k songs of all users, or of those named; the data need not be there.
+    """Writes the top k songs of all users, or of some; the training data need not be there.
 
     Args:
       workdir: the run's folder.
@@ -31,59 +44,72 @@ def recommend(
       output: a .parquet or .csv file; None for recommendations.parquet in the run's folder.
       users: ids of the users, or None.
       users_file: a file with one id per line, or None.
+      histories: a listening history of after training, whose users' lists are wanted, or None.
+      config: its `data` says how that is read; None for as the run's was.
+      cold: `leave_out` or `popular`, what those get of whom nothing is known.
       seen: songs the user has listened to: `exclude` them, `include` them, or list `only` them.
+      items_file: a file with the ids of the songs that may be listed, one per line, or None.
+      exclude_file: a file of ids that may not, or a table of user and item; or None.
+      because: how many songs of the history are named as reasons.
       step: which checkpoint, None for the one that `train` reported on.
 
     Raises:
-      UserError: no run there, an unknown user, or an output that can't be written.
+      UserError: no run there, nobody that is known, a file that can't be read, or an output that
+        can't be written.
     """
-    if users is not None and users_file is not None:
-        raise UserError("--users and --users_file are both set; expected one of them")
+    given = {"users": users, "users_file": users_file, "histories": histories}
+    asked_by = [f"--{name}" for name, value in given.items() if value is not None]
+    if len(asked_by) > 1:
+        raise UserError(f"{' and '.join(asked_by)} are both set; expected one of them")
     if users is not None and not all(each.strip() for each in users or [""]):
         raise UserError(f"--users={','.join(users)}: an empty id; expected ids by commas")
     path = workdir / "recommendations.parquet" if output is None else output
     check_ending(path)
     model = recommender_of(open_for_use(workdir, step))
-    if users_file is not None:
-        users = _read_lines(users_file)
-    chosen = model.user_indices(users)
-
     console = Console(quiet=model.config.quiet)
-    cold = model.split.train.num_users - len(np.unique(model.split.train.user))
-    if users is None and cold:
-        console.warning(f"{cold:,} users without training listens are left out")
-    tables = model.lists(chosen, k=k, seen=seen)
-    with console.progress(len(chosen), "recommending", unit="users") as bar:
-        rows = write_lists(tables, path, lambda users: bar.update(users))
-    console.note(f"wrote {rows:,} recommendations for {len(chosen):,} users to {path}")
+    if users_file is not None:
+        users = read_ids(users_file, "users_file")
+    if histories is not None:
+        who = of_file(model, histories, config, seen, console)
+    elif users is not None:
+        who = of_ids(model, users, seen, console)
+    else:
+        who = _everybody(model, seen, console)
+    popular = who.cold if cold == "popular" else who.cold[:0]
+    if len(who.asked) + len(popular) == 0:
+        known = ", ".join(map(str, model.users[:3]))
+        raise UserError(
+            f"none of the {len(who.cold):,} listeners is known; expected ids such as {known}, "
+            "--histories with what they have listened to, or --cold=popular"
+        )
+    candidates = listable(model, items_file, console)
+    hidden = excluded(model, exclude_file, console)
+    candidates[hidden.items] = False
+    asked, unheard = who.asked, without_history(model, popular)
+    if asked.names.dtype != unheard.names.dtype and len(unheard):  # numbers, and text
+        asked = dataclasses.replace(asked, names=asked.names.astype(str).astype(object))
 
-
-def similar(workdir: Path, *, item: str, k: int, step: int | None) -> None:
-    """Shows the k songs nearest to a song; the data need not be there.
-
-    Raises:
-      UserError: no run there, or it doesn't know the song.
-    """
-    model = recommender_of(open_for_use(workdir, step))
-    table = model.similar(item, k=k)
-    items = model.split.train.items
-    labels = [items.label(index) for index in items.index_of(table["item"].to_pylist())]
-    Console().table(
-        f"Songs like {items.label(int(items.index_of([item])[0]))}",
-        ["rank", "song", "name", "similarity"],
-        [
-            [row["rank"], str(row["item"]), label, row["similarity"]]
-            for row, label in zip(table.to_pylist(), labels, strict=True)
-        ],
+    count = len(asked) + len(unheard)
+    lists = functools.partial(
+        model.lists,
+        k=k,
+        because=because,
+        candidates=candidates,
     )
+    tables = lists(hidden.of(asked)) if len(asked) or not len(unheard) else iter(())
+    if len(unheard):  # last
+        by_all = dataclasses.replace(model, model=popularity.of(model.split.train))
+        tables = itertools.chain(
+            tables, by_all.lists(hidden.of(unheard), k=k, because=because, candidates=candidates)
+        )
+    with console.progress(count, "recommending", unit="users") as bar:
+        rows = write_lists(tables, path, lambda users: bar.update(users))
+    console.note(f"wrote {rows:,} recommendations for {count:,} users to {path}")
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # other ends may be part of an id
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--users_file={path}: {error}; expected a text file of ids") from error
-    users = [line.removesuffix("\r") for line in lines if line.strip()]
-    if not users:
-        raise UserError(f"--users_file={path}: empty; expected one user's id per line")
-    return users
+def _everybody(model: Recommender, seen: SeenRule, console: Console) -> Who:
+    train = model.split.train
+    cold = np.setdiff1d(np.arange(train.num_users), train.user)
+    if len(cold):
+        console.warning(f"{len(cold):,} users without training listens are left out")
+    return Who(model.asked(model.user_indices(None), seen), train.users.ids[:0])

@@ -43,6 +43,11 @@ def fit_recent(
     return _for_everyone(users, train.num_users)
 
 
+def of(train: Interactions) -> Factors:
+    """`fit` to these interactions."""
+    return _for_everyone(item_users(train).astype(np.float32), train.num_users)
+
+
 def fit(matrix: sparse.csr_array, *, seed: int = 0, track: Track = untracked) -> Factors:
     """Scores an item by its number of users, whoever asks.
 

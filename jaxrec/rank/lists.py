@@ -9,76 +9,74 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.interactions import IdMap
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
-from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
-from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.rank.asked import Asked
+from jaxrec.rank.reasons import item_columns, reasons_of
+from jaxrec.rank.top_k import top_k
 
 USERS_PER_TABLE = 16_384  # bounds the memory of a table, whatever the number of users
 
 
 def top_lists(
     model: Model,
-    histories: Histories,
+    asked: Asked,
     *,
-    names: np.ndarray,
     item_ids: IdMap,
     k: int,
     candidates: np.ndarray,
-    seen: Interactions | None,
-    only: bool = False,
     memory_budget_mb: int,
+    because: int = 0,
 ) -> Iterator[tuple[int, pa.Table]]:
     """The top k items of each history, a table per some thousand of them.
 
     Args:
       model: what ranks.
-      histories: [n], whose lists are wanted, in this order.
-      names: [n], what each history's user is called in the table.
+      asked: whose lists are wanted, in this order.
       item_ids: the items' external ids and names.
       k: items per list; fewer where fewer are left.
       candidates: [num_items] bool, the items that may be listed.
-      seen: items to leave out by user, of an unknown user those of the history; None to leave
-        out nothing.
-      only: whether all but these are left out instead.
       memory_budget_mb: MiB of scores held at once.
+      because: how many items of the history are named as reasons; 0 for no such column.
 
     Yields:
       How many users a table is for, and the table: user, rank (from 1), item, name (where names are
-      known), score. At least one table, be it empty.
+      known), score, and because (JSON, as of `reasons_of`). At least one table, be it empty.
     """
-    for start in range(0, max(len(histories), 1), USERS_PER_TABLE):
-        block = np.arange(start, min(start + USERS_PER_TABLE, len(histories)))
-        some = histories.take(block)
+    for start in range(0, max(len(asked), 1), USERS_PER_TABLE):
+        some = asked.take(np.arange(start, min(start + USERS_PER_TABLE, len(asked))))
         items, scores = top_k(
             model,
-            some,
+            some.histories,
             k=k,
-            seen=None if seen is None else seen_by(some, seen, only=only),
+            seen=some.hidden,
             candidates=candidates,
             memory_budget_mb=memory_budget_mb,
         )
         listed = items >= 0
         row, rank = np.nonzero(listed)
         columns = {
-            "user": pa.array(names[block[row]]),
+            "user": pa.array(some.names[row]),
             "rank": pa.array((rank + 1).astype(np.int32)),
-            "item": pa.array(item_ids.ids[items[listed]]),
+            **item_columns(item_ids, items[listed]),
+            "score": pa.array(scores[listed]),
         }
-        if item_ids.names is not None:
-            columns["name"] = pa.array(item_ids.names[items[listed]], pa.string())
-        yield len(block), pa.table(columns | {"score": pa.array(scores[listed])})
-
-
-def seen_by(histories: Histories, interactions: Interactions, *, only: bool = False) -> Seen:
-    """What each history's user is known to have listened to; of an unknown one, the history."""
-    if (histories.users >= 0).all():
-        return Seen.of_users(interactions, histories.users, only=only)
-    if (histories.users < 0).all():
-        return Seen(histories.offsets, histories.items, only)
-    raise ValueError("histories of known and of unknown users; expected one or the other")
+        if because:
+            reasons = [
+                reason
+                for place in range(len(some))
+                for reason in reasons_of(
+                    model,
+                    some.histories.take(np.array([place])),
+                    items[place][listed[place]],
+                    item_ids,
+                    because,
+                )
+            ]
+            columns["because"] = pa.array(reasons, pa.string())
+        yield len(some), pa.table(columns)
 
 
 def similar_items(
@@ -99,6 +97,33 @@ def similar_items(
     others = np.flatnonzero(candidates & (np.arange(len(candidates)) != item)).astype(np.int32)
     nearest = others[np.argsort(-similarity[others], kind="stable")[:k]]
     return nearest, similarity[nearest]
+
+
+def similar_lists(
+    model: Model, items: np.ndarray, *, k: int, candidates: np.ndarray, item_ids: IdMap
+) -> Iterator[tuple[int, pa.Table]]:
+    """The items nearest to each of some, a table for each.
+
+    Args:
+      model: says how near they are.
+      items: [n], indices.
+      k: how many of each; fewer where there are fewer.
+      candidates: [num_items] bool, the items that may be listed.
+      item_ids: their ids and names.
+
+    Yields:
+      1, and the table: to (the id of the item), rank from 1, item, name (where names are known),
+      similarity.
+    """
+    for item in items.tolist():
+        nearest, similarities = similar_items(model, item, k=k, candidates=candidates)
+        to = np.full(len(nearest), item)
+        columns = {
+            "to": pa.array(item_ids.ids[to]),
+            "rank": pa.array(np.arange(1, len(nearest) + 1, dtype=np.int32)),
+            **item_columns(item_ids, nearest),
+        }
+        yield 1, pa.table(columns | {"similarity": pa.array(similarities)})
 
 
 def write_lists(

@@ -53,6 +53,13 @@ class Seen:
         rows = Histories.of_all(interactions, "binary").take(users)
         return cls(rows.offsets, rows.items, only)
 
+    def take(self, rows: np.ndarray) -> "Seen":
+        """Some of the lists' rows, by their places."""
+        lengths = np.diff(self.offsets)[rows]
+        offsets = np.r_[0, np.cumsum(lengths)].astype(np.int64)
+        places = np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
+        return Seen(offsets, self.items[places + np.arange(offsets[-1])], self.only)
+
 
 def top_k(
     model: Model,

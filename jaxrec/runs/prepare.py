@@ -1,6 +1,8 @@
 """From the configuration to a split: the data stage as a command uses it."""
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 from jaxrec.config import DataConfig, RunConfig, with_fields
 from jaxrec.data import catalog, synthetic
@@ -77,6 +79,30 @@ def prepare_all(config: RunConfig, console: Console) -> Split:
         min_plays=config.data.min_plays,
         core=config.data.core,
     )
+
+
+def prepare_histories(config: RunConfig, path: Path, console: Console) -> Split:
+    """Reads the listens of those who are to be recommended to, all of them in train.
+
+    As `config.data` says, but for what says where the training data lie, what is cut from them and
+    until when they count. What is known by name or made up has no form of its own that a person's
+    file could have: that is read as your own files are.
+
+    Args:
+      config: says how.
+      path: a file, folder or glob.
+      console: where to say what came of it.
+
+    Raises:
+      UserError: it can't be read, or nothing is left of it.
+    """
+    data: dict[str, Any] = {"data.path": str(path), "data.test_path": None, "data.split": "none"}
+    data |= {"data.time_until": None, "data.names_path": None}
+    if config.data.source not in ("listens", *SERVICES):
+        data["data.source"] = "listens"
+    own = with_fields(config, data)
+    listens = read_history(own, console).listens
+    return split(listens, kind="none", seed=own.seed, min_plays=own.data.min_plays)
 
 
 def read_history(config: RunConfig, console: Console) -> History:

@@ -84,7 +84,11 @@ def test_the_default_output_lies_in_the_run(run: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"users": ["u0-0", "nobody"]}, "user 'nobody': the model knows no such user"),
+        ({"users": ["nobody"]}, "none of the 1 listeners is known; expected ids such as u0-0"),
+        ({"users": ["u0-0"], "histories": Path("x")}, "--users and --histories are both set"),
+        ({"histories": Path("missing.csv")}, "missing.csv: no such file"),
+        ({"items_file": Path("missing.txt")}, "--items_file=missing.txt: .*No such file"),
+        ({"exclude_file": Path("missing.csv")}, "--exclude_file=missing.csv: .*No such file"),
         ({"users": ["u0-0"], "users_file": Path("x")}, "--users and --users_file are both set"),
         ({"users_file": Path("missing.txt")}, "--users_file=missing.txt: .*No such file"),
         ({"output": Path("lists.xlsx")}, r"--output=lists.xlsx: expected a name ending in"),
@@ -100,6 +104,144 @@ def test_mistakes_are_named(run: Path, changes: dict[str, Any], message: str) ->
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no run there \(no config.json\)"):
         recommend(tmp_path)
+
+
+def lists_of(path: Path) -> dict[str, list[str]]:
+    """By user the items, best first."""
+    table = pq.read_table(path).to_pylist()
+    found: dict[str, list[str]] = {}
+    for row in table:
+        found.setdefault(str(row["user"]), []).append(str(row["item"]))
+    return found
+
+
+def test_those_unknown_are_told_and_the_others_get_their_lists(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recommend(run, users=["u0-0", "nobody"], output=tmp_path / "a.parquet")
+    assert (
+        "1 of 2 listeners are without training listens, such as 'nobody'" in capsys.readouterr().err
+    )
+    assert list(lists_of(tmp_path / "a.parquet")) == ["u0-0"]
+    recommend(run, users=["nobody", "u0-0"], cold="popular", output=tmp_path / "b.parquet")
+    found = lists_of(tmp_path / "b.parquet")
+    assert found["u0-0"] == lists_of(tmp_path / "a.parquet")["u0-0"]
+    assert len(found["nobody"]) == 3
+
+
+@pytest.fixture
+def histories(tmp_path: Path) -> Path:
+    """Somebody new, one whose history training knew, one who has heard more, one unheard."""
+    path = tmp_path / "today.csv"
+    rows = [
+        "new,s2-1,3",
+        "new,s2-4,1",
+        "new,unheard of,9",
+        "u1-0,s1-1,2",
+        "u0-3,s0-3,1",
+        "lost,x,1",
+    ]
+    path.write_text("\n".join(["user,item,plays,title", *(f"{row}," for row in rows)]))
+    return path
+
+
+def test_histories_of_after_training_have_lists(
+    run: Path, tmp_path: Path, histories: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recommend(run, histories=histories, output=tmp_path / "a.parquet", k=7)
+    said = capsys.readouterr().err
+    assert "2 of 6 pairs are of songs that training didn't know" in said
+    assert "1 listeners have no song that training knew, such as 'lost'" in said
+    found = lists_of(tmp_path / "a.parquet")
+    assert set(found) == {"new", "u0-3", "u1-0"}
+    assert {each[:3] for each in found["new"]} == {"s2-"}
+    assert not {"s2-1", "s2-4"} & set(found["new"])
+    recommend(run, users=["u1-0"], output=tmp_path / "b.parquet", k=7)
+    assert found["u1-0"] == lists_of(tmp_path / "b.parquet")["u1-0"]
+    # The one song that was withheld is known now: with what training had it is all of the group.
+    assert not [each for each in found["u0-3"] if each.startswith("s0-")]
+
+
+def test_a_list_holds_what_may_be_listed_alone(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "items.txt").write_text("s3-1\ns3-2\ns3-3\nno such song\n")
+    (tmp_path / "all.txt").write_text("s3-1\n")
+    (tmp_path / "pairs.csv").write_text("user,item\nu0-0,s3-2\nnobody,s3-3\n")
+    some: dict[str, Any] = {"users": ["u0-0", "u0-1"], "items_file": tmp_path / "items.txt"}
+    for name, expected in {
+        "none": [{"s3-1", "s3-2", "s3-3"}] * 2,
+        "all.txt": [{"s3-2", "s3-3"}] * 2,
+        "pairs.csv": [{"s3-1", "s3-3"}, {"s3-1", "s3-2", "s3-3"}],
+    }.items():
+        excluding = {} if name == "none" else {"exclude_file": tmp_path / name}
+        recommend(run, **some, **excluding, output=tmp_path / "a.parquet", k=9)
+        found = lists_of(tmp_path / "a.parquet")
+        assert [set(found["u0-0"]), set(found["u0-1"])] == expected
+
+
+def test_reasons_add_up_to_the_score(run: Path, tmp_path: Path, histories: Path) -> None:
+    recommend(run, users=["u0-0", "u3-4"], because=2, output=tmp_path / "a.parquet")
+    rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    greatest = max(abs(row["score"]) for row in rows)
+    for row in rows:
+        told = json.loads(row["because"])
+        assert len(told["items"]) == 2 and set(told["rest"]) == {"other items", "own"}
+        total = sum(song["contribution"] for song in told["items"]) + sum(told["rest"].values())
+        assert total == pytest.approx(row["score"], abs=1e-5 * greatest)
+        assert {song["item"][:3] for song in told["items"]} == {f"s{row['user'][1]}-"}
+
+
+def test_a_score_is_explained_by_songs_of_the_history(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands.explain(run, user="u1-0", item="s1-0", k=4)
+    printed = capsys.readouterr().out
+    assert "Why Song 0 for u1-0" in printed
+    for word in ("5 other songs", "(own)", "score"):
+        assert word in printed
+
+
+def test_scores_of_pairs_are_those_of_the_lists(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("user,item\nu0-0,s1-1\nnobody,s1-1\nu2-2,s0-4\n")
+    commands.score(run, pairs=tmp_path / "pairs.csv", output=tmp_path / "scores.parquet")
+    found = pq.read_table(tmp_path / "scores.parquet").to_pylist()
+    assert [row["user"] for row in found] == ["u0-0", "nobody", "u2-2"]
+    assert found[1]["score"] is None
+    recommend(run, k=100, seen="include", output=tmp_path / "all.parquet")
+    scores = {
+        (row["user"], row["item"]): row["score"]
+        for row in pq.read_table(tmp_path / "all.parquet").to_pylist()
+    }
+    for row in (found[0], found[2]):
+        assert row["score"] == pytest.approx(scores[row["user"], row["item"]], rel=1e-5)
+
+
+def test_similar_songs_of_all_songs_are_written(run: Path, tmp_path: Path) -> None:
+    commands.similar(run, item=None, k=3, output=tmp_path / "similar.csv")
+    table = pyarrow.csv.read_csv(tmp_path / "similar.csv")
+    assert table.column_names == ["to", "rank", "item", "name", "similarity"]
+    assert len(table) == 40 * 3
+    assert all(row["to"][:3] == row["item"][:3] for row in table.to_pylist())
+    (tmp_path / "some.txt").write_text("s1-4\n")
+    commands.similar(
+        run, item=None, k=3, items_file=tmp_path / "some.txt", output=tmp_path / "some.csv"
+    )
+    some = pyarrow.csv.read_csv(tmp_path / "some.csv").to_pylist()
+    assert some == [row for row in table.to_pylist() if row["to"] == "s1-4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("user,song\na,b\n", "no column 'item' among 'user', 'song'; expected the columns user"),
+        ("user,item\na,b\n", "training knew none of the 1 pairs'"),
+        ("user,item\na\n", "expected a table of user and item"),
+    ],
+)
+def test_mistakes_in_pairs_are_named(run: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "pairs.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        commands.score(run, pairs=tmp_path / "pairs.csv", output=tmp_path / "a.csv")
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_similar_songs_are_of_the_same_group(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -249,7 +249,7 @@ def test_ids_like_code_come_out_as_they_went_in(runs: Path, tmp_path: Path) -> N
     users = tmp_path / "users.txt"
     for code in CODE[:4]:
         users.write_text(code)
-        with pytest.raises(UserError, match="the model knows no such user"):
+        with pytest.raises(UserError, match="none of the 1 listeners is known"):
             commands.recommend(
                 runs / "closed",
                 k=2,
