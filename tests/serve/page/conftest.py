@@ -14,7 +14,7 @@ import pytest
 from tests.configurations import config_with
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SECONDS = 10.0  # for anything that the page is to do
+SECONDS = 30.0  # for anything that the page is to do
 
 
 class Watched:
