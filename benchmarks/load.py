@@ -43,15 +43,16 @@ def main() -> None:
     parser.add_argument("--environments", type=Path, help="of the peers; none: no peer")
     arguments = parser.parse_args()
     bundle = read_bundle(arguments.bundle)
-    _replace(arguments.copy, bundle, 0)
+    copies = [_copy(arguments.copy / name, bundle) for name in ("first", "second")]
+    current = _lead(arguments.copy / "current", copies[0])
     bodies = _bodies(arguments.bundle, arguments.songs, arguments.k)
-    print(f"loading the scorer: {_scorer_seconds(arguments.copy):.2f} s, import included")
-    with _service(arguments.copy) as (process, port, seconds):
+    print(f"loading the scorer: {_scorer_seconds(current):.2f} s, import included")
+    with _service(current) as (process, port, seconds):
         print(f"the service answers after {seconds:.2f} s; {_memory(process.pid)}")
         asyncio.run(ask_at_a_rate(port, bodies, rate=50, seconds=2))  # warms it up
         _say("at rest", asyncio.run(ask_at_a_rate(port, bodies, arguments.rate, arguments.seconds)))
         print(_memory(process.pid))
-        found = asyncio.run(_with_reloads(port, bodies, arguments, bundle))
+        found = asyncio.run(_with_reloads(port, bodies, arguments, copies))
         _say(f"with {arguments.reloads} new bundles", found)
         print(_memory(process.pid))
     _say_lists(bundle, arguments.k, arguments.environments)
@@ -139,21 +140,30 @@ async def ask_at_a_rate(port: int, bodies: list[bytes], rate: float, seconds: fl
 
 
 async def _with_reloads(
-    port: int, bodies: list[bytes], arguments: argparse.Namespace, bundle: Bundle
+    port: int, bodies: list[bytes], arguments: argparse.Namespace, copies: list[Path]
 ) -> np.ndarray:
     """The same while the bundle is replaced again and again."""
     seconds = max(arguments.seconds, 6.0 * arguments.reloads)  # the service looks every 5 s
     load = asyncio.create_task(ask_at_a_rate(port, bodies, arguments.rate, seconds))
     for number in range(1, arguments.reloads + 1):
         await asyncio.sleep(seconds / (arguments.reloads + 1))
-        await asyncio.to_thread(_replace, arguments.copy, bundle, number)
+        _lead(arguments.copy / "current", copies[number % 2])
     return await load
 
 
-def _replace(folder: Path, bundle: Bundle, number: int) -> None:
-    """Another bundle that ranks alike, in the place of the one there."""
-    about = {**bundle.about, "copy": number}
-    write_bundle(folder, Bundle(about, bundle.model, bundle.histories, bundle.items, bundle.users))
+def _lead(link: Path, folder: Path) -> Path:
+    """Has a link lead to a folder, from one moment to the next."""
+    new = link.with_name("new")
+    new.symlink_to(folder.resolve())
+    os.replace(new, link)
+    return link
+
+
+def _copy(folder: Path, bundle: Bundle) -> Path:
+    """A bundle that ranks alike and is another."""
+    about = {**bundle.about, "copy": folder.name}
+    write_bundle(folder, dataclasses.replace(bundle, about=about))
+    return folder
 
 
 def _say_lists(bundle: Bundle, k: int, environments: Path | None) -> None:

@@ -315,5 +315,6 @@ def test_the_script_wants_a_benchmark() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "jaxrec: the first word is 'everything'; expected compare, scaling, variants, rivals or load\n"
+        "jaxrec: the first word is 'everything'; expected compare, scaling, variants, rivals or "
+        "load\n"
     )

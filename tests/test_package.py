@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGE = ROOT / "jaxrec"
 # Where they differ from the import's; some come with another.
 NAMES = {"absl": "absl-py", "orbax": "orbax-checkpoint", "jaxlib": "jax"}
-NAMES |= dict.fromkeys(("anyio", "pydantic", "starlette"), "fastapi")
+NAMES |= dict.fromkeys(("anyio", "pydantic", "pydantic_core", "starlette"), "fastapi")
 USED_BY_UVICORN = {"httptools", "uvloop"}  # where they are there; never imported by us
 
 

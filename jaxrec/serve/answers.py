@@ -30,9 +30,11 @@ class NotFound(Exception):
 def search(scorer: Scorer, text: str, limit: int) -> Answer:
     """The songs whose title or artist has every word of a text."""
     found = scorer.names.search(text, limit=limit, among=scorer.is_listed)
+    counts = scorer.item_users[found].tolist()
     return {
         "songs": [
-            song_of(scorer, index) | {"listeners": int(scorer.item_users[index])} for index in found
+            {**song, "listeners": count}
+            for song, count in zip(songs_of(scorer, found), counts, strict=True)
         ]
     }
 
@@ -54,12 +56,16 @@ def recommend(scorer: Scorer, asked: RecommendRequest) -> Answer:
         among = np.unique(among)
         unknown += others
     items, scores = scorer.top(history, k=asked.k, hidden=np.concatenate(hidden), among=among)
-    again = np.isin(items, seen)
+    known = set(seen.tolist())
     return {
         "songs": [
-            song_of(scorer, item) | {"score": float(score), "again": bool(known)} | why
-            for item, score, known, why in zip(
-                items, scores, again, _reasons(scorer, history, items, asked.reasons), strict=True
+            {**song, "score": score, "again": item in known, **why}
+            for song, item, score, why in zip(
+                songs_of(scorer, items),
+                items.tolist(),
+                scores.tolist(),
+                _reasons(scorer, history, items, asked.reasons),
+                strict=True,
             )
         ],
         "unknown": list(dict.fromkeys(unknown)),
@@ -93,11 +99,13 @@ def explain(scorer: Scorer, asked: ExplainRequest) -> Answer:
     order = np.argsort(-entries[:, 0], kind="stable")
     named = {name: float(part[0]) for name, part in rest.items()}
     return {
-        "song": song_of(scorer, item[0]),
+        "song": songs_of(scorer, item)[0],
         "score": float(entries[:, 0].sum(dtype=np.float64)) + sum(named.values()),
         "because": [
-            song_of(scorer, history.items[place]) | {"contribution": float(entries[place, 0])}
-            for place in order
+            {**song, "contribution": each}
+            for song, each in zip(
+                songs_of(scorer, history.items[order]), entries[order, 0].tolist(), strict=True
+            )
         ],
         "rest": named,
     }
@@ -112,8 +120,8 @@ def similar(scorer: Scorer, asked: SimilarRequest) -> Answer:
     items, similarities = scorer.similar(_song(scorer, asked.song), k=asked.k)
     return {
         "songs": [
-            song_of(scorer, item) | {"similarity": float(each)}
-            for item, each in zip(items, similarities, strict=True)
+            {**song, "similarity": each}
+            for song, each in zip(songs_of(scorer, items), similarities.tolist(), strict=True)
         ]
     }
 
@@ -127,21 +135,23 @@ def match(scorer: Scorer, asked: MatchRequest) -> Answer:
     rows = [asked.rows[place] for place in left]
     found[left] = scorer.names.match([row.title for row in rows], [row.artist for row in rows])
     known = scorer.are_listed(found)
+    matched = np.flatnonzero(known)
     return {
         "matches": [
-            {"row": int(row)} | song_of(scorer, found[row]) for row in np.flatnonzero(known)
+            {"row": row, **song}
+            for row, song in zip(matched.tolist(), songs_of(scorer, found[matched]), strict=True)
         ],
         "unmatched": np.flatnonzero(~known).tolist(),
     }
 
 
-def song_of(scorer: Scorer, index: int) -> Answer:
-    """A song as every answer names it."""
-    return {
-        "song": scorer.items[index],
-        "title": scorer.names.title(index),
-        "artist": scorer.names.artist(index),
-    }
+def songs_of(scorer: Scorer, items: np.ndarray) -> list[Answer]:
+    """Songs as every answer names them."""
+    columns = scorer.items.take(items), scorer.names.titles(items), scorer.names.artists(items)
+    return [
+        {"song": song, "title": title, "artist": artist}
+        for song, title, artist in zip(*columns, strict=True)
+    ]
 
 
 def _history(scorer: Scorer, who: Who) -> tuple[History, np.ndarray, list[int | str]]:
@@ -188,15 +198,16 @@ def _reasons(
 ) -> Iterable[dict[str, Any]]:
     """Of each item the songs that bring most to its score, and what none of them brings."""
     entries, rest = scorer.contributions(history, items)
-    rest_sums = np.sum(list(rest.values()), axis=0) if rest else np.zeros(len(items))
+    rests = (np.sum(list(rest.values()), axis=0) if rest else np.zeros(len(items))).tolist()
     best = np.argsort(-entries, axis=0, kind="stable")[:count]
-    for column in range(len(items)):
+    values = np.take_along_axis(entries, best, axis=0).T.tolist()
+    named = songs_of(scorer, history.items)
+    for places, contributions, rest_of_it in zip(best.T.tolist(), values, rests, strict=True):
         yield {
             "because": [
-                song_of(scorer, history.items[place])
-                | {"contribution": float(entries[place, column])}
-                for place in best[:, column]
-                if entries[place, column] > 0
+                {**named[place], "contribution": each}
+                for place, each in zip(places, contributions, strict=True)
+                if each > 0
             ],
-            "rest": float(rest_sums[column]),
+            "rest": rest_of_it,
         }

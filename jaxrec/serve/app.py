@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import mimetypes
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +15,7 @@ from fastapi.responses import FileResponse, Response
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -44,7 +44,7 @@ from jaxrec.serve.telemetry import CONTENT_TYPE, Telemetry
 
 VERSION = "1"  # of the routes and their forms
 PAGE = Path(__file__).parent / "page"
-THREADS = 4  # that answer at once; each uses one core
+THREADS = 2  # that answer at once; more would wait for Python's interpreter, and take longer in all
 WATCH_SECONDS = 5.0  # between two looks for a new bundle
 
 
@@ -226,5 +226,4 @@ def _error(status: int, message: str, field: str | None = None) -> Response:
 
 
 def _json(answer: Answer) -> Response:
-    text = json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(text, media_type="application/json")
+    return Response(to_json(answer), media_type="application/json")

@@ -32,6 +32,11 @@ class Ids:
         found: Id = self.array[int(index)].as_py()
         return found
 
+    def take(self, index: np.ndarray) -> list[Id]:
+        """The ids at some places."""
+        found: list[Id] = self.array.take(pa.array(index)).to_pylist()
+        return found
+
     def index_of(self, wanted: Sequence[object]) -> np.ndarray:
         """The ids' places, -1 where there is none: [n] int32. Numbers may come as text.
 
@@ -105,13 +110,17 @@ class Names:
         """Whether any item has a name."""
         return bool(pc.any(pc.not_equal(self._title, "")).as_py())
 
-    def title(self, index: int) -> str:
-        """What an item is called; its id where it has no name."""
-        return self._title[index].as_py() or str(self._ids[index])
+    def titles(self, index: np.ndarray) -> list[str]:
+        """What some items are called; by the id where one has no name."""
+        titles: list[str] = self._title.take(pa.array(index)).to_pylist()
+        if all(titles):
+            return titles
+        ids = self._ids.take(index)
+        return [title or str(each) for title, each in zip(titles, ids, strict=True)]
 
-    def artist(self, index: int) -> str:
-        """Whose it is; "" where that isn't known."""
-        found: str = self._artist[index].as_py()
+    def artists(self, index: np.ndarray) -> list[str]:
+        """Whose some items are; "" where that isn't known."""
+        found: list[str] = self._artist.take(pa.array(index)).to_pylist()
         return found
 
     def whole(self, index: np.ndarray) -> pa.Array:

@@ -33,7 +33,7 @@ def test_the_bundles_lists_are_those_of_recommend(run: Path) -> None:
         items, scores = scorer.top(scorer.history_of(user), k=3, hidden=scorer.seen_by(user))
         assert [scorer.items[item] for item in items] == [row["item"] for row in own]
         np.testing.assert_allclose(scores, [row["score"] for row in own], rtol=1e-5)
-        assert scorer.names.title(items[0]) == own[0]["name"]
+        assert scorer.names.titles(items)[0] == own[0]["name"]
 
 
 def test_the_bundle_tells_what_the_run_was_found_to_be(run: Path) -> None:

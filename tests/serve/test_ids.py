@@ -84,9 +84,9 @@ def test_rows_are_matched_by_artist_and_title_or_title_alone(names: Names) -> No
 
 
 def test_what_has_no_name_is_called_by_its_id(names: Names) -> None:
-    assert [names.title(index) for index in (1, 5)] == ["Rain", "s5"]
-    assert [names.artist(index) for index in (1, 5)] == ["The Café", ""]
+    assert names.titles(np.array([1, 5])) == ["Rain", "s5"]
+    assert names.artists(np.array([1, 5])) == ["The Café", ""]
     assert names.any_named
     nameless = item_table(IdMap(np.array([3, 5])))
     assert not Names(nameless, np.array([1, 1])).any_named
-    assert Names(nameless, np.array([1, 1])).title(1) == "5"
+    assert Names(nameless, np.array([1, 1])).titles(np.array([1])) == ["5"]
