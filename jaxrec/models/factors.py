@@ -68,8 +68,7 @@ class Factors:
     def contributions(self, history: Histories, items: np.ndarray) -> Contributions:
         """What each entry brings; the rest is what the user's own parameters do."""
         one_history(history)
-        entries = history.rescaled() if history.users[0] >= 0 else history
-        raw, parts = self._raw(history), self.fold_in.parts(entries, self.item)
+        raw, parts = self._raw(history), self.fold_in.parts(history, self.item)
         own = raw[0] - parts.sum(axis=0)
         if self.unit_users:
             length = _lengths(raw)
@@ -123,7 +122,7 @@ class Factors:
         rows = self.user[histories.users]
         if histories.learnt is None:
             return rows
-        weighted = self.fold_in.of_known(histories.rescaled(), self.item)
+        weighted = self.fold_in.of_known(histories, self.item)
         learnt = self.fold_in.of_known(histories.as_learnt(), self.item)
         return np.asarray(rows + (weighted - learnt), np.float32)
 

@@ -50,20 +50,23 @@ class Histories:
         Args:
           train: the interactions.
           weight: an entry's weight, as of `weigh`; of plays alone, as of `edge_weight`.
-          learnt: what the model has learnt by, None for the same.
+          learnt: what the model has learnt by, None for the same. Where it is another, each
+            history's weights add up to what was learnt: that sum is shared out anew, so that who
+            has been away for long counts no less beside what a model knows of everyone.
 
         Raises:
           UserError: ages count and the history has no times.
         """
         weighting = weight if isinstance(weight, Weighting) else Weighting(weight)
-        return cls(
+        found = cls(
             offsets=train.user_offsets(),
             items=train.item,
             weights=weigh(train, weighting),
             users=np.arange(train.num_users, dtype=np.int32),
             num_items=train.num_items,
-            learnt=None if learnt in (None, weighting) else weigh(train, learnt),
+            learnt=None if learnt is None or learnt == weighting else weigh(train, learnt),
         )
+        return found._shared_out()
 
     @classmethod
     def of_items(cls, rows: Sequence[np.ndarray], num_items: int) -> "Histories":
@@ -104,17 +107,6 @@ class Histories:
             return self
         return dataclasses.replace(self, weights=self.learnt, learnt=None)
 
-    def rescaled(self) -> "Histories":
-        """The same histories, each with weights that add up to what was learnt: shared out anew."""
-        if self.learnt is None or len(self.items) == 0:
-            return self
-        row, count = self.entry_rows(), len(self)
-        sums = [
-            np.bincount(row, each.astype(np.float64), count) for each in (self.weights, self.learnt)
-        ]
-        scale = sums[1] / np.where(sums[0] > 0, sums[0], 1.0)
-        return dataclasses.replace(self, weights=np.asarray(self.weights * scale[row], np.float32))
-
     def entry_rows(self) -> np.ndarray:
         """[num_entries] int32, the history that each entry belongs to."""
         return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.offsets))
@@ -132,3 +124,14 @@ class Histories:
         return sparse.csr_array(
             (self.weights, self.items, self.offsets), shape=(len(self), self.num_items)
         )
+
+    def _shared_out(self) -> "Histories":
+        """The same histories, each with weights that add up to what was learnt."""
+        if self.learnt is None or len(self.items) == 0:
+            return self
+        row, count = self.entry_rows(), len(self)
+        sums = [
+            np.bincount(row, each.astype(np.float64), count) for each in (self.weights, self.learnt)
+        ]
+        scale = sums[1] / np.where(sums[0] > 0, sums[0], 1.0)
+        return dataclasses.replace(self, weights=np.asarray(self.weights * scale[row], np.float32))

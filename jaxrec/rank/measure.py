@@ -15,6 +15,7 @@ from jaxrec.models.histories import Histories
 from jaxrec.models.method import Show, unseen
 from jaxrec.models.model import Model
 from jaxrec.rank.evaluate import Evaluation, choose_users, evaluate
+from jaxrec.rank.top_k import Seen
 
 Part = Literal["reconstruction", "validation", "test"]
 
@@ -104,12 +105,22 @@ class Measure:
         """The watched metric on all users with an interaction in the part."""
         return self._watched(part, model, users=None)
 
+    def relevant(self, part: Part) -> Interactions:
+        """What is to be found of a part, by the rule of `eval.seen`."""
+        return self._relevant(part, self.settings.seen)
+
+    def seen(self, part: Part, users: np.ndarray) -> Seen | None:
+        """What some users' lists leave out for a part or, by the rule, have nothing else but."""
+        rule = self.settings.seen
+        if part == "reconstruction" or rule == "include":
+            return None
+        return Seen.of_users(self._seen_before(part), users, only=rule == "only")
+
     def _has(self, part: Part) -> bool:
         return part == "reconstruction" or getattr(self.split, part) is not None
 
     def _of_few(self, part: Part, model: Model) -> float:
-        relevant = self._relevant(part, self.settings.seen)
-        users = choose_users(relevant, count=self.settings.users, seed=self.seed)
+        users = choose_users(self.relevant(part), count=self.settings.users, seed=self.seed)
         return self._watched(part, model, users)
 
     def _watched(self, part: Part, model: Model, users: np.ndarray | None) -> float:

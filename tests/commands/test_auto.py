@@ -171,3 +171,21 @@ def test_from_python_it_is_a_method_like_any_other(checkerboard: Path) -> None:
     )
     assert model.method in ("itemknn", "rp3beta", "blend")
     assert jr.evaluate(model, split, ks=(5,)).summary()["recall@5"]["mean"] > 0.2
+
+
+def test_by_time_it_weighs_listens_by_age_and_blends_what_is_heard_again(tmp_path: Path) -> None:
+    from tests.listening import config_by_time, listens, write
+
+    fields = {"blend__models": ("own_plays", "rp3beta"), "auto__effort": "quick"}
+    path = write(tmp_path / "listens.csv", listens())
+    config = config_by_time(path, method="auto", eval__seen="include", **fields)
+    train(config, tmp_path / "run")
+    found = open_trained(tmp_path / "run", None)
+    (history,) = (
+        row["answer"]["fields"]
+        for row in answers(tmp_path / "run")
+        if "history" in row.get("question", {})
+    )
+    assert found.config.history.weight == history["history.weight"]
+    assert found.config.history.half_life_days == history["history.half_life_days"]
+    assert (tmp_path / "run" / "seen" / "only" / "results.json").exists()

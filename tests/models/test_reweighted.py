@@ -54,7 +54,7 @@ def test_as_learnt_is_what_was_learnt() -> None:
     found, plain = reweighed().as_learnt(), Histories.of_all(TRAIN, "binary")
     np.testing.assert_array_equal(found.weights, plain.weights)
     np.testing.assert_array_equal(found.items, plain.items)
-    scaled = reweighed().rescaled().matrix().sum(axis=1)
+    scaled = reweighed().matrix().sum(axis=1)
     np.testing.assert_allclose(scaled, plain.matrix().sum(axis=1), rtol=1e-6)
 
 
@@ -64,7 +64,7 @@ def test_ials_solves_for_the_other_weights() -> None:
     model = fit_model("ials", PLAYS, **settings)
     assert isinstance(model, Factors)
     moved = model.user_vectors(reweighed())
-    solved = model.fold_in.vectors(reweighed().rescaled(), model.item)
+    solved = model.fold_in.vectors(reweighed(), model.item)
     np.testing.assert_allclose(moved, solved, rtol=0, atol=0.02 * np.abs(solved).max())
     assert np.abs(moved - model.user).max() > 0.05 * np.abs(solved).max()
 

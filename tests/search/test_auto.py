@@ -8,22 +8,38 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jaxrec.config import EvalConfig, RunConfig, with_fields
 from jaxrec.data.cuts import alike_rows, random_rows
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.errors import UserError
+from jaxrec.models import closed_forms
 from jaxrec.models.blend import blend
 from jaxrec.models.factors import Factors
 from jaxrec.models.fold_in import Constant
-from jaxrec.models.histories import Histories
+from jaxrec.models.method import Hooks, unseen
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.rank.evaluate import evaluate
+from jaxrec.rank.measure import Measure
+from jaxrec.report.console import Console
+from jaxrec.runs.methods import fit_model as fit_method
+from jaxrec.runs.prepare import prepare_split
+from jaxrec.search.auto.by_time import (
+    HALF_LIFE,
+    HALF_LIVES,
+    PROBE,
+    WEIGHT,
+    WEIGHTS,
+    choose_history,
+    searches,
+)
 from jaxrec.search.auto.climb import climb
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.parts import validation_parts
 from jaxrec.search.auto.plan import Size, parts_and_users, plan
 from jaxrec.search.auto.pool import make_pool
 from jaxrec.search.auto.weights import choose_weights
+from tests.listening import config_by_time, listens, write
 from tests.models.problems import fit_model
 
 
@@ -179,7 +195,7 @@ def test_what_helps_in_one_metric_and_harms_in_the_other_is_left_out() -> None:
 
 
 @pytest.fixture(scope="module")
-def pooled() -> tuple[dict[str, Model], Any, Histories]:
+def pooled() -> tuple[dict[str, Model], Any, Measure]:
     (part,) = (each.split for each in validation_parts(history(), "random", 1, seed=3, users=100))
     table = np.zeros((40, 30))
     table[part.train.user, part.train.item] = 1
@@ -189,22 +205,20 @@ def pooled() -> tuple[dict[str, Model], Any, Histories]:
             "itemknn", table, neighbours=10, shrink=1.0, normalize=False, centre=True
         ),
     }
-    return models, part, Histories.of_all(part.train, "binary")
+    return models, part, Measure(RunConfig(), part, peek=False)
 
 
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (1.0, 0.6)])
 @pytest.mark.parametrize("metric", ["recall@5", "ndcg@10"])
 def test_a_pool_judges_a_blend_as_an_evaluation_does(
-    pooled: tuple[dict[str, Model], Any, Histories], weights: tuple[float, float], metric: str
+    pooled: tuple[dict[str, Model], Any, Measure], weights: tuple[float, float], metric: str
 ) -> None:
-    models, part, histories = pooled
-    pool = make_pool(
-        models, part, histories, leaders=list(models), standardise=True, memory_budget_mb=64
-    )
+    models, part, measure = pooled
+    pool = make_pool(models, measure, leaders=list(models), standardise=True, memory_budget_mb=64)
     known = item_users(part.train) > 0
     expected = evaluate(
         blend(list(models.values()), weights, known),
-        histories=histories,
+        histories=measure.histories,
         relevant=part.validation,
         seen=part.train,
         train=part.train,
@@ -215,18 +229,95 @@ def test_a_pool_judges_a_blend_as_an_evaluation_does(
     np.testing.assert_allclose(found, expected.per_user[metric], atol=1e-9)
 
 
-def test_scores_that_differ_by_rounding_alone_say_nothing_in_a_pool_either(
-    pooled: tuple[dict[str, Model], Any, Histories],
+@pytest.fixture(scope="module")
+def listened(tmp_path_factory: pytest.TempPathFactory) -> Interactions:
+    """What is learnt from of a history in which listeners come back."""
+    path = write(tmp_path_factory.mktemp("by_time") / "listens.csv", listens())
+    return prepare_split(config_by_time(path), Console(quiet=True)).train
+
+
+def test_by_time_a_part_has_the_latest_listens_and_what_is_heard_again(
+    listened: Interactions,
 ) -> None:
-    models, part, histories = pooled
+    (part,) = (each.split for each in validation_parts(listened, "time", 3, seed=0, users=30))
+    before, after = part.train.events, part.validation.events
+    assert before.timestamp.max() < before.until <= after.timestamp.min()
+    assert len(np.unique(part.validation.user)) == 30
+    np.testing.assert_array_equal(before.total(before.plays), part.train.plays)
+    again = np.isin(part.validation.keys(), part.train.keys())
+    assert again.any() and not again.all()
+
+
+@pytest.mark.parametrize("seen", ["exclude", "include", "only"])
+def test_a_pool_heeds_what_was_known_as_an_evaluation_does(
+    listened: Interactions, seen: Any
+) -> None:
+    (part,) = (each.split for each in validation_parts(listened, "time", 1, seed=0, users=100))
+    models = {
+        name: closed_forms.fit(name, settings, part.train, seed=0)
+        for name, settings in (
+            ("own_plays", {}),
+            ("ease", {"l2": 5.0}),
+        )
+    }
+    config = with_fields(
+        RunConfig(eval=EvalConfig(ks=(5,), seen=seen)),
+        {"history.weight": "raw", "history.half_life_days": 2.0},
+    )
+    measure = Measure(config, part, peek=False)
+    pool = make_pool(models, measure, leaders=list(models), standardise=True, memory_budget_mb=64)
+    both = blend(list(models.values()), [1.0, 0.6], item_users(part.train) > 0)
+    expected = measure.of_all("validation", both, (5,)).per_user["ndcg@5"]
+    found = pool.figures({"own_plays": 1.0, "ease": 0.6}, "ndcg@5")
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_how_listens_age_is_chosen_where_it_is_free_and_remembered(
+    listened: Interactions, tmp_path: Path
+) -> None:
+    parts = validation_parts(listened, "time", 1, seed=0, users=100)
+    config = RunConfig(eval=EvalConfig(seen="include", metric="ndcg@5"))
+    journal = Journal(tmp_path / "auto.jsonl", {})
+    console = Console(quiet=True)
+    chosen = choose_history(config, frozenset(), parts, journal, console)
+    probe = fit_method(with_fields(config, PROBE), parts[0].split.train, Hooks(unseen))
+
+    def score(fields: dict[str, Any]) -> float:
+        own = with_fields(config, fields)
+        return Measure(own, parts[0].split, peek=False).score("validation", probe)
+
+    best = score({WEIGHT: chosen.history.weight, HALF_LIFE: chosen.history.half_life_days})
+    tried = [score({WEIGHT: w, HALF_LIFE: h}) for w in WEIGHTS for h in HALF_LIVES]
+    assert best == max(tried) > min(tried)
+    again = choose_history(config, frozenset(), (), Journal(journal.path, {}), console)
+    assert again == chosen
+    fixed = frozenset({WEIGHT, HALF_LIFE})
+    assert choose_history(config, fixed, parts, journal, console) == config
+    (one,) = {choose_history(config, frozenset({WEIGHT}), parts, journal, console).history.weight}
+    assert one == config.history.weight
+    untimed = validation_parts(history(), "random", 1, seed=0, users=100)
+    assert choose_history(config, frozenset(), untimed, journal, console) == config
+
+
+def test_rivals_that_need_times_are_tried_where_there_are_any(listened: Interactions) -> None:
+    for seen, own in (("exclude", set()), ("include", {"own_plays"}), ("only", {"own_plays"})):
+        config = RunConfig(eval=EvalConfig(seen=seen))
+        methods = {search.method for search in searches(listened, config, "normal")}
+        assert methods == {"recent_popular", "transitions"} | own
+    assert searches(history(), RunConfig(), "normal") == ()
+
+
+def test_scores_that_differ_by_rounding_alone_say_nothing_in_a_pool_either(
+    pooled: tuple[dict[str, Model], Any, Measure],
+) -> None:
+    models, _, measure = pooled
     noise = 1e-4 * np.random.default_rng(0).random((30, 1))
     flat = Factors(
         np.ones((40, 1), np.float32), (1_000 + noise).astype(np.float32), Constant(np.ones(1))
     )
     pool = make_pool(
         models | {"flat": flat},
-        part,
-        histories,
+        measure,
         leaders=list(models),
         standardise=True,
         memory_budget_mb=64,

@@ -10,6 +10,7 @@ from jaxrec.config import RunConfig, field_value, with_fields
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
 from jaxrec.report.console import Console
+from jaxrec.search.auto.by_time import choose_history, searches
 from jaxrec.search.auto.calibrate import expected_seconds, in_words
 from jaxrec.search.auto.journal import NAME, Journal
 from jaxrec.search.auto.parts import Part, validation_parts
@@ -45,6 +46,8 @@ def choose_for(
         split.train, split.protocol["kind"], count, seed=config.seed, users=users
     )
     planned = plan(Size.of(parts[0].split.train), effort, parts=len(parts))
+    more = searches(parts[0].split.train, config, effort)
+    planned = dataclasses.replace(planned, searches=(*more, *planned.searches))
     if "blend.models" in fixed:
         planned = dataclasses.replace(planned, searches=_named(planned, config.blend.models))
     journal = Journal(None if workdir is None else workdir / NAME, _identity(split, config, fixed))
@@ -55,6 +58,7 @@ def choose_for(
         f"\nauto, effort {effort}: {len(parts)} validation parts of {users:,} users at most; "
         f"{_expected(planned, base, fixed, parts[0], console)}"
     )
+    base = choose_history(base, fixed, parts, journal, console)
     return choose(base, fixed, planned, parts, journal, console)
 
 
@@ -83,6 +87,7 @@ def _identity(split: Split, config: RunConfig, fixed: frozenset[str]) -> dict[st
         "seed": config.seed,
         "auto.effort": config.auto.effort,
         "eval.metric": config.eval.metric,
+        "eval.seen": config.eval.seen,
         "data.weight": config.data.weight,
         "data (train interactions, SHA-256)": split.fingerprints["train"],
         "data (train plays and times, SHA-256)": _digest(split.train),

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxrec.config import RunConfig
+from jaxrec.config import RunConfig, with_fields
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
-from jaxrec.rank.measure import histories_of
+from jaxrec.rank.measure import Measure
 from jaxrec.search.auto.parts import Part
 from jaxrec.search.auto.pool import Pool, make_pool
 
@@ -30,38 +30,68 @@ class Measured:
         self.config, self.parts = config, parts
         name, k = config.eval.metric.split("@")
         self.metrics = (config.eval.metric, f"{'recall' if name == 'ndcg' else 'ndcg'}@{k}")
-        self.histories = [histories_of(part.split.train, config) for part in parts]
+        self._measures = [Measure(config, part.split, peek=False) for part in parts]
+        self.histories = [each.histories for each in self._measures]
         self.known = [np.asarray(item_users(part.split.train) > 0) for part in parts]
 
-    def pools(self, models: Models, *, leaders: Sequence[str], standardise: bool) -> list[Pool]:
-        """A pool for each part; see `make_pool`."""
+    def pools(
+        self,
+        models: Models,
+        *,
+        leaders: Sequence[str],
+        standardise: bool,
+        every_view: bool = False,
+    ) -> list[Pool]:
+        """A pool for each part; see `make_pool`.
+
+        Args:
+          models: by name.
+          leaders: as of `make_pool`.
+          standardise: as of `make_pool`.
+          every_view: whether, where what was known is to be found beside what is new, there are
+            pools for either alone, too, behind those of all.
+        """
         return [
             make_pool(
-                {name: each[k] for name, each in models.items()},
-                part.split,
-                self.histories[k],
+                {name: each[number % len(self.parts)] for name, each in models.items()},
+                measure,
                 leaders=leaders,
                 standardise=standardise,
                 memory_budget_mb=self.config.eval.memory_budget_mb,
             )
-            for k, part in enumerate(self.parts)
+            for number, measure in enumerate(self._views() if every_view else self._measures)
         ]
 
     def figures(self, pools: Sequence[Pool], weights: Mapping[str, float]) -> list[np.ndarray]:
         """Each user's figures, by part and by the rule that cut the user's validation.
 
         Two metrics, `eval.metric` and NDCG (else recall): what is good for one may harm the other.
+        Where there are pools of every view, a user's figures in each of them together: else what
+        is heard again would hide how good the rest is, as it is so much easier to find.
 
         Returns:
           Of each part and rule, [users, 2].
         """
         found = []
-        for part, pool in zip(self.parts, pools, strict=True):
+        for number, pool in enumerate(pools):
             values = [pool.figures(weights, metric) for metric in self.metrics]
+            part = self.parts[number % len(self.parts)]
             found += part.by_rule(pool.users, np.stack(values, axis=1))
-        return found
+        return found if len(pools) == len(self.parts) else [np.concatenate(found)]
 
     def score(self, pools: Sequence[Pool], weights: Mapping[str, float]) -> float:
         """`eval.metric`'s mean over users, and over parts and rules of that."""
-        means = [float(each[:, 0].mean()) for each in self.figures(pools, weights)]
-        return statistics.fmean(means)
+        figures = self.figures(pools[: len(self.parts)], weights)
+        return statistics.fmean(float(each[:, 0].mean()) for each in figures)
+
+    def _views(self) -> list[Measure]:
+        """The measures of all parts by the rule of `eval.seen`, then by those within it."""
+        found = list(self._measures)
+        if self.config.eval.seen != "include":
+            return found
+        for seen in ("exclude", "only"):
+            config = with_fields(self.config, {"eval.seen": seen})
+            views = [Measure(config, part.split, peek=False) for part in self.parts]
+            if all(len(view.relevant("validation")) for view in views):
+                found += views
+        return found

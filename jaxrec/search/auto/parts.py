@@ -11,6 +11,7 @@ from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 
 FRACTION = 0.1  # of train, held out
+LATEST = 0.1  # of its listens, where it is cut by time
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,7 +51,12 @@ def validation_parts(
     """
     nobody = np.zeros(train.num_users, bool)
     if kind in ("time", "last_n") and train.timestamp is not None:
-        parts = [Part(_split(train, _latest(train, kind, seed), seed, users), nobody)]
+        if kind == "time" and train.events is not None:
+            moment = moment_leaving(train.events.timestamp, LATEST)
+            cut = _of_some(train.before(moment), train.since(moment), seed, users)
+        else:
+            cut = _split(train, _latest(train, kind, seed), seed, users)
+        parts = [Part(cut, nobody)]
     else:
         parts = []
         for own in range(seed, seed + count):
@@ -80,7 +86,11 @@ def _latest(train: Interactions, kind: SplitKind, seed: int) -> np.ndarray:
 
 def _split(whole: Interactions, held_out: np.ndarray, seed: int, users: int) -> Split:
     """Train without the rows held out, and of these what train knows, for some users."""
-    train, validation = whole.select(~held_out), whole.select(held_out)
+    return _of_some(whole.select(~held_out), whole.select(held_out), seed, users)
+
+
+def _of_some(train: Interactions, validation: Interactions, seed: int, users: int) -> Split:
+    """Of validation what train knows, for some users."""
     known = np.isin(validation.user, train.user) & np.isin(validation.item, train.item)
     validation = validation.select(known)
     everyone = np.unique(validation.user)

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxrec.data.splits import Split
 from jaxrec.models.factors import CONSTANT
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.rank.evaluate import find_hits
+from jaxrec.rank.measure import Measure
 from jaxrec.rank.metrics import per_user_metrics
-from jaxrec.rank.top_k import USERS_PER_SCORING, Seen, top_k
+from jaxrec.rank.top_k import USERS_PER_SCORING, top_k
 
 DEPTH = 100  # items of each leader's list that are in the pool
 
@@ -58,8 +58,7 @@ class Pool:
 
 def make_pool(
     models: Mapping[str, Model],
-    split: Split,
-    histories: Histories,
+    measure: Measure,
     *,
     leaders: Sequence[str],
     standardise: bool,
@@ -69,17 +68,16 @@ def make_pool(
 
     Args:
       models: by name.
-      split: its train and validation parts.
-      histories: every user's in train.
+      measure: says what is to be found of validation, what may be listed, and by which histories.
       leaders: the models whose lists make up the pool.
       standardise: whether each model's scores of a user are brought to mean 0 and deviation 1 over
         the items that train knows, as in a blend.
       memory_budget_mb: as of `top_k`.
     """
-    assert split.validation is not None
-    users = np.unique(split.validation.user).astype(np.int32)
-    rows, known = histories.take(users), item_users(split.train) > 0
-    seen = Seen.of_users(split.train, users)
+    relevant = measure.relevant("validation")
+    users = np.unique(relevant.user).astype(np.int32)
+    rows, known = measure.histories.take(users), item_users(measure.split.train) > 0
+    seen = measure.seen("validation", users)
     lists = [
         top_k(
             models[name],
@@ -97,8 +95,8 @@ def make_pool(
         scores={
             name: _scores(model, rows, items, known, standardise) for name, model in models.items()
         },
-        hits=find_hits(items, users, split.validation),
-        num_relevant=np.diff(split.validation.user_offsets())[users],
+        hits=find_hits(items, users, relevant),
+        num_relevant=np.diff(relevant.user_offsets())[users],
     )
 
 

@@ -131,7 +131,7 @@ def _blend(
     """The members' weights, how good the blend is, and the members alone."""
     names = [each.method for each in finalists]
     models = {each.method: _models(each, trials, measured) for each in finalists}
-    pools = measured.pools(models, leaders=names, standardise=True)
+    pools = measured.pools(models, leaders=names, standardise=True, every_view=True)
     weights = choose_weights(
         names,
         lambda tried: measured.figures(pools, tried),

@@ -1,0 +1,108 @@
+"""What auto tries where listens have times: rivals that know them, and how listens age."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jaxrec.config import RunConfig, with_fields
+from jaxrec.data.interactions import Interactions
+from jaxrec.models.method import Hooks
+from jaxrec.rank.measure import Measure
+from jaxrec.report.console import Console
+from jaxrec.runs.methods import fit_model
+from jaxrec.search.auto.journal import Journal
+from jaxrec.search.auto.parts import Part
+from jaxrec.search.auto.plan import Effort, Search
+
+WEIGHT, HALF_LIFE = "history.weight", "history.half_life_days"
+WEIGHTS = ("binary", "log", "raw")
+HALF_LIVES = (None, 90.0, 30.0, 14.0, 7.0, 3.0, 1.0)
+# Cheap, and together good at what is new and at what is heard again.
+PROBE: dict[str, Any] = {
+    "method": "blend",
+    "blend.models": ("rp3beta", "own_plays"),
+    "blend.weights.rp3beta": 1.0,
+    "blend.weights.own_plays": 1.0,
+}
+
+
+def searches(train: Interactions, config: RunConfig, effort: Effort) -> tuple[Search, ...]:
+    """One for each method that needs times; none where there are none."""
+    if train.events is None:
+        return ()
+    tried = {"quick": 2, "normal": 5, "thorough": 20}[effort]
+    popular, transitions = "baseline.recent_popular", "baseline.transitions"
+    found = [
+        Search(
+            "recent_popular",
+            {f"{popular}.half_life_days": 7.0},
+            [(f"{popular}.half_life_days", (1.0, 3.0, 7.0, 14.0, 30.0, 90.0))],
+            max(tried, 4),
+            "products",
+        ),
+        Search(
+            "transitions",
+            {f"{transitions}.window": 10, f"{transitions}.beta": 0.3, f"{transitions}.shrink": 5.0},
+            [
+                (f"{transitions}.beta", (0.0, 0.15, 0.3, 0.45, 0.6)),
+                (f"{transitions}.window", (1, 3, 10, 20)),
+                (f"{transitions}.shrink", (0.0, 2.0, 5.0, 10.0)),
+            ],
+            tried,
+            "products",
+        ),
+    ]
+    if config.eval.seen != "exclude":  # else they find nothing
+        found.insert(0, Search("own_plays", {}, [], 1, "products"))
+    return tuple(found)
+
+
+def choose_history(
+    config: RunConfig,
+    fixed: frozenset[str],
+    parts: Sequence[Part],
+    journal: Journal,
+    console: Console,
+) -> RunConfig:
+    """The configuration with the weights by which listens count best when lists are made.
+
+    They are chosen once for all methods, which rank by one history each, with two that cost
+    little: nothing is fitted anew for other weights.
+
+    Args:
+      config: what isn't chosen here.
+      fixed: fields that are not to be changed.
+      parts: train and validation; where their listens have no times, or none of the fields is
+        free, nothing is chosen.
+      journal: keeps what is found out.
+      console: where it is shown.
+    """
+    free = [name for name in (WEIGHT, HALF_LIFE) if name not in fixed]
+    if not free or any(part.split.train.events is None for part in parts):
+        return config
+    question = {"history": free, "probe": list(PROBE["blend.models"])}
+    answer = journal.get(question)
+    if answer is None:
+        answer = _best(config, free, parts, console)
+        journal.put(question, answer)
+    words = " ".join(f"{name.partition('.')[2]}={each}" for name, each in answer["fields"].items())
+    console.note(f"history   {answer['score']:.4f}  {words}")
+    return with_fields(config, answer["fields"])
+
+
+def _best(
+    config: RunConfig, free: Sequence[str], parts: Sequence[Part], console: Console
+) -> dict[str, Any]:
+    probe = with_fields(config, PROBE)
+    models = [fit_model(probe, part.split.train, Hooks(console.progress)) for part in parts]
+    tried: list[tuple[float, dict[str, Any]]] = []
+    for weight in WEIGHTS if WEIGHT in free else (config.history.weight,):
+        for half_life in HALF_LIVES if HALF_LIFE in free else (config.history.half_life_days,):
+            fields = {WEIGHT: weight, HALF_LIFE: half_life}
+            own = with_fields(config, fields)
+            scores = [
+                Measure(own, part.split, peek=False).score("validation", model)
+                for part, model in zip(parts, models, strict=True)
+            ]
+            tried.append((sum(scores) / len(scores), fields))
+    score, fields = max(tried, key=lambda each: each[0])  # of equals the first, the plainest
+    return {"score": score, "fields": fields}
