@@ -4,6 +4,7 @@
 #   ./benchmarks/run.sh scaling [--out=FOLDER] ...
 #   ./benchmarks/run.sh variants --config=configs/gowalla.py [--data=FOLDER] ...
 #   ./benchmarks/run.sh rivals --config=configs/lastfm_lightgcn.py [--out=FOLDER] ...
+#   ./benchmarks/run.sh fold_in --config=configs/gowalla.py [--data=FOLDER] ...
 #   ./benchmarks/run.sh load --bundle=FOLDER --copy=FOLDER [--rate=200] ...
 #
 #   JAXREC_BENCH_VENVS  where the peers' environments go; otherwise ~/.cache/jaxrec-benchmarks
@@ -46,8 +47,8 @@ prepare_peer() {
 }
 
 case "${1:-}" in
-  compare | scaling | variants | rivals | load) benchmark="$1" && shift ;;
-  *) fail "the first word is '${1:-}'; expected compare, scaling, variants, rivals or load" ;;
+  compare | scaling | variants | rivals | fold_in | load) benchmark="$1" && shift ;;
+  *) fail "the first word is '${1:-}'; expected compare, scaling, variants, rivals, fold_in or load" ;;
 esac
 
 prepare_environment run

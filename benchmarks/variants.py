@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from benchmarks import variant_graphs, variant_losses
 from benchmarks.measuring import machine
@@ -255,12 +256,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _read(options: argparse.Namespace) -> RunConfig:
-    spec = importlib.util.spec_from_file_location("config", options.config)
+def values_of(path: Path) -> ConfigDict:
+    """What the `get_config` of a config file returns."""
+    spec = importlib.util.spec_from_file_location("config", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    values = module.get_config()
+    values: ConfigDict = module.get_config()
+    return values
+
+
+def _read(options: argparse.Namespace) -> RunConfig:
+    values = values_of(options.config)
     values.data.path, values.epochs, values.seed = options.data, options.epochs, options.seed
     values.data.validation_fraction = values.data.validation_fraction or 0.1
     return read_config(values.to_dict())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import compare, report, rivals, scaling, worker
+from benchmarks import compare, fold_in, report, rivals, scaling, worker
 from benchmarks.edges import normalised_adjacency, read_edges, spectral_embeddings
 from benchmarks.measuring import TimedBatches, machine, resident_mb, seconds_of
 from benchmarks.processes import MeasurementError, run_worker
@@ -315,6 +315,21 @@ def test_the_script_wants_a_benchmark() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "jaxrec: the first word is 'everything'; expected compare, scaling, variants, rivals or "
-        "load\n"
+        "jaxrec: the first word is 'everything'; expected compare, scaling, variants, rivals, "
+        "fold_in or load\n"
     )
+
+
+def test_fold_in_measures_those_left_out_beside_themselves_trained_with(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, count in (("train", 6), ("test", 2)):
+        rows = [[user, *(user % 2 * 20 + random.choice(20, count, False))] for user in range(40)]
+        lines = (" ".join(map(str, row)) for row in rows)
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "fold_in.md"
+    arguments = [f"--data={tmp_path}", f"--out={out}", "--epochs=2", "--share=0.25"]
+    assert fold_in.main([f"--config={REPOSITORY / 'configs' / 'gowalla.py'}", *arguments]) == 0
+    table = out.read_text()
+    assert "10 of 40 listeners left out" in table
+    for way in ("trained with", "own vector left out", "folded in", "into the graph"):
+        assert table.count(way) >= 2  # of the network alone, and with walks
