@@ -56,6 +56,7 @@ def run(command: str) -> None:
     config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())
     name, found = _call(command, config)
     if name == "serve":  # without JAX
+        _check_serves()
         from jaxrec.serve.service import serve
 
         if found["bundle"] is None:
@@ -142,6 +143,17 @@ def _about_songs(command: str, config: RunConfig | None) -> dict[str, Any]:
 
 def _path(given: str | None) -> Path | None:
     return None if given is None else Path(given)
+
+
+def _check_serves() -> None:
+    """Raises UserError where the packages of the extra `serve` aren't installed."""
+    wanted = ("fastapi", "fastapi_offline", "prometheus_client", "uvicorn")
+    missing = [each for each in wanted if importlib.util.find_spec(each) is None]
+    if missing:
+        raise UserError(
+            f"serve needs {', '.join(missing)}, which {'are' if len(missing) > 1 else 'is'} not "
+            "installed; expected what pip install 'jaxrec[serve]' or requirements-serve.txt brings"
+        )
 
 
 def _exported(workdir: Path) -> Path:

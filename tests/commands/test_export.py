@@ -95,3 +95,19 @@ def test_what_can_not_be_exported_is_not_served(run: Path, monkeypatch: pytest.M
     monkeypatch.setattr(main.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess((), 2))
     with pytest.raises(SystemExit, match="2"):
         main._exported(run)
+
+
+def test_without_the_packages_of_a_service_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(main.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"serve needs fastapi, .* pip install 'jaxrec\[serve\]'"):
+        main._check_serves()
+
+
+def test_without_jax_a_run_is_not_exported_and_a_bundle_is_asked_for(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"takes JAX, which isn't installed; expected --bundle="):
+        main._exported(run)
