@@ -45,6 +45,7 @@ def bundle_of(model: Model, config: RunConfig, split: Split, told: dict[str, Any
         | {
             "method": config.method,
             "weight": config.ranking_weights.plays,
+            "half_life_days": config.ranking_weights.half_life_days,
             "protocol": split.protocol,
         }
         | told,

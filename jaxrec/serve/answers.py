@@ -147,11 +147,17 @@ def match(scorer: Scorer, asked: MatchRequest) -> Answer:
 
 def songs_of(scorer: Scorer, items: np.ndarray) -> list[Answer]:
     """Songs as every answer names them."""
-    columns = scorer.items.take(items), scorer.names.titles(items), scorer.names.artists(items)
+    ids = [each if _is_exact(each) else str(each) for each in scorer.items.take(items)]
+    columns = ids, scorer.names.titles(items), scorer.names.artists(items)
     return [
         {"song": song, "title": title, "artist": artist}
         for song, title, artist in zip(*columns, strict=True)
     ]
+
+
+def _is_exact(each: int | str) -> bool:
+    """Whether an id comes through JSON as it is: readers such as browsers round larger numbers."""
+    return isinstance(each, str) or abs(each) < 2**53
 
 
 def _history(scorer: Scorer, who: Who) -> tuple[History, np.ndarray, list[int | str]]:
@@ -174,7 +180,8 @@ def _history(scorer: Scorer, who: Who) -> tuple[History, np.ndarray, list[int | 
             "history",
         )
     plays = np.array([entry.plays for entry in who.history])
-    history = scorer.history(index[known], plays[known])
+    times = np.array([np.nan if entry.time is None else entry.time for entry in who.history])
+    history = scorer.history(index[known], plays[known], times[known])
     unknown = [song for song, there in zip(songs, known, strict=True) if not there]
     return history, history.items, unknown
 

@@ -41,8 +41,9 @@ class Bundle:
     """What is in a bundle.
 
     Attributes:
-      about: `kind` and `settings` of the model, the `method` and the `weight` of plays, and what
-        the run says of itself: `protocol`, `part` and `metrics`.
+      about: `kind` and `settings` of the model, the `method`, how a history is weighed (`weight`
+        and `half_life_days` as of `Weighting`), and what the run says of itself: `protocol`,
+        `part` and `metrics`.
       model: the model's arrays by name.
       histories: of the users the bundle knows, in compressed rows: `offsets` [num_users + 1]
         int64, `items` int32 and `weights` float32; `seen_offsets` and `seen_items`, all that is

@@ -19,6 +19,7 @@ MOST_SONGS = 500  # in a list
 MOST_REASONS = 20
 MOST_REQUESTS = 100  # in a batch
 LONGEST_TEXT = 1_000  # characters
+LATEST = 1e11  # seconds since 1970
 
 Text = Annotated[StrictStr, StringConstraints(max_length=LONGEST_TEXT)]
 AnyId = Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | Text
@@ -36,6 +37,8 @@ class Entry(_Asked):
 
     song: AnyId
     plays: float = Field(default=1.0, gt=0, le=1e9, allow_inf_nan=False)
+    # Seconds since 1970; counts where the model weighs listens by their age.
+    time: float | None = Field(default=None, ge=-LATEST, le=LATEST, allow_inf_nan=False)
 
 
 class Who(_Asked):

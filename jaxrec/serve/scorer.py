@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxrec.data.interactions import edge_weight
+from jaxrec.data.weighting import DAY, LEAST
 from jaxrec.serve.bundle import Bundle, bundle_id, read_bundle
 from jaxrec.serve.history import UNKNOWN, History
 from jaxrec.serve.ids import Ids, Names
@@ -31,6 +32,7 @@ class Scorer:
         self.item_users = bundle.histories["users"]
         self.names = Names(bundle.items, self.item_users)
         self._histories, self._weight = bundle.histories, bundle.about["weight"]
+        self._half_life_days = bundle.about["half_life_days"]
         self._model = model_of(bundle.about["kind"], bundle.model, bundle.about["settings"])
         self.is_listed = bundle.histories["listed"]
         self._unlisted = np.flatnonzero(~self.is_listed)
@@ -61,16 +63,30 @@ class Scorer:
         rows = slice(*self._histories["seen_offsets"][user : user + 2].tolist())
         return np.asarray(self._histories["seen_items"][rows])
 
-    def history(self, items: np.ndarray, plays: np.ndarray) -> History:
-        """Somebody new's; plays of an item that is named twice add up.
+    def history(
+        self, items: np.ndarray, plays: np.ndarray, times: np.ndarray | None = None
+    ) -> History:
+        """Somebody new's, weighed as in training; plays of an item that is named twice add up.
 
         Args:
           items: [n] int, which may be listed.
           plays: [n], above 0.
+          times: [n] seconds since 1970, NaN where one isn't known and the latest is assumed; they
+            count where the model weighs listens by their age, from the latest of them.
         """
         distinct, place = np.unique(items, return_inverse=True)
-        total = np.bincount(place, plays, len(distinct))
-        return History(distinct.astype(np.int32), edge_weight(total, self._weight), UNKNOWN)
+        decay = np.ones(len(items))
+        if self._half_life_days is not None and times is not None and not np.isnan(times).all():
+            ages = np.nan_to_num(np.nanmax(times) - times) / (self._half_life_days * DAY)
+            decay = np.exp2(-ages)
+        if self._half_life_days is not None and self._weight == "binary":
+            weights = np.zeros(len(distinct))  # the latest listen of each counts alone
+            np.maximum.at(weights, place, decay)
+        else:
+            total = np.bincount(place, plays * decay, len(distinct))
+            weights = edge_weight(total, self._weight)
+        weights = np.maximum(weights, LEAST).astype(np.float32)
+        return History(distinct.astype(np.int32), weights, UNKNOWN)
 
     def top(
         self,

@@ -37,6 +37,7 @@ def small_bundle(**about: Any) -> Bundle:
             "settings": {"step_exponent": None},
             "method": "itemknn",
             "weight": "binary",
+            "half_life_days": None,
             "protocol": {},
             "part": "test",
             "metrics": {"recall@20": 0.5},

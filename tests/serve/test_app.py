@@ -1,5 +1,6 @@
 """The service answers as docs/service.md says, and refuses what it can't answer with a reason."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ import pytest
 from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
+from jaxrec.data.interactions import IdMap
 from jaxrec.serve import gate, requests
 from jaxrec.serve.app import make_app
 from jaxrec.serve.bundle import write_bundle
-from tests.serve.bundles import HISTORIES, NUM_LISTED, WEIGHTS, small_bundle
+from jaxrec.serve.ids import item_table
+from tests.serve.bundles import HISTORIES, NAMES, NUM_LISTED, WEIGHTS, small_bundle
 
 KEY = "0123456789abcdef-key"
 
@@ -100,6 +103,26 @@ def test_plays_weigh_as_in_training(tmp_path: Path) -> None:
         entries = [{"song": "s0", "plays": 2}, {"song": "s4", "plays": 0.5}, {"song": "s0"}]
         (first,) = recommended(client, history=entries, items=["s2"])["songs"]
     assert first["score"] == pytest.approx(3 * WEIGHTS[0, 2] + 0.5 * WEIGHTS[4, 2])
+
+
+def test_old_listens_count_less_where_the_model_weighs_them_by_age(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "aging", small_bundle(weight="raw", half_life_days=1.0))
+    entries = [{"song": "s0", "time": 86_400 * 3}, {"song": "s4", "time": 86_400}, {"song": "s5"}]
+    with TestClient(make_app(tmp_path / "aging")) as client:
+        (first,) = recommended(client, history=entries, items=["s2"])["songs"]
+    weighed = WEIGHTS[0, 2] + 0.25 * WEIGHTS[4, 2] + WEIGHTS[5, 2]
+    assert first["score"] == pytest.approx(weighed)
+
+
+def test_ids_that_a_browser_would_round_go_out_as_text_and_come_in_again(tmp_path: Path) -> None:
+    ids = np.arange(7) + 2**53 - 2
+    items = item_table(IdMap(ids, np.array(NAMES, object)))
+    write_bundle(tmp_path / "large", dataclasses.replace(small_bundle(), items=items))
+    with TestClient(make_app(tmp_path / "large")) as client:
+        found = recommended(client, history=[{"song": int(ids[0])}], k=3)
+        assert songs(found) == [2**53 - 1, str(2**53), str(2**53 + 1)]
+        nearest = answer(client, "/similar", {"song": str(2**53), "k": 1})
+        assert songs(nearest) == [2**53 - 1]
 
 
 def test_a_batch_equals_one_at_a_time(client: TestClient) -> None:

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from jaxrec.config import RunConfig
+from jaxrec.data.interactions import IdMap, Listens, aggregate
+from jaxrec.data.options import Weight
+from jaxrec.data.weighting import DAY, Weighting, weigh
 from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
 from jaxrec.models.method import Hooks
@@ -27,6 +30,7 @@ from jaxrec.serve.history import History
 from jaxrec.serve.scorer import Scorer
 from tests.checkerboard import SMALL, config_of, write_checkerboard
 from tests.nursery import ROOT
+from tests.serve.bundles import small_bundle
 
 CASES: dict[str, dict[str, Any]] = {
     **{name: {"method": name} for name in ("gcn", "most_popular", "itemknn", "rp3beta")},
@@ -168,6 +172,31 @@ def test_plays_of_an_item_named_twice_add_up(cases: Callable[[str], Case]) -> No
     twice = scorer.history(np.array([3, 1, 3]), np.array([1.0, 2.0, 4.0]))
     assert twice.items.tolist() == [1, 3]
     np.testing.assert_allclose(twice.weights, np.log1p([2.0, 5.0]).astype(np.float32))
+
+
+@pytest.mark.parametrize("plays", ["binary", "log", "raw"])
+@pytest.mark.parametrize("half_life", [None, 2.0])
+def test_a_new_history_is_weighed_as_the_same_history_in_a_file(
+    plays: Weight, half_life: float | None
+) -> None:
+    items = np.array([4, 1, 4, 2, 1, 1])
+    counts = np.array([1.0, 2.0, 3.0, 1.0, 1.0, 5.0])
+    times = DAY * np.array([0, 9, 5, 3, 1, 9])
+    listens = Listens(
+        user=np.zeros(6, np.int32),
+        item=items.astype(np.int32),
+        plays=counts,
+        timestamp=times.astype(np.int64),
+        users=IdMap(np.array([0])),
+        items=IdMap(np.arange(7)),
+    )
+    wanted = weigh(aggregate(listens), Weighting(plays, half_life))
+    scorer = Scorer(small_bundle(weight=plays, half_life_days=half_life), "")
+    found = scorer.history(items, counts, times.astype(float))
+    assert found.items.tolist() == [1, 2, 4]
+    np.testing.assert_allclose(found.weights, wanted, rtol=1e-6)
+    untimed = scorer.history(items, counts, np.full(6, np.nan))
+    np.testing.assert_array_equal(untimed.weights, scorer.history(items, counts).weights)
 
 
 @pytest.mark.parametrize("changes", [{"method": "gfcf"}, {"walks__weight": 1.0}])
