@@ -33,6 +33,7 @@ from jaxrec.rank.measure import histories_of
 from jaxrec.report.console import Console
 from jaxrec.runs.compilation import keep_compiled
 from jaxrec.runs.prepare import prepare_split
+from jaxrec.train.joining import own_vectors
 from jaxrec.train.network import Network, NetworkFitting
 from jaxrec.train.step import TrainState
 
@@ -111,13 +112,10 @@ def into_the_graph(
     case: Case, config: RunConfig, fitting: NetworkFitting, state: TrainState
 ) -> Model:
     """The model with those who were left out as nodes of the graph; nothing is trained."""
+    own = np.array(state.params.user)
     strangers = case.histories().take(case.left_out)
-    fold_in = fitting.setup.fold_in(state.params)
-    item = np.asarray(fitting.setup.final_embeddings(state.params).item)
-    own = fold_in.vectors(strangers, item) - fold_in.sums(strangers)
-    user = np.array(state.params.user)
-    user[case.left_out] = own / fitting.setup.convolution.own_weight
-    params = Embeddings(user=jax.numpy.asarray(user), item=state.params.item)
+    own[case.left_out] = own_vectors(fitting, state, strangers)
+    params = Embeddings(user=jax.numpy.asarray(own), item=state.params.item)
     whole = Network().fitting(config, case.split.train)
     return whole.model(state.replace(params=params))
 
@@ -133,16 +131,16 @@ def compare(case: Case, *, rest_epochs: int) -> list[list[str]]:
     for name, config in (("network", alone), ("with walks", case.config))[: 1 + with_walks]:
         of_rest = Network().fitting(config, case.rest).model(state)
         of_all = Network().fitting(config, case.split.train).model(trained)
-        histories = case.histories()
+        histories, everybody = case.histories(), histories_of(case.split.train, config)
         start = time.perf_counter()
         folded = case.measure(of_rest, histories)
         seconds = time.perf_counter() - start
         found = {
-            "trained with": case.measure(of_all, histories_of(case.split.train, config)),
+            "trained with": case.measure(of_all, everybody),
             "own vector left out": case.measure(without_own(of_rest), histories),
             "folded in": folded,
             "folded in, into the graph": case.measure(
-                into_the_graph(case, config, fitting, state), histories
+                into_the_graph(case, config, fitting, state), everybody
             ),
         }
         k = case.config.eval.ks[-1]

@@ -67,6 +67,12 @@ flags.DEFINE_string(
     "recommend, explain: listens of after training (a file, folder or glob), whose listeners are "
     "meant; read as --config says, without it as the run's were.",
 )
+flags.DEFINE_bool(
+    "join",
+    False,
+    "recommend --histories: put the new listens into the network's graph first, so that the songs "
+    "know of them; nothing is trained.",
+)
 flags.DEFINE_enum(
     "cold",
     "leave_out",
@@ -115,7 +121,7 @@ _FLAGS_OF = {
     "train": ("config", "workdir"),
     "evaluate": ("config", "workdir", "step", "final", "seeds"),
     "recommend": (
-        *("workdir", "k", "output", "users", "users_file", "histories", "config", "cold"),
+        *("workdir", "k", "output", "users", "users_file", "histories", "config", "join", "cold"),
         *("seen", "items_file", "exclude_file", "because", "step"),
     ),
     "explain": ("workdir", "users", "histories", "config", "item", "k", "step"),

@@ -114,6 +114,7 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
         "users_file": _path(FLAGS.users_file),
         "histories": _path(FLAGS.histories),
         "config": config,
+        "join": FLAGS.join,
         "cold": FLAGS.cold,
         "seen": FLAGS.seen,
         "items_file": _path(FLAGS.items_file),

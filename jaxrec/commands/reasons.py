@@ -187,7 +187,7 @@ def _history(
         if user is None:
             raise UserError("--users is missing; expected the id of a listener, or --histories")
         return model.asked(model.user_indices([user])).histories, user
-    asked = of_file(model, histories, config, "exclude", console).asked
+    asked = of_file(model, histories, config, "exclude", console)[1].asked
     names = [str(name) for name in asked.names.tolist()]
     if user is None and len(names) == 1:
         return asked.histories, names[0]

@@ -29,6 +29,7 @@ def recommend(
     users_file: Path | None = None,
     histories: Path | None = None,
     config: RunConfig | None = None,
+    join: bool = False,
     cold: str = "leave_out",
     seen: SeenRule = "exclude",
     items_file: Path | None = None,
@@ -46,6 +47,7 @@ def recommend(
       users_file: a file with one id per line, or None.
       histories: a listening history of after training, whose users' lists are wanted, or None.
       config: its `data` says how that is read; None for as the run's was.
+      join: whether the graph is to have them in it, so that the songs know of their listens.
       cold: `leave_out` or `popular`, what those get of whom nothing is known.
       seen: songs the user has listened to: `exclude` them, `include` them, or list `only` them.
       items_file: a file with the ids of the songs that may be listed, one per line, or None.
@@ -63,14 +65,18 @@ def recommend(
         raise UserError(f"{' and '.join(asked_by)} are both set; expected one of them")
     if users is not None and not all(each.strip() for each in users or [""]):
         raise UserError(f"--users={','.join(users)}: an empty id; expected ids by commas")
+    if join and histories is None:
+        raise UserError("--join without --histories; expected both")
     path = workdir / "recommendations.parquet" if output is None else output
     check_ending(path)
-    model = recommender_of(open_for_use(workdir, step))
+    trained = open_for_use(workdir, step)
+    model = recommender_of(trained)
     console = Console(quiet=model.config.quiet)
     if users_file is not None:
         users = read_ids(users_file, "users_file")
     if histories is not None:
-        who = of_file(model, histories, config, seen, console)
+        graph_of = trained if join else None
+        model, who = of_file(model, histories, config, seen, console, graph_of)
     elif users is not None:
         who = of_ids(model, users, seen, console)
     else:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from jaxrec.config import RunConfig
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
-from jaxrec.rank.asked import Asked, gather, of_rows
+from jaxrec.rank.asked import Asked, Gathered, gather, of_rows
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_histories
-from jaxrec.runs.trained import known_items
+from jaxrec.runs.trained import Trained, known_items
+from jaxrec.train.joining import joined, own_vectors
+from jaxrec.train.network import NetworkFitting
 
 NAMED = 3  # ids that a warning names
 
@@ -54,8 +57,9 @@ def of_file(
     config: RunConfig | None,
     seen: SeenRule,
     console: Console,
-) -> Who:
-    """Those in a listening history of after training, by what they have now.
+    trained: Trained | None = None,
+) -> tuple[Recommender, Who]:
+    """Those in a listening history of after training, by what they have now, and what ranks them.
 
     Args:
       model: the run's.
@@ -63,6 +67,10 @@ def of_file(
       config: how to read it, by its `data`; None for the run's own.
       seen: what is hidden, as of `recommend`.
       console: where to say what was read.
+      trained: the run, where its graph is to have them in it; None to leave it as it is.
+
+    Raises:
+      UserError: the history can't be read, or the graph can't have more users.
     """
     own = model.config
     fresh = prepare_histories(own if config is None else config, path, console)
@@ -83,7 +91,36 @@ def of_file(
             f"--histories={path}: {len(cold):,} listeners have no song that training knew, such "
             f"as {', '.join(map(repr, names))}; --cold=popular gives them the most popular songs"
         )
-    return Who(found.asked.take(np.flatnonzero(heard)), found.asked.names[cold])
+    asked = found.asked
+    if trained is not None:
+        model, asked = _joined(model, trained, found)
+    return model, Who(asked.take(np.flatnonzero(heard)), asked.names[cold])
+
+
+def _joined(model: Recommender, trained: Trained, found: Gathered) -> tuple[Recommender, Asked]:
+    """The model with those who are new or have grown in its graph, and all as it knows them."""
+    fitting, state = trained.made_of or (None, cast(Any, None))
+    if not isinstance(fitting, NetworkFitting):
+        raise UserError(
+            f"--join: a model of {trained.config.method}, and the network alone has a graph of "
+            "listeners that others can be put into; expected no --join"
+        )
+    histories = found.asked.histories
+    rows = np.flatnonzero((histories.users < 0) & (np.diff(histories.offsets) > 0))
+    added = histories.take(rows)
+    users = histories.users.copy()
+    users[rows] = model.split.train.num_users + np.arange(len(rows))
+    made = joined(
+        fitting.config,
+        model.split.train,
+        state,
+        added=added,
+        plays=found.plays[np.isin(histories.entry_rows(), rows)],
+        own=own_vectors(fitting, state, added),
+        replaced=found.user_of[rows],
+    )
+    asked = dataclasses.replace(found.asked, histories=dataclasses.replace(histories, users=users))
+    return dataclasses.replace(model, model=made), asked
 
 
 def without_history(model: Recommender, names: np.ndarray) -> Asked:

@@ -57,6 +57,8 @@ class Gathered:
 
     Attributes:
       asked: all their users; one without any item that train knows has an empty history.
+      plays: [num_entries] float64, of the entries of their histories.
+      user_of: [n], the index of each user in train, or -1.
       grown: how many users of train now have another history, and are ranked by it.
       unchanged: how many users of train have the history that they had.
       unknown: how many pairs are of items that train doesn't know, and left out.
@@ -64,6 +66,8 @@ class Gathered:
     """
 
     asked: Asked
+    plays: np.ndarray
+    user_of: np.ndarray
     grown: int
     unchanged: int
     unknown: int
@@ -152,6 +156,8 @@ def gather(split: Split, config: RunConfig, fresh: Split, rule: SeenRule) -> Gat
     had[old_row] = True
     return Gathered(
         Asked(new.users.ids, histories, hidden),
+        plays,
+        user_of,
         grown=int((had & ~unchanged).sum()),
         unchanged=int(unchanged.sum()),
         unknown=int((~listed).sum()),

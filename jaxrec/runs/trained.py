@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.gcn.message_passing import unavailable_reason
+from jaxrec.models.method import Fitting
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.report.console import Console
@@ -32,12 +34,15 @@ class Trained:
       split: its interactions.
       model: what ranks.
       step: the checkpoint's step; None where the method has none.
+      made_of: the fitting and the state that the model is made of; None of one that is kept whole,
+        and of a blend.
     """
 
     config: RunConfig
     split: Split
     model: Model
     step: int | None
+    made_of: tuple[Fitting, Any] | None = None
 
 
 def open_trained(workdir: Path, step: int | None) -> Trained:
@@ -56,8 +61,7 @@ def open_trained(workdir: Path, step: int | None) -> Trained:
     # It may have been trained on another machine.
     if unavailable_reason(config.model.kernel, jax.default_backend()):
         config = with_fields(config, {"model.kernel": "auto"})
-    model, step = _open(folder, config, run.split, step)
-    return Trained(run.config, run.split, model, step)
+    return dataclasses.replace(_open(folder, config, run.split, step), config=run.config)
 
 
 def open_for_use(workdir: Path, step: int | None) -> Trained:
@@ -84,9 +88,7 @@ def open_for_use(workdir: Path, step: int | None) -> Trained:
     return open_trained(whole.root, None)
 
 
-def _open(
-    folder: RunFolder, config: RunConfig, split: Split, step: int | None
-) -> tuple[Model, int | None]:
+def _open(folder: RunFolder, config: RunConfig, split: Split, step: int | None) -> Trained:
     members = method_of(config).members(config)
     if members and not folder.saved_model.exists():
         if step is not None:
@@ -95,15 +97,16 @@ def _open(
                 "expected no --step"
             )
         models = {
-            name: _open(folder.member(name), member_config(config, name), split, None)[0]
+            name: _open(folder.member(name), member_config(config, name), split, None).model
             for name in members
         }
-        return blended(models, config, split.train), None
+        return Trained(config, split, blended(models, config, split.train), None)
     if step == 0:
         fitting = fitting_of(config, split.train)
         if not fitting.iterative:
             raise _no_steps(config, step)
-        return fitting.model(fitting.fresh()), step
+        state = fitting.fresh()
+        return Trained(config, split, fitting.model(state), step, (fitting, state))
     if not folder.checkpoints.is_dir():
         raise UserError(f"--workdir={folder.root}: no checkpoint there yet; expected a trained run")
     with Checkpoints(folder.checkpoints, read_only=True) as checkpoints:
@@ -112,7 +115,7 @@ def _open(
 
 def _open_checkpoint(
     checkpoints: Checkpoints, config: RunConfig, split: Split, step: int | None
-) -> tuple[Model, int | None]:
+) -> Trained:
     """The model of a checkpoint: kept whole, or as a state from which the method makes it."""
     if step in checkpoints.damaged:
         raise UserError(
@@ -133,9 +136,11 @@ def _open_checkpoint(
     if about is not None:
         if step is not None:
             raise _no_steps(config, step)
-        return restore_model(checkpoints.restore(found, model_shapes(about))), None
+        model = restore_model(checkpoints.restore(found, model_shapes(about)))
+        return Trained(config, split, model, None)
     fitting = fitting_of(config, split.train)
-    return fitting.model(restore(checkpoints, found, fitting)), found
+    state = restore(checkpoints, found, fitting)
+    return Trained(config, split, fitting.model(state), found, (fitting, state))
 
 
 def _no_steps(config: RunConfig, step: int) -> UserError:

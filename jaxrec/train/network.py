@@ -36,6 +36,7 @@ _FOREIGN = (
 class NetworkFitting:
     """The network about to be trained; see `Fitting`."""
 
+    config: RunConfig
     setup: Setup
     walks: WalksConfig
     epochs: int
@@ -185,6 +186,7 @@ class Network:
                 f"{full:,} users have listened to every song; nothing can be learnt from them",
             )
         return NetworkFitting(
+            config,
             setup,
             config.walks,
             config.epochs,

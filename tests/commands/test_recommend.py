@@ -87,6 +87,7 @@ def test_the_default_output_lies_in_the_run(run: Path) -> None:
         ({"users": ["nobody"]}, "none of the 1 listeners is known; expected ids such as u0-0"),
         ({"users": ["u0-0"], "histories": Path("x")}, "--users and --histories are both set"),
         ({"histories": Path("missing.csv")}, "missing.csv: no such file"),
+        ({"join": True}, "--join without --histories; expected both"),
         ({"items_file": Path("missing.txt")}, "--items_file=missing.txt: .*No such file"),
         ({"exclude_file": Path("missing.csv")}, "--exclude_file=missing.csv: .*No such file"),
         ({"users": ["u0-0"], "users_file": Path("x")}, "--users and --users_file are both set"),
@@ -160,6 +161,16 @@ def test_histories_of_after_training_have_lists(
     assert found["u1-0"] == lists_of(tmp_path / "b.parquet")["u1-0"]
     # The one song that was withheld is known now: with what training had it is all of the group.
     assert not [each for each in found["u0-3"] if each.startswith("s0-")]
+
+
+def test_new_listeners_may_be_put_into_the_graph(
+    run: Path, tmp_path: Path, histories: Path
+) -> None:
+    recommend(run, histories=histories, join=True, output=tmp_path / "a.parquet", k=7)
+    found = lists_of(tmp_path / "a.parquet")
+    assert set(found) == {"new", "u0-3", "u1-0"}
+    assert {each[:3] for each in found["new"]} == {"s2-"}
+    assert not {"s2-1", "s2-4"} & set(found["new"])
 
 
 def test_a_list_holds_what_may_be_listed_alone(run: Path, tmp_path: Path) -> None:
