@@ -140,7 +140,7 @@ def compare(case: Case, *, rest_epochs: int) -> list[list[str]]:
             "own vector left out": case.measure(without_own(of_rest), histories),
             "folded in": folded,
             "folded in, into the graph": case.measure(
-                into_the_graph(case, config, fitting, state), everybody
+                into_the_graph(case, config, fitting, state), histories
             ),
         }
         k = case.config.eval.ks[-1]

@@ -93,12 +93,16 @@ def of_file(
         )
     asked = found.asked
     if trained is not None:
-        model, asked = _joined(model, trained, found)
+        model = _joined(model, trained, found)
     return model, Who(asked.take(np.flatnonzero(heard)), asked.names[cold])
 
 
-def _joined(model: Recommender, trained: Trained, found: Gathered) -> tuple[Recommender, Asked]:
-    """The model with those who are new or have grown in its graph, and all as it knows them."""
+def _joined(model: Recommender, trained: Trained, found: Gathered) -> Recommender:
+    """The model with those who are new or have grown in its graph.
+
+    They are ranked by their histories all the same: solved for once more, with the songs as they
+    are then, their vectors rank better than those they have as nodes.
+    """
     fitting, state = trained.made_of or (None, cast(Any, None))
     if not isinstance(fitting, NetworkFitting):
         raise UserError(
@@ -108,8 +112,6 @@ def _joined(model: Recommender, trained: Trained, found: Gathered) -> tuple[Reco
     histories = found.asked.histories
     rows = np.flatnonzero((histories.users < 0) & (np.diff(histories.offsets) > 0))
     added = histories.take(rows)
-    users = histories.users.copy()
-    users[rows] = model.split.train.num_users + np.arange(len(rows))
     made = joined(
         fitting.config,
         model.split.train,
@@ -119,8 +121,7 @@ def _joined(model: Recommender, trained: Trained, found: Gathered) -> tuple[Reco
         own=own_vectors(fitting, state, added),
         replaced=found.user_of[rows],
     )
-    asked = dataclasses.replace(found.asked, histories=dataclasses.replace(histories, users=users))
-    return dataclasses.replace(model, model=made), asked
+    return dataclasses.replace(model, model=made)
 
 
 def without_history(model: Recommender, names: np.ndarray) -> Asked:
