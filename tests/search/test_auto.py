@@ -26,7 +26,7 @@ from jaxrec.runs.methods import fit_model as fit_method
 from jaxrec.runs.prepare import prepare_split
 from jaxrec.search.auto.by_time import (
     HALF_LIFE,
-    HALF_LIVES,
+    LEARNT,
     PROBE,
     WEIGHT,
     WEIGHTS,
@@ -280,18 +280,24 @@ def test_how_listens_age_is_chosen_where_it_is_free_and_remembered(
     journal = Journal(tmp_path / "auto.jsonl", {})
     console = Console(quiet=True)
     chosen = choose_history(config, frozenset(), parts, journal, console)
-    probe = fit_method(with_fields(config, PROBE), parts[0].split.train, Hooks(unseen))
 
     def score(fields: dict[str, Any]) -> float:
         own = with_fields(config, fields)
+        probe = fit_method(with_fields(own, PROBE), parts[0].split.train, Hooks(unseen))
         return Measure(own, parts[0].split, peek=False).score("validation", probe)
 
-    best = score({WEIGHT: chosen.history.weight, HALF_LIFE: chosen.history.half_life_days})
-    tried = [score({WEIGHT: w, HALF_LIFE: h}) for w in WEIGHTS for h in HALF_LIVES]
-    assert best == max(tried) > min(tried)
+    aged = chosen.history
+    fields = {WEIGHT: aged.weight, HALF_LIFE: aged.half_life_days}
+    best = score(fields | {LEARNT: aged.learnt_half_life_days})
+    tried = [score({WEIGHT: w, HALF_LIFE: h}) for w in WEIGHTS for h in (None, 7.0, 1.0)]
+    assert best >= max(tried) > min(tried)
+    assert best >= score(fields)  # learnt half-lives are tried beside none
+    kept = choose_history(config, frozenset({LEARNT}), parts, journal, console).history
+    assert kept.learnt_half_life_days is None
+    assert score(fields) >= max(tried)
     again = choose_history(config, frozenset(), (), Journal(journal.path, {}), console)
     assert again == chosen
-    fixed = frozenset({WEIGHT, HALF_LIFE})
+    fixed = frozenset({WEIGHT, HALF_LIFE, LEARNT})
     assert choose_history(config, fixed, parts, journal, console) == config
     (one,) = {choose_history(config, frozenset({WEIGHT}), parts, journal, console).history.weight}
     assert one == config.history.weight

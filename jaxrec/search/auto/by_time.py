@@ -1,11 +1,14 @@
 """What auto tries where listens have times: rivals that know them, and how listens age."""
 
+import itertools
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.interactions import Interactions
 from jaxrec.models.method import Hooks
+from jaxrec.models.model import Model
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import fit_model
@@ -14,8 +17,10 @@ from jaxrec.search.auto.parts import Part
 from jaxrec.search.auto.plan import Effort, Search
 
 WEIGHT, HALF_LIFE = "history.weight", "history.half_life_days"
+LEARNT = "history.learnt_half_life_days"
 WEIGHTS = ("binary", "log", "raw")
 HALF_LIVES = (None, 90.0, 30.0, 14.0, 7.0, 3.0, 1.0)
+LEARNT_HALF_LIVES = (365.0, 180.0, 90.0, 30.0, 10.0)  # beside None, the slower first
 # Cheap, and together good at what is new and at what is heard again.
 PROBE: dict[str, Any] = {
     "method": "blend",
@@ -65,8 +70,8 @@ def choose_history(
 ) -> RunConfig:
     """The configuration with the weights by which listens count best when lists are made.
 
-    They are chosen once for all methods, which rank by one history each, with two that cost
-    little: nothing is fitted anew for other weights.
+    They are chosen once for all methods, which share them, with two that cost little: nothing is
+    fitted anew for other weights of the users' own listens, only for those of what is learnt.
 
     Args:
       config: what isn't chosen here.
@@ -76,7 +81,7 @@ def choose_history(
       journal: keeps what is found out.
       console: where it is shown.
     """
-    free = [name for name in (WEIGHT, HALF_LIFE) if name not in fixed]
+    free = [name for name in (WEIGHT, HALF_LIFE, LEARNT) if name not in fixed]
     if not free or any(part.split.train.events is None for part in parts):
         return config
     question = {"history": free, "probe": list(PROBE["blend.models"])}
@@ -92,17 +97,29 @@ def choose_history(
 def _best(
     config: RunConfig, free: Sequence[str], parts: Sequence[Part], console: Console
 ) -> dict[str, Any]:
-    probe = with_fields(config, PROBE)
-    models = [fit_model(probe, part.split.train, Hooks(console.progress)) for part in parts]
+    """The fields that rank best: first those that need no fit, then how what is learnt ages."""
+    values = {WEIGHT: WEIGHTS, HALF_LIFE: HALF_LIVES}
+    models = _fit(config, parts, console)
     tried: list[tuple[float, dict[str, Any]]] = []
-    for weight in WEIGHTS if WEIGHT in free else (config.history.weight,):
-        for half_life in HALF_LIVES if HALF_LIFE in free else (config.history.half_life_days,):
-            fields = {WEIGHT: weight, HALF_LIFE: half_life}
-            own = with_fields(config, fields)
-            scores = [
-                Measure(own, part.split, peek=False).score("validation", model)
-                for part, model in zip(parts, models, strict=True)
-            ]
-            tried.append((sum(scores) / len(scores), fields))
-    score, fields = max(tried, key=lambda each: each[0])  # of equals the first, the plainest
-    return {"score": score, "fields": fields}
+    for choice in itertools.product(*(values[name] for name in free if name in values)):
+        fields = dict(zip((name for name in free if name in values), choice, strict=True))
+        tried.append((_score(with_fields(config, fields), parts, models), fields))
+    best, fields = max(tried, key=lambda each: each[0])  # of equals the first, the plainest
+    for half_life in LEARNT_HALF_LIVES if LEARNT in free else ():
+        changed = fields | {LEARNT: half_life}
+        own = with_fields(config, changed)
+        tried.append((_score(own, parts, _fit(own, parts, console)), changed))
+    best, fields = max(tried, key=lambda each: each[0])
+    return {"score": best, "fields": fields}
+
+
+def _fit(config: RunConfig, parts: Sequence[Part], console: Console) -> list[Model]:
+    probe = with_fields(config, PROBE)
+    return [fit_model(probe, part.split.train, Hooks(console.progress)) for part in parts]
+
+
+def _score(config: RunConfig, parts: Sequence[Part], models: Sequence[Model]) -> float:
+    return statistics.fmean(
+        Measure(config, part.split, peek=False).score("validation", model)
+        for part, model in zip(parts, models, strict=True)
+    )
