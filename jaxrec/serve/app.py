@@ -44,7 +44,7 @@ from jaxrec.serve.telemetry import CONTENT_TYPE, Telemetry
 
 VERSION = "1"  # of the routes and their forms
 PAGE = Path(__file__).parent / "page"
-THREADS = 2  # that answer at once; more would wait for Python's interpreter, and take longer in all
+THREADS = 1  # that answers: several would take Python's interpreter from one another
 WATCH_SECONDS = 5.0  # between two looks for a new bundle
 
 

@@ -94,7 +94,7 @@ class ItemWeights:
         if self._dense is not None:
             scores = start @ self._dense[history.items]
         else:
-            targets, values, counts = self._rows(history.items)
+            targets, values, counts = self._rows_of(history)
             weighted = values * np.repeat(start, counts)
             scores = np.bincount(targets, weighted, self._num_items).astype(np.float32)
         if self._metric is not None:
@@ -105,11 +105,12 @@ class ItemWeights:
         """An entry's weight times what it says of each item; the rest is popularity."""
         start = self._start(history)
         rest = {} if self._bias is None else {"popularity": self._bias[items]}
-        entries = self._entries(history.items, items)
-        if self._metric is not None:
-            own = start @ self._entries(history.items, history.items)
-            start = start / self._length(history, start, own)
-        return start[:, None] * entries, rest
+        if self._metric is None:
+            return start[:, None] * self._entries(history, items), rest
+        entries = self._entries(history, np.concatenate([items, history.items]))
+        own = start @ entries[:, len(items) :]
+        start = start / self._length(history, start, own)
+        return start[:, None] * entries[:, : len(items)], rest
 
     def _length(self, history: History, start: np.ndarray, own: np.ndarray) -> np.float32:
         """|x|, by what the history says of its own items."""
@@ -117,19 +118,20 @@ class ItemWeights:
         square = float(np.sum(own * self._metric[history.items] * start, dtype=np.float64))
         return np.float32(square**0.5 if square > 0 else 1.0)
 
-    def _entries(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """What some items say of some: [n, k] float32."""
+    def _entries(self, history: History, items: np.ndarray) -> np.ndarray:
+        """What the history's items say of some, which may be named twice: [n, k] float32."""
         if self._dense is not None:
-            return self._dense[rows[:, None], items]
-        targets, values, counts = self._rows(rows)
-        column = np.full(self._num_items, -1)
-        column[items] = np.arange(len(items))
+            return self._dense[history.items[:, None], items]
+        targets, values, counts = self._rows_of(history)
+        distinct, place_of = np.unique(items, return_inverse=True)
+        column = np.full(self._num_items, -1, np.int32)
+        column[distinct] = np.arange(len(distinct), dtype=np.int32)
         place = column[targets]
-        wanted = place >= 0
+        wanted = np.flatnonzero(place >= 0)
         row = np.repeat(np.arange(len(counts)), counts)
-        entries = np.zeros((len(counts), len(items)), np.float32)
+        entries = np.zeros((len(counts), len(distinct)), np.float32)
         entries[row[wanted], place[wanted]] = values[wanted]
-        return entries
+        return entries[:, place_of]
 
     def similarities(self, item: int) -> np.ndarray:
         """What one item says of every other."""
@@ -145,6 +147,13 @@ class ItemWeights:
         if self._step_exponent is None or len(history.items) == 0:
             return history.weights
         return (history.weights / history.weights.sum()) ** np.float32(self._step_exponent)
+
+    def _rows_of(self, history: History) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The rows of the history's items."""
+        if self not in history.solved:
+            history.solved[self] = self._rows(history.items)
+        found: tuple[np.ndarray, np.ndarray, np.ndarray] = history.solved[self]
+        return found
 
     def _rows(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Some rows of B: all their targets and values, and how many each has."""
