@@ -6,6 +6,7 @@
 #   ./benchmarks/run.sh rivals --config=configs/lastfm_lightgcn.py [--out=FOLDER] ...
 #   ./benchmarks/run.sh fold_in --config=configs/gowalla.py [--data=FOLDER] ...
 #   ./benchmarks/run.sh load --bundle=FOLDER --copy=FOLDER [--rate=200] ...
+#   ./benchmarks/run.sh datasets --data=FOLDER [--out=FOLDER] ...
 #
 #   JAXREC_BENCH_VENVS  where the peers' environments go; otherwise ~/.cache/jaxrec-benchmarks
 #   BENCH_PYTHON        the Python 3.11 to make them with; otherwise python3.11 or python3 on PATH
@@ -47,8 +48,11 @@ prepare_peer() {
 }
 
 case "${1:-}" in
-  compare | scaling | variants | rivals | fold_in | load) benchmark="$1" && shift ;;
-  *) fail "the first word is '${1:-}'; expected compare, scaling, variants, rivals, fold_in or load" ;;
+  compare | scaling | variants | rivals | datasets | fold_in | load) benchmark="$1" && shift ;;
+  *)
+    fail "the first word is '${1:-}'; expected compare, scaling, variants, rivals, datasets," \
+      "fold_in or load"
+    ;;
 esac
 
 prepare_environment run

@@ -33,13 +33,16 @@ from jaxrec.search.auto.by_time import (
     choose_history,
     searches,
 )
+from jaxrec.search.auto import trials
 from jaxrec.search.auto.climb import climb
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.parts import validation_parts
-from jaxrec.search.auto.plan import Size, parts_and_users, plan
+from jaxrec.search.auto.plan import Search, Size, parts_and_users, plan
 from jaxrec.search.auto.pool import make_pool
+from jaxrec.search.auto.trials import Trials
 from jaxrec.search.auto.weights import choose_weights
 from tests.listening import config_by_time, listens, write
+from jaxrec.search.candidate import Candidate
 from tests.models.problems import fit_model
 
 
@@ -70,20 +73,26 @@ def test_parts_hold_out_what_train_knows_the_rest_of_and_no_more_users_than_aske
     assert parts[0].split.fingerprints != parts[1].split.fingerprints
 
 
-def test_half_of_the_users_give_what_goes_together_and_their_values_are_told_apart() -> None:
+def test_some_users_give_what_goes_together_and_settings_are_chosen_by_the_others() -> None:
     whole = history()
     (part,) = validation_parts(whole, "given", 1, seed=0, users=100)
     held_out = part.split.validation
-    assert held_out is not None
+    assert held_out is not None and part.alike.any() and not part.alike.all()
     for rows, alike in ((random_rows, False), (alike_rows, True)):
         expected = whole.select(rows(whole, 0.1, 0) & (part.alike[whole.user] == alike))
         assert np.isin(held_out.keys()[part.alike[held_out.user] == alike], expected.keys()).all()
-    users = np.arange(40)
-    found = part.by_rule(users, users)
-    assert [len(each) for each in found] == [(~part.alike).sum(), part.alike.sum()]
-    np.testing.assert_array_equal(np.sort(np.concatenate(found)), users)
-    (one,) = part.by_rule(np.flatnonzero(part.alike), np.ones(part.alike.sum()))
-    assert len(one) == part.alike.sum()
+    chosen_by = part.at_random.validation
+    assert chosen_by is not None and len(chosen_by)
+    np.testing.assert_array_equal(chosen_by.keys(), held_out.keys()[~part.alike[held_out.user]])
+    assert part.at_random.train is part.split.train
+
+
+def test_where_test_is_cut_at_random_so_is_all_that_is_held_out() -> None:
+    whole = history()
+    (part,) = validation_parts(whole, "random", 1, seed=0, users=100)
+    held_out = part.split.validation
+    assert held_out is not None and not part.alike.any()
+    assert np.isin(held_out.keys(), whole.select(random_rows(whole, 0.1, 0)).keys()).all()
 
 
 @pytest.mark.parametrize("kind", ["time", "last_n"])
@@ -147,6 +156,24 @@ def test_climbing_finds_the_best_of_what_has_one_peak_and_stops_at_the_most() ->
     asked.clear()
     climb({"a": 3, "b": 3}, axes, peak_at((7, 7)), most=2)
     assert len(asked) == 2
+
+
+def test_what_was_best_at_its_last_epoch_is_given_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def fit(config: RunConfig, *_: Any, **__: Any) -> Candidate:
+        asked.append(config.epochs)
+        best = min(config.epochs, 15)
+        return Candidate(best / 100, best)
+
+    monkeypatch.setattr(trials, "fit_candidate", fit)
+    console = Console(quiet=True)
+    for epochs, fixed, tried in ((12, set(), [12, 24]), (20, set(), [20]), (10, {"epochs"}, [10])):
+        asked.clear()
+        search = Search("gcn", {"epochs": epochs, "lr": 0.01}, [("lr", (0.01,))], 1, "steps")
+        found = Trials(RunConfig(), frozenset(fixed), [], Journal(None, {}), console).search(search)
+        assert asked == tried
+        assert found is not None and found.settings["epochs"] == min(tried[-1], 15)
 
 
 def luck(seed: int, mean: float) -> np.ndarray:
@@ -347,7 +374,7 @@ def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -
         assert "gcn" in methods
         assert planned.walks == ("walks" in methods) == (name != "large")
         parts, users = parts_and_users(sizes[name], effort)
-        assert parts == {"quick": 2, "normal": 5, "thorough": 8}[effort] if name == "small" else 1
+        assert parts == {"quick": 2, "normal": 4, "thorough": 8}[effort] if name == "small" else 1
         assert users >= 500
         for search in planned.searches:
             assert search.most >= 1

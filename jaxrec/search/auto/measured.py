@@ -1,6 +1,5 @@
 """The parts of train, ready to pool what models say of them."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -63,26 +62,29 @@ class Measured:
         ]
 
     def figures(self, pools: Sequence[Pool], weights: Mapping[str, float]) -> list[np.ndarray]:
-        """Each user's figures, by part and by the rule that cut the user's validation.
+        """Each user's figures on each part, by the rule that cut the user's validation.
 
         Two metrics, `eval.metric` and NDCG (else recall): what is good for one may harm the other.
         Where there are pools of every view, a user's figures in each of them together: else what
         is heard again would hide how good the rest is, as it is so much easier to find.
 
         Returns:
-          Of each part and rule, [users, 2].
+          Of each rule, at random first, [users, 2]; no empty array.
         """
-        found = []
-        for number, pool in enumerate(pools):
-            values = [pool.figures(weights, metric) for metric in self.metrics]
-            part = self.parts[number % len(self.parts)]
-            found += part.by_rule(pool.users, np.stack(values, axis=1))
-        return found if len(pools) == len(self.parts) else [np.concatenate(found)]
+        values = [
+            np.stack([pool.figures(weights, metric) for metric in self.metrics], axis=1)
+            for pool in pools
+        ]
+        figures = np.concatenate(values)
+        if len(pools) > len(self.parts):
+            return [figures]
+        pairs = zip(self.parts, pools, strict=True)
+        alike = np.concatenate([part.alike[pool.users] for part, pool in pairs])
+        return [each for each in (figures[~alike], figures[alike]) if len(each)]
 
     def score(self, pools: Sequence[Pool], weights: Mapping[str, float]) -> float:
-        """`eval.metric`'s mean over users, and over parts and rules of that."""
-        figures = self.figures(pools[: len(self.parts)], weights)
-        return statistics.fmean(float(each[:, 0].mean()) for each in figures)
+        """`eval.metric`'s mean over parts and users whose items were held out at random."""
+        return float(self.figures(pools[: len(self.parts)], weights)[0][:, 0].mean())
 
     def _views(self) -> list[Measure]:
         """The measures of all parts by the rule of `eval.seen`, then by those within it."""

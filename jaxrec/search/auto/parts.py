@@ -10,6 +10,7 @@ from jaxrec.data.options import SplitKind
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 
+ALIKE = 0.35  # of the users
 FRACTION = 0.1  # of train, held out
 LATEST = 0.1  # of its listens, where it is cut by time
 
@@ -21,17 +22,24 @@ class Part:
     Attributes:
       split: both; there is no test.
       alike: [num_users] bool: whose items were held out together with those most alike them, and
-        not at random. A method that leans on near neighbours does well on items held out at random
-        alone; test need not be so kind (docs/lab/gowalla-validation.md). One fit serves both.
+        not at random. Settings are chosen by the others, as test is mostly cut at random. But a
+        method that leans on near neighbours does well on such a part alone, and test need not be so
+        kind (docs/lab/gowalla-validation.md): so a blend's members have to gain by both rules. One
+        fit serves both.
     """
 
     split: Split
     alike: np.ndarray
 
-    def by_rule(self, users: np.ndarray, values: np.ndarray) -> list[np.ndarray]:
-        """The users' values [n, …], those cut at random apart from the others; no empty array."""
-        alike = self.alike[users]
-        return [each for each in (values[~alike], values[alike]) if len(each)]
+    @property
+    def at_random(self) -> Split:
+        """The split with the validation of the users whose items were held out at random alone."""
+        validation = self.split.validation
+        assert validation is not None
+        rows = ~self.alike[validation.user]
+        if not rows.any():
+            return self.split
+        return dataclasses.replace(self.split, validation=validation.select(rows))
 
 
 def validation_parts(
@@ -41,7 +49,8 @@ def validation_parts(
 
     Args:
       train: all that may be known.
-      kind: how test was cut: after `time` or `last_n` the one part is the latest.
+      kind: how test was cut: after `time` or `last_n` the one part is the latest, and where it was
+        cut at `random`, so is every user's validation.
       count: how many parts; the k-th, from 0, is cut with `seed` + k.
       seed: of the cuts and of the choice of users.
       users: of how many users, at most, a part has interactions.
@@ -60,7 +69,8 @@ def validation_parts(
     else:
         parts = []
         for own in range(seed, seed + count):
-            alike = np.random.default_rng(own).random(train.num_users) < 0.5
+            share = 0.0 if kind == "random" else ALIKE
+            alike = np.random.default_rng(own).random(train.num_users) < share
             rows = np.where(
                 alike[train.user],
                 alike_rows(train, FRACTION, own),

@@ -79,13 +79,15 @@ class Plan:
 
 
 # Users that scores should be a mean over: below, a part's luck is larger than what settings bring.
-USERS = {"quick": 3_000, "normal": 8_000, "thorough": 20_000}
-MOST_PARTS = {"quick": 2, "normal": 5, "thorough": 8}
+USERS = {"quick": 3_000, "normal": 5_000, "thorough": 20_000}
+MOST_PARTS = {"quick": 2, "normal": 4, "thorough": 8}
 SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items, held at once
 
-# Multiplications that fits of EASE may take, visits of edges by the network, entries of products.
+# What one method's search may take: seconds of the network's training, as counted below;
+# multiplications of EASE's inverses; entries of products.
+TRAINING = {"quick": 50.0, "normal": 200.0, "thorough": 1500.0}
 CUBES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
-VISITS = {"quick": 4e9, "normal": 1.8e10, "thorough": 1e11}
+VECTORS = {"quick": 8e5, "normal": 2.4e6, "thorough": 2e7}  # edges that GF-CF's are searched for in
 PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
 # Visits of edges that ranking everybody by sums over the graph may take: one for every 64 users.
 FILTERED = {"quick": 1e10, "normal": 3e10, "thorough": 3e11}
@@ -93,7 +95,11 @@ EPOCHS = {"quick": 20, "normal": 40, "thorough": 80}
 FEWEST_EPOCHS = 8
 # Of an epoch; multiples of the steps in a dispatch, so that one program is compiled and not two.
 FEWEST_STEPS, MOST_STEPS, SMALLEST_BATCH = 16, 64, 1_000
-STEP = 50_000  # visits that a step costs whatever the edges
+MANY_ITEMS = 10_000
+SETTINGS = 5  # of the network, that should be tried before epochs are many
+# About what a step takes on two processors of 2026, by what it is made of. A count, not a clock:
+# the same data give the same plan everywhere.
+PER_EDGE, PER_NODE, PER_LOGIT, PER_STEP = 2e-8, 1.4e-7, 8e-9, 2e-3
 # Below so many edges a setting of the network takes longer to compile than to train.
 SMALL, MOST_IF_SMALL = 20_000, 4
 
@@ -120,7 +126,7 @@ def plan(size: Size, effort: Effort, *, parts: int) -> Plan:
 
 def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
     by_pairs = int(PAIRS[effort] / max(1, size.pairs * parts))
-    tried = {"quick": 2, "normal": 8, "thorough": 20}[effort]
+    tried = {"quick": 2, "normal": 5, "thorough": 20}[effort]
     by_cubes = int(CUBES[effort] / max(1, size.items**3 * parts))
     vectors = [each for each in (16, 32, 64, 128, 256, 512) if each < min(size.users, size.items)]
     walks = Search(
@@ -174,7 +180,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
                 ("baseline.gfcf.low_pass_weight", (0.0, 0.15, 0.3, 0.6, 1.0)),
                 ("baseline.gfcf.singular_vectors", vectors),
             ],
-            min(tried, int(PAIRS[effort] / (size.edges * 100 * parts))),
+            min(tried, int(VECTORS[effort] / (size.edges * parts))),
             "sums",
         )
         if vectors
@@ -194,13 +200,13 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
     """A softmax of cosines; a batch is a share of the edges: a step costs a pass over them all."""
     steps = max(FEWEST_STEPS, min(MOST_STEPS, size.edges // SMALLEST_BATCH // 16 * 16))
     lr = 0.002
-    step = parts * (size.edges + STEP)
-    while steps > FEWEST_STEPS and FEWEST_EPOCHS * steps * step > VISITS[effort]:
-        steps, lr = steps // 2, lr * 2  # fewer and longer ones
-    epochs = int(VISITS[effort] / 2 / (steps * step))
-    epochs = max(FEWEST_EPOCHS, min(EPOCHS[effort], epochs))
-    most = max(1, int(VISITS[effort] / (epochs * steps * step)))
     negatives = 2 ** min(12, max(4, math.ceil(math.log2(max(size.items, 2)))))
+    allowed = TRAINING[effort] / parts
+    while steps > FEWEST_STEPS and FEWEST_EPOCHS * _epoch(size, steps, negatives) > allowed:
+        steps, lr = steps // 2, lr * 2  # fewer and longer ones
+    epoch = _epoch(size, steps, negatives)
+    epochs = max(FEWEST_EPOCHS, min(EPOCHS[effort], int(allowed / SETTINGS / epoch)))
+    most = max(1, int(allowed / (epochs * epoch)))
     start = {
         "epochs": epochs,
         "batch_size": -(-size.edges // steps),
@@ -212,7 +218,8 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
         "loss.popularity_alpha": 0.75,
         "loss.negatives": negatives,
         "loss.negative_weight": 1.0,
-        "loss.temperature": 0.2,
+        # Of many items more are far from what a user likes: a sharper loss.
+        "loss.temperature": 0.2 if size.items < MANY_ITEMS else 0.14,
         "loss.l2": 0.0,
         "eval.every_epochs": max(1, epochs // 10),
         "eval.patience": 3,
@@ -224,7 +231,13 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
         ("loss.negative_weight", (0.7, 0.84, 1.0)),
         ("lr", (0.0005, 0.001, 0.002, 0.004, 0.008)),
     ]
-    most = min(most, {"quick": 3, "normal": 10, "thorough": 30}[effort])
+    most = min(most, {"quick": 3, "normal": 8, "thorough": 30}[effort])
     if size.edges < SMALL and effort == "normal":
         most = min(most, MOST_IF_SMALL)
     return Search("gcn", start, axes, most, "steps")
+
+
+def _epoch(size: Size, steps: int, negatives: int) -> float:
+    """Seconds, as they are counted above."""
+    a_step = PER_STEP + PER_EDGE * size.edges + PER_NODE * (size.users + size.items)
+    return steps * a_step + PER_LOGIT * size.users * negatives

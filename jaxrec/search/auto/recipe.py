@@ -58,7 +58,7 @@ def choose(
       UserError: no method can be fitted to these data.
     """
     trials, measured = (
-        Trials(config, fixed, [part.split for part in parts], journal, console),
+        Trials(config, fixed, [part.at_random for part in parts], journal, console),
         Measured(config, parts),
     )
     finalists = []

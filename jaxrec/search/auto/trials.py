@@ -18,6 +18,7 @@ from jaxrec.search.candidate import Candidate, fit_candidate
 
 PLAIN = {"walks.weight": 0.0, "ranking.length_exponent": 1.0}
 
+LONGER = 2  # times the epochs, for the best settings if they were at their best at the last one
 # Training is given up where at the same epoch the best so far was so much better.
 GIVE_UP_FROM, GIVE_UP_BELOW = 8, 0.95
 
@@ -78,6 +79,10 @@ class Trials:
 
         climb(start, axes, score, most=search.most)
         best = max(tried, key=_score_of)  # of equals the first
+        epochs = start.get("epochs")
+        if epochs is not None and best[1]["epochs"] == epochs:  # it may have been stopped too early
+            score(best[0] | {"epochs": LONGER * epochs})
+            best = max(tried, key=_score_of)
         if best[1]["score"] is None:
             return None
         return Finalist(search.method, best[0], best[1]["score"], len(tried))

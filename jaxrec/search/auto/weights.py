@@ -11,7 +11,7 @@ ROUNDS = 12
 NEW_MEMBER, SAME_MEMBERS = 2.0, 0.5  # standard errors that a change must gain
 
 Weights = dict[str, float]
-Figures = Sequence[np.ndarray]  # by part and rule: [users, metrics]
+Figures = Sequence[np.ndarray]  # by rule: [users, metrics]
 
 
 def choose_weights(
@@ -22,15 +22,16 @@ def choose_weights(
 ) -> Weights:
     """The members that help and their weights, from the best one alone.
 
-    Of all changes of one weight the one that gains most is made, if it gains in every metric on
-    every part, and in all by more than chance would: a new member must gain twice the standard
-    error of the mean difference between users, since each makes the model larger and slower, and a
-    part of train is not test. A member whose removal costs less than half of one goes.
+    Of all changes of one weight the one that gains most by the first rule is made, if it gains in
+    every metric by either rule, and by the first by more than chance would: a new member must gain
+    twice the standard error of the mean difference between users, since each makes the model larger
+    and slower, and a part of train is not test. A member whose removal costs less than half of one
+    goes.
 
     Args:
       names: of the members.
       figures: of weights, at least one of them above 0: each user's metrics, an array for each
-        part and rule by which it was cut.
+        rule by which validation was cut, the one that counts most first.
       fixed: weights that are not to be changed.
 
     Returns:
@@ -72,13 +73,13 @@ def _needed(before: float, after: float) -> float:
 
 
 def _is_better(gains: Figures, needed: float) -> bool:
-    together = np.concatenate(gains).mean(axis=1)
-    error = together.std() / np.sqrt(max(len(together), 1))
+    first = gains[0].mean(axis=1)
+    error = first.std() / np.sqrt(max(len(first), 1))
     if needed > 0 and min(float(each.mean(axis=0).min()) for each in gains) <= 0:
         return False
-    return bool(together.mean() > needed * error)
+    return bool(first.mean() > needed * error)
 
 
 def _mean(figures: Figures) -> float:
-    """Of the parts' means."""
-    return float(np.mean([each.mean() for each in figures]))
+    """Over users and metrics, by the first rule."""
+    return float(figures[0].mean())
