@@ -142,7 +142,8 @@ def run(job: Job, folder: Path) -> bool:
         print(f"\n{shlex.join(['python', *words[1:]])}", flush=True)
         process = subprocess.Popen(words)
         _, status, usage = os.wait4(process.pid, 0)
-        if status:
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
             return False
         peak = max(peak, usage.ru_maxrss)
     write_json(spent, {"seconds": time.perf_counter() - begin, "peak_mb": peak / 1024})

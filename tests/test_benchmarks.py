@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import compare, fold_in, report, rivals, scaling, worker
+from benchmarks import compare, datasets, fold_in, report, rivals, scaling, worker
 from benchmarks.edges import normalised_adjacency, read_edges, spectral_embeddings
 from benchmarks.measuring import TimedBatches, machine, resident_mb, seconds_of
 from benchmarks.processes import MeasurementError, run_worker
@@ -19,8 +19,10 @@ from benchmarks.tables import digits, markdown_table, paired_ratios, show, summa
 from configs import default
 from jaxrec.config import read_config
 from jaxrec.gcn.graph import build_graph
+from jaxrec.runs.results import read_results
 from jaxrec.search.space import parse_space
 from jaxrec.train import loop
+from tests.checkerboard import write_checkerboard
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -69,6 +71,33 @@ def test_rivals_are_tuned_measured_once_and_compared(tmp_path: Path) -> None:
     assert {Path(row["run"]).name for row in table["comparisons"]} == set(methods[1:])
     chosen = json.loads((tmp_path / "ease" / "best_config.json").read_text(encoding="utf-8"))
     assert chosen["validation"]["space"] == list(rivals.SPACES["ease"])
+
+
+def test_datasets_are_measured_once_and_stand_in_one_table(tmp_path: Path) -> None:
+    gowalla = datasets.DATASETS["gowalla"]
+    jobs = datasets.jobs(gowalla, Path("data"), tmp_path, ["ease", "most_popular"], seeds=2)
+    assert [job.name for job in jobs] == [
+        *("auto-0", "auto-1", "ease-default", "most_popular-default"),  # its inverse is too large
+    ]
+    small = datasets.DATASETS["ml-100k"]
+    names = [job.name for job in datasets.jobs(small, Path("data"), tmp_path, ["ease"], seeds=1)]
+    assert names == ["auto-0", "ease-default", "ease-tuned"]
+
+    write_checkerboard(tmp_path / "listens.csv")
+    flags = ("--config=configs/auto.py", f"--config.data.path={tmp_path / 'listens.csv'}")
+    done = []
+    for label, method in (("auto", "itemknn"), ("popular", "most_popular")):
+        workdir = f"--workdir={tmp_path / label}"
+        job = datasets.Job(label, label, (("train", *flags, f"--config.method={method}", workdir),))
+        assert datasets.run(job, tmp_path)
+        done.append(job)
+    kept = (tmp_path / "auto.json").read_bytes()
+    assert datasets.run(done[0], tmp_path) and (tmp_path / "auto.json").read_bytes() == kept
+    _, _, first, second = datasets.table("toy", tmp_path, done).splitlines()
+    figures = read_results(tmp_path / "popular").metrics["model"]["recall@20"]
+    assert first.startswith("| auto |") and f"| {figures['mean']:.4f} [" in second
+    p_values = second.split("|")[4:6]
+    assert all(0 < float(each) < 1e-6 for each in p_values)
 
 
 @pytest.mark.parametrize("method", [name for name, space in rivals.SPACES.items() if space])
@@ -316,7 +345,7 @@ def test_the_script_wants_a_benchmark() -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "jaxrec: the first word is 'everything'; expected compare, scaling, variants, rivals, "
-        "fold_in or load\n"
+        "datasets, fold_in or load\n"
     )
 
 

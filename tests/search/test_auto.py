@@ -24,6 +24,7 @@ from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import fit_model as fit_method
 from jaxrec.runs.prepare import prepare_split
+from jaxrec.search.auto import trials
 from jaxrec.search.auto.by_time import (
     HALF_LIFE,
     LEARNT,
@@ -33,7 +34,6 @@ from jaxrec.search.auto.by_time import (
     choose_history,
     searches,
 )
-from jaxrec.search.auto import trials
 from jaxrec.search.auto.climb import climb
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.parts import validation_parts
@@ -41,8 +41,8 @@ from jaxrec.search.auto.plan import Search, Size, parts_and_users, plan
 from jaxrec.search.auto.pool import make_pool
 from jaxrec.search.auto.trials import Trials
 from jaxrec.search.auto.weights import choose_weights
-from tests.listening import config_by_time, listens, write
 from jaxrec.search.candidate import Candidate
+from tests.listening import config_by_time, listens, write
 from tests.models.problems import fit_model
 
 
