@@ -171,7 +171,9 @@ def test_what_was_best_at_its_last_epoch_is_given_more(monkeypatch: pytest.Monke
     for epochs, fixed, tried in ((12, set(), [12, 24]), (20, set(), [20]), (10, {"epochs"}, [10])):
         asked.clear()
         search = Search("gcn", {"epochs": epochs, "lr": 0.01}, [("lr", (0.01,))], 1, "steps")
-        found = Trials(RunConfig(), frozenset(fixed), [], Journal(None, {}), console).search(search)
+        found = Trials(
+            RunConfig(), frozenset(fixed), [], "settings", Journal(None, {}), console
+        ).search(search)
         assert asked == tried
         assert found is not None and found.settings["epochs"] == min(tried[-1], 15)
 
@@ -374,7 +376,7 @@ def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -
         assert "gcn" in methods
         assert planned.walks == ("walks" in methods) == (name != "large")
         parts, users = parts_and_users(sizes[name], effort)
-        assert parts == {"quick": 2, "normal": 4, "thorough": 8}[effort] if name == "small" else 1
+        assert parts == {"quick": 1, "normal": 2, "thorough": 4}[effort] if name == "small" else 1
         assert users >= 500
         for search in planned.searches:
             assert search.most >= 1

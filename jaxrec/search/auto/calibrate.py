@@ -36,7 +36,7 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
     matrix = Histories.of_all(split.train, config.learnt_weights).matrix()
     fits: Counter[Cost] = Counter()
     for search in plan.searches:
-        fits[search.cost] += max(1, round(TRIED * search.most)) * parts + 1
+        fits[search.cost] += max(1, round(TRIED * search.most)) * parts + parts + 1
     seconds = 0.0
     if fits["inverse"]:
         seconds += fits["inverse"] * size.items**3 / _multiplications_per_second()

@@ -42,9 +42,12 @@ def choose_for(
     )
     effort = config.auto.effort
     count, users = parts_and_users(Size.of(split.train), effort)
-    parts = validation_parts(
-        split.train, split.protocol["kind"], count, seed=config.seed, users=users
+    both = validation_parts(
+        split.train, split.protocol["kind"], 2 * count, seed=config.seed, users=users
     )
+    parts = fresh = both
+    if len(both) > 1:
+        parts, fresh = both[:count], both[count:]
     planned = plan(Size.of(parts[0].split.train), effort, parts=len(parts))
     more = searches(parts[0].split.train, config, effort)
     planned = dataclasses.replace(planned, searches=(*more, *planned.searches))
@@ -55,11 +58,11 @@ def choose_for(
         console.note(f"going on in {workdir} after {len(journal):,} answers")
     base = with_fields(config, {"method": "gcn"})
     console.note(
-        f"\nauto, effort {effort}: {len(parts)} validation parts of {users:,} users at most; "
+        f"\nauto, effort {effort}: {len(both)} validation parts of {users:,} users at most; "
         f"{_expected(planned, base, fixed, parts[0], console)}"
     )
     base = choose_history(base, fixed, parts, journal, console)
-    return choose(base, fixed, planned, parts, journal, console)
+    return choose(base, fixed, planned, parts, fresh, journal, console)
 
 
 def _expected(

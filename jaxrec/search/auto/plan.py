@@ -80,12 +80,12 @@ class Plan:
 
 # Users that scores should be a mean over: below, a part's luck is larger than what settings bring.
 USERS = {"quick": 3_000, "normal": 5_000, "thorough": 20_000}
-MOST_PARTS = {"quick": 2, "normal": 4, "thorough": 8}
+MOST_PARTS = {"quick": 1, "normal": 2, "thorough": 4}
 SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items, held at once
 
 # What one method's search may take: seconds of the network's training, as counted below;
 # multiplications of EASE's inverses; entries of products.
-TRAINING = {"quick": 50.0, "normal": 200.0, "thorough": 1500.0}
+TRAINING = {"quick": 50.0, "normal": 150.0, "thorough": 1500.0}
 CUBES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
 VECTORS = {"quick": 8e5, "normal": 2.4e6, "thorough": 2e7}  # edges that GF-CF's are searched for in
 PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
@@ -105,7 +105,7 @@ SMALL, MOST_IF_SMALL = 20_000, 4
 
 
 def parts_and_users(size: Size, effort: Effort) -> tuple[int, int]:
-    """How many times train, of this size, is cut to choose by, and of how many users at most."""
+    """How many parts of train, of this size, settings are chosen by, and of how many users each."""
     parts = min(MOST_PARTS[effort], math.ceil(USERS[effort] / max(size.users, 1)))
     return parts, int(max(500, min(USERS[effort], SCORES[effort] / max(size.items, 1))))
 
@@ -231,7 +231,7 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
         ("loss.negative_weight", (0.7, 0.84, 1.0)),
         ("lr", (0.0005, 0.001, 0.002, 0.004, 0.008)),
     ]
-    most = min(most, {"quick": 3, "normal": 8, "thorough": 30}[effort])
+    most = min(most, {"quick": 3, "normal": 9, "thorough": 30}[effort])
     if size.edges < SMALL and effort == "normal":
         most = min(most, MOST_IF_SMALL)
     return Search("gcn", start, axes, most, "steps")

@@ -41,29 +41,36 @@ def choose(
     fixed: frozenset[str],
     plan: Plan,
     parts: Sequence[Part],
+    fresh: Sequence[Part],
     journal: Journal,
     console: Console,
 ) -> Recommendation:
     """Chooses by validation alone.
 
+    A method's best settings look better than they are on the parts that they were chosen by, the
+    more so the more were tried: so members of a blend are weighed on parts that chose nothing.
+
     Args:
       config: all that isn't searched.
       fixed: fields that are not to be changed.
       plan: what is tried.
-      parts: train and validation; no test.
+      parts: train and validation; no test. Settings are chosen by them.
+      fresh: others, for the blend; the same where there are no others.
       journal: keeps what is found out.
       console: where it is shown.
 
     Raises:
       UserError: no method can be fitted to these data.
     """
-    trials, measured = (
-        Trials(config, fixed, [part.at_random for part in parts], journal, console),
-        Measured(config, parts),
-    )
+    trials, measured = _ready(config, fixed, parts, "settings", journal, console)
+    judges = trials, measured
+    if fresh is not parts:
+        judges = _ready(config, fixed, fresh, "blend", journal, console)
     finalists = []
     for search in plan.searches:
-        found = trials.search(search)
+        # Where there is nothing to choose, one fit is enough.
+        chooses = search.most > 1 or search.cost == "steps"
+        found = (trials if chooses else judges[0]).search(search)
         if found is not None and search.cost == "steps":
             found = _with_ranking(found, trials, measured, fixed, plan, journal, console)
         if found is not None:
@@ -83,7 +90,7 @@ def choose(
     question = {"blend": {each.method: each.settings for each in finalists}}
     answer = journal.get(question)
     if answer is None:
-        answer = _blend(finalists, trials, measured, fixed)
+        answer = _blend(finalists, *judges, fixed)
         journal.put(question, answer)
     return Recommendation(
         config=_config(config, fixed, finalists, answer["weights"]),
@@ -92,6 +99,19 @@ def choose(
         score=answer["score"],
         alone=answer["alone"],
     )
+
+
+def _ready(
+    config: RunConfig,
+    fixed: frozenset[str],
+    parts: Sequence[Part],
+    purpose: str,
+    journal: Journal,
+    console: Console,
+) -> tuple[Trials, Measured]:
+    """What fits to some parts, and what measures on them."""
+    splits = [part.at_random for part in parts]
+    return Trials(config, fixed, splits, purpose, journal, console), Measured(config, parts)
 
 
 def _with_ranking(

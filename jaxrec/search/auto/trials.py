@@ -47,6 +47,7 @@ class Trials:
       config: all that isn't searched.
       fixed: fields that are not to be changed.
       parts: train and validation.
+      purpose: of the parts, a word that tells their answers in the journal from those of others.
       journal: of what is known.
       console: where to say what comes out.
     """
@@ -56,10 +57,11 @@ class Trials:
         config: RunConfig,
         fixed: frozenset[str],
         parts: Sequence[Split],
+        purpose: str,
         journal: Journal,
         console: Console,
     ) -> None:
-        self._config, self._fixed, self._parts = config, fixed, parts
+        self._config, self._fixed, self._parts, self._purpose = config, fixed, parts, purpose
         self._journal, self._console = journal, console
         self._fitted: dict[str, tuple[dict[str, Any], tuple[Model, ...]]] = {}
 
@@ -88,13 +90,17 @@ class Trials:
         return Finalist(search.method, best[0], best[1]["score"], len(tried))
 
     def models(self, finalist: Finalist) -> tuple[Model, ...]:
-        """What a finalist ranks by, one model for each part; fitted again after a stop."""
+        """What a finalist ranks by, one model for each part; fitted unless this has been done."""
         known = self._fitted.get(finalist.method)
         if known is None or known[0] != finalist.settings:
-            self._console.note(f"{finalist.method}: fitting the best settings again")
-            models = self._fit(
-                finalist.method, finalist.settings, lambda epoch, score: False
-            ).models
+            self._console.note(f"{finalist.method}: fitting the best settings")
+            settings = finalist.settings
+            if "epochs" in settings:  # the last of them is what was chosen
+                settings = settings | {
+                    "eval.patience": 0,
+                    "eval.every_epochs": settings["epochs"],
+                }
+            models = self._fit(finalist.method, settings, lambda epoch, score: False).models
             self._fitted[finalist.method] = known = finalist.settings, models
         return known[1]
 
@@ -122,7 +128,7 @@ class Trials:
           leader: the best score so far.
           curve: its scores by epoch.
         """
-        question = {"method": method, "settings": dict(settings)}
+        question = {"method": method, "settings": dict(settings), "parts": self._purpose}
         answer = self._journal.get(question)
         if answer is None:
             answer = {"score": None, "epochs": None, "curve": {}}
