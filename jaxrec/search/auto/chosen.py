@@ -14,7 +14,7 @@ from jaxrec.search.auto.by_time import choose_history, searches
 from jaxrec.search.auto.calibrate import expected_seconds, in_words
 from jaxrec.search.auto.journal import NAME, Journal
 from jaxrec.search.auto.parts import Part, validation_parts
-from jaxrec.search.auto.plan import SMALL, Plan, Search, Size, parts_and_users, plan
+from jaxrec.search.auto.plan import SMALL, Plan, Search, Size, fresh_parts, parts_and_users, plan
 from jaxrec.search.auto.recipe import Recommendation, choose
 from jaxrec.search.auto.trials import fixed_fields
 
@@ -43,7 +43,11 @@ def choose_for(
     effort = config.auto.effort
     count, users = parts_and_users(Size.of(split.train), effort)
     both = validation_parts(
-        split.train, split.protocol["kind"], 2 * count, seed=config.seed, users=users
+        split.train,
+        split.protocol["kind"],
+        count + fresh_parts(Size.of(split.train), count),
+        seed=config.seed,
+        users=users,
     )
     parts = fresh = both
     if len(both) > 1:

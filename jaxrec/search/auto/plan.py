@@ -85,7 +85,7 @@ SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items,
 
 # What one method's search may take: seconds of the network's training, as counted below;
 # multiplications of EASE's inverses; entries of products.
-TRAINING = {"quick": 50.0, "normal": 150.0, "thorough": 1500.0}
+TRAINING = {"quick": 50.0, "normal": 200.0, "thorough": 1500.0}
 CUBES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
 VECTORS = {"quick": 8e5, "normal": 2.4e6, "thorough": 2e7}  # edges that GF-CF's are searched for in
 PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
@@ -102,6 +102,14 @@ SETTINGS = 5  # of the network, that should be tried before epochs are many
 PER_EDGE, PER_NODE, PER_LOGIT, PER_STEP = 2e-8, 1.4e-7, 8e-9, 2e-3
 # Below so many edges a setting of the network takes longer to compile than to train.
 SMALL, MOST_IF_SMALL = 20_000, 4
+
+
+FEW_USERS = 10_000  # so few that a blend is judged on twice as many parts
+
+
+def fresh_parts(size: Size, parts: int) -> int:
+    """On how many more parts a blend is judged: each costs one fit of each method's best."""
+    return 2 * parts if size.users < FEW_USERS else parts
 
 
 def parts_and_users(size: Size, effort: Effort) -> tuple[int, int]:
