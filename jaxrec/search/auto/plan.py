@@ -71,11 +71,13 @@ class Plan:
       parts: how many times train is cut to choose by.
       searches: one for each method, the cheap ones first.
       walks: whether walks may count beside the network.
+      ends: of each item that walks are cut to at last; 0 for all of them.
     """
 
     parts: int
     searches: tuple[Search, ...]
     walks: bool
+    ends: int = 0
 
 
 # Users that scores should be a mean over: below, a part's luck is larger than what settings bring.
@@ -91,6 +93,8 @@ VECTORS = {"quick": 8e5, "normal": 2.4e6, "thorough": 2e7}  # edges that GF-CF's
 PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
 # Visits of edges that ranking everybody by sums over the graph may take: one for every 64 users.
 FILTERED = {"quick": 1e10, "normal": 3e10, "thorough": 3e11}
+# Visits in ranking everybody, above which walks are cut to their best ends: lists come faster then.
+PASSES, ENDS = 1e8, 500
 EPOCHS = {"quick": 20, "normal": 40, "thorough": 80}
 FEWEST_EPOCHS = 8
 # Of an epoch; multiples of the steps in a dispatch, so that one program is compiled and not two.
@@ -126,10 +130,12 @@ def plan(size: Size, effort: Effort, *, parts: int) -> Plan:
       effort: how much may be tried.
       parts: how many parts each setting is fitted to.
     """
-    filters = size.users / USERS_PER_SCORING * size.edges <= FILTERED[effort]
+    passes = size.users / USERS_PER_SCORING * size.edges
+    filters = passes <= FILTERED[effort]
     searches = [*_closed_forms(size, effort, parts), _network(size, effort, parts)]
     searches = [each for each in searches if filters or each.cost != "sums"]
-    return Plan(parts, tuple(each for each in searches if each.most), filters)
+    ends = ENDS if passes > PASSES else 0
+    return Plan(parts, tuple(each for each in searches if each.most), filters, ends)
 
 
 def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:

@@ -16,6 +16,7 @@ LENGTH, WEIGHT, EXPONENT, LONGER = FIELDS = (
     "walks.exponent",
     "walks.longer",
 )
+ENDS = "walks.ends"
 START = {LENGTH: 1.0, WEIGHT: 1.0, EXPONENT: 0.35, LONGER: 0.3}
 VALUES: Mapping[str, tuple[float, ...]] = {
     LENGTH: (0.35, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0),

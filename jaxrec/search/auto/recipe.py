@@ -93,7 +93,7 @@ def choose(
         answer = _blend(finalists, *judges, fixed)
         journal.put(question, answer)
     return Recommendation(
-        config=_config(config, fixed, finalists, answer["weights"]),
+        config=_config(config, fixed, plan, finalists, answer["weights"]),
         finalists=tuple(sorted(finalists, key=lambda each: -answer["alone"][each.method])),
         weights=answer["weights"],
         score=answer["score"],
@@ -180,6 +180,7 @@ def _models(finalist: Finalist, trials: Trials, measured: Measured) -> Sequence[
 def _config(
     config: RunConfig,
     fixed: frozenset[str],
+    plan: Plan,
     finalists: Sequence[Finalist],
     weights: Mapping[str, float],
 ) -> RunConfig:
@@ -188,6 +189,8 @@ def _config(
     chosen: dict[str, Any] = {}
     for each in members:
         chosen |= each.settings
+    if ranking.EXPONENT in chosen:  # there are walks
+        chosen[ranking.ENDS] = plan.ends
     chosen = {name: each for name, each in chosen.items() if name not in fixed}
     chosen |= {"method": members[0].method, "eval.patience": 0}
     if len(members) > 1:
