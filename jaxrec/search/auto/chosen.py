@@ -45,7 +45,7 @@ def choose_for(
     both = validation_parts(
         split.train,
         split.protocol["kind"],
-        count + fresh_parts(Size.of(split.train), count),
+        count + fresh_parts(Size.of(split.train), effort),
         seed=config.seed,
         users=users,
     )

@@ -108,12 +108,15 @@ PER_EDGE, PER_NODE, PER_LOGIT, PER_STEP = 2e-8, 1.4e-7, 8e-9, 2e-3
 SMALL, MOST_IF_SMALL = 20_000, 4
 
 
-FEW_USERS = 10_000  # so few that a blend is judged on twice as many parts
+FEW_USERS, FRESH = 10_000, {"quick": 2, "normal": 4, "thorough": 8}
 
 
-def fresh_parts(size: Size, parts: int) -> int:
-    """On how many more parts a blend is judged: each costs one fit of each method's best."""
-    return 2 * parts if size.users < FEW_USERS else parts
+def fresh_parts(size: Size, effort: Effort) -> int:
+    """On how many parts beside those a blend is judged: each costs one fit of each method's best.
+
+    What a member adds is less than what the luck of a part of few users does.
+    """
+    return FRESH[effort] if size.users < FEW_USERS else parts_and_users(size, effort)[0]
 
 
 def parts_and_users(size: Size, effort: Effort) -> tuple[int, int]:
