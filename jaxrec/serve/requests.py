@@ -7,6 +7,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    StrictFloat,
     StrictInt,
     StrictStr,
     StringConstraints,
@@ -36,9 +37,9 @@ class Entry(_Asked):
     """A song of a history."""
 
     song: AnyId
-    plays: float = Field(default=1.0, gt=0, le=1e9, allow_inf_nan=False)
+    plays: StrictFloat = Field(default=1.0, gt=0, le=1e9, allow_inf_nan=False)
     # Seconds since 1970; counts where the model weighs listens by their age.
-    time: float | None = Field(default=None, ge=-LATEST, le=LATEST, allow_inf_nan=False)
+    time: StrictFloat | None = Field(default=None, ge=-LATEST, le=LATEST, allow_inf_nan=False)
 
 
 class Who(_Asked):

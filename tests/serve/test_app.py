@@ -221,6 +221,16 @@ WRONG: dict[str, tuple[str, Any, int, str | None, str]] = {
     ),
     "no song": ("/recommend", {"history": [{}]}, 422, "history[0].song", "required"),
     "plays": ("/recommend", {"history": [{"song": "s0", "plays": 0}]}, 422, "history[0].plays", ""),
+    **{
+        f"{name} {value!r}": (
+            "/recommend",
+            {"history": [{"song": "s0", name: value}]},
+            422,
+            f"history[0].{name}",
+            "a valid number",
+        )
+        for name, value in (("plays", True), ("plays", "3"), ("time", "1600000000"))
+    },
     "large id": ("/recommend", {"listener": 2**80}, 422, "listener", "expected an id: text"),
     "explain": ("/explain", {"listener": "ann", "song": "x"}, 404, "song", "no song 'x'"),
     "unlisted": ("/similar", {"song": "s6"}, 404, "song", "no song 's6'"),
