@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from jaxrec.api.recommender import Recommender, recommender_of
+from jaxrec.commands.listable import check_some_left, excluded, listable
 from jaxrec.commands.tables import read_ids
-from jaxrec.commands.who import Who, excluded, listable, of_file, of_ids, without_history
+from jaxrec.commands.who import Who, of_file, of_ids, without_history
 from jaxrec.config import RunConfig
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
@@ -56,8 +57,8 @@ def recommend(
       step: which checkpoint, None for the one that `train` reported on.
 
     Raises:
-      UserError: no run there, nobody that is known, a file that can't be read, or an output that
-        can't be written.
+      UserError: no run there, nobody that is known, a file that can't be read, no song that may be
+        listed, or an output that can't be written.
     """
     given = {"users": users, "users_file": users_file, "histories": histories}
     asked_by = [f"--{name}" for name, value in given.items() if value is not None]
@@ -89,9 +90,13 @@ def recommend(
             "--histories with what they have listened to, or --cold=popular"
         )
     candidates = listable(model, items_file, console)
-    hidden = excluded(model, exclude_file, console)
+    names = [*who.asked.names.tolist(), *popular.tolist()]
+    hidden = excluded(model, exclude_file, names, console)
     candidates[hidden.items] = False
-    asked, unheard = who.asked, without_history(model, popular)
+    asked = hidden.of(who.asked)
+    unheard = hidden.of(without_history(model, popular))
+    if exclude_file is not None:
+        check_some_left((asked, unheard), candidates, items_file, exclude_file)
     if asked.names.dtype != unheard.names.dtype and len(unheard):  # numbers, and text
         asked = dataclasses.replace(asked, names=asked.names.astype(str).astype(object))
 
@@ -102,11 +107,11 @@ def recommend(
         because=because,
         candidates=candidates,
     )
-    tables = lists(hidden.of(asked)) if len(asked) or not len(unheard) else iter(())
+    tables = lists(asked) if len(asked) or not len(unheard) else iter(())
     if len(unheard):  # last
         by_all = dataclasses.replace(model, model=popularity.of(model.split.train))
         tables = itertools.chain(
-            tables, by_all.lists(hidden.of(unheard), k=k, because=because, candidates=candidates)
+            tables, by_all.lists(unheard, k=k, because=because, candidates=candidates)
         )
     with console.progress(count, "recommending", unit="users") as bar:
         rows = write_lists(tables, path, lambda users: bar.update(users))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+import pyarrow.types as pt
 
 from jaxrec.errors import UserError
 
@@ -30,7 +31,7 @@ def read_pairs(path: Path, flag: str) -> tuple[list[str], list[str]]:
     """The columns `user` and `item` of a .csv or .parquet file, as text.
 
     Raises:
-      UserError: it can't be read, or has no such columns.
+      UserError: it can't be read, or has no such columns of integers or text.
     """
     table = _read_table(path, flag)
     users, items = (_column(table, name, path, flag) for name in ("user", "item"))
@@ -70,7 +71,18 @@ def _column(table: pa.Table, name: str, path: Path, flag: str) -> list[str]:
             f"--{flag}={path}: {column.null_count:,} rows without a value in {name!r}; expected "
             "an id in each"
         )
+    if not (_holds_ids(column.type) or pt.is_null(column.type)):
+        raise UserError(
+            f"--{flag}={path}: column {name!r} holds {column.type}; expected integers or text, "
+            "as ids are"
+        )
     return [str(each) for each in column.to_pylist()]
+
+
+def _holds_ids(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pt.is_dictionary(kind) else kind
+    text = pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
+    return bool(text or pt.is_integer(kind))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Whose lists `recommend` writes, and what they may hold: from its flags."""
+"""Whose lists `recommend` writes: from its flags."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ from typing import Any, cast
 import numpy as np
 
 from jaxrec.api.recommender import Recommender
-from jaxrec.commands.tables import is_table, read_ids, read_pairs
 from jaxrec.config import RunConfig
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
@@ -16,7 +15,7 @@ from jaxrec.models.histories import Histories
 from jaxrec.rank.asked import Asked, Gathered, gather, of_rows
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_histories
-from jaxrec.runs.trained import Trained, known_items
+from jaxrec.runs.trained import Trained
 from jaxrec.train.joining import joined, own_vectors
 from jaxrec.train.network import NetworkFitting
 
@@ -128,71 +127,3 @@ def without_history(model: Recommender, names: np.ndarray) -> Asked:
     """Users of whom nothing is known, ranked by nothing."""
     none = [np.zeros(0, np.int32)] * len(names)
     return of_rows(names, Histories.of_items(none, model.split.train.num_items), "exclude")
-
-
-def listable(model: Recommender, items_file: Path | None, console: Console) -> np.ndarray:
-    """[num_items] bool, the items that may be listed: all that train knows, or those of a file.
-
-    Raises:
-      UserError: train knows none of the file's.
-    """
-    known = known_items(model.split)
-    if items_file is None:
-        return known
-    found = _indices(
-        model, read_ids(items_file, "items_file"), f"--items_file={items_file}", console
-    )
-    chosen = np.zeros_like(known)
-    chosen[found] = True
-    if not (chosen & known).any():
-        raise UserError(
-            f"--items_file={items_file}: none of its songs is in the training listens; expected "
-            f"ids such as {', '.join(map(str, model.items[:NAMED]))}"
-        )
-    return chosen & known
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Excluded:
-    """What is not to be listed.
-
-    Attributes:
-      items: indices of those that nobody's list may hold.
-      pairs: by user's id as text, indices of those that this one's may not.
-    """
-
-    items: np.ndarray
-    pairs: tuple[np.ndarray, np.ndarray] | None = None
-
-    def of(self, asked: Asked) -> Asked:
-        """The same users, their own excluded items hidden."""
-        if self.pairs is None:
-            return asked
-        rows = {str(name): row for row, name in enumerate(asked.names.tolist())}
-        row = np.array([rows.get(user, -1) for user in self.pairs[0].tolist()], np.int64)
-        return asked.hiding(row[row >= 0], self.pairs[1][row >= 0])
-
-
-def excluded(model: Recommender, exclude_file: Path | None, console: Console) -> Excluded:
-    """Songs that are not to be listed: ids for everybody, or a table of listeners and songs."""
-    nothing = np.zeros(0, np.int32)
-    if exclude_file is None:
-        return Excluded(nothing)
-    place = f"--exclude_file={exclude_file}"
-    if not is_table(exclude_file):
-        return Excluded(_indices(model, read_ids(exclude_file, "exclude_file"), place, console))
-    users, items = read_pairs(exclude_file, "exclude_file")
-    index = model.split.train.items.index_of(items)
-    there = index >= 0
-    return Excluded(nothing, (np.array(users, object)[there], index[there]))
-
-
-def _indices(model: Recommender, ids: Sequence[str], place: str, console: Console) -> np.ndarray:
-    index = model.split.train.items.index_of(ids)
-    missing = [each for each, found in zip(ids, index, strict=True) if found < 0]
-    if missing:
-        console.warning(
-            f"{place}: {len(missing):,} of {len(ids):,} songs are not in the training listens, "
-            f"such as {', '.join(map(repr, missing[:NAMED]))}"
-        )
-    return index[index >= 0]

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from jaxrec import commands
 from jaxrec.errors import UserError
 from jaxrec.gcn import native
+from tests.checkerboard import config_of
 
 
 @pytest.fixture
@@ -187,6 +189,82 @@ def test_a_list_holds_what_may_be_listed_alone(run: Path, tmp_path: Path) -> Non
         recommend(run, **some, **excluding, output=tmp_path / "a.parquet", k=9)
         found = lists_of(tmp_path / "a.parquet")
         assert [set(found["u0-0"]), set(found["u0-1"])] == expected
+
+
+def test_a_table_excludes_for_each_copy_of_a_listener_and_tells_whom_it_does_not_know(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "items.txt").write_text("s3-1\ns3-2\n")
+    (tmp_path / "pairs.csv").write_text(
+        "user,item\nu0-0,s3-2\nu0-0,x\nnobody,s3-1\nlost,s3-1\nlost,s3-2\nu2-2,s3-1\n"
+    )
+    recommend(
+        run,
+        users=["u0-0", "u0-1", "u0-0", "nobody"],
+        cold="popular",
+        items_file=tmp_path / "items.txt",
+        exclude_file=tmp_path / "pairs.csv",
+        output=tmp_path / "a.parquet",
+    )
+    found = [
+        (row["user"], row["item"]) for row in pq.read_table(tmp_path / "a.parquet").to_pylist()
+    ]
+    assert found.count(("u0-0", "s3-1")) == 2 and ("u0-0", "s3-2") not in found
+    assert {item for user, item in found if user == "u0-1"} == {"s3-1", "s3-2"}
+    assert {item for user, item in found if user == "nobody"} == {"s3-2"}
+    said = capsys.readouterr().err
+    assert "pairs.csv: 1 of 4 listeners are not known, such as 'lost'" in said
+    assert "pairs.csv: 1 of 3 songs are not in the training listens, such as 'x'" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("all.txt", "s3-1\ns3-2\n"), ("own.csv", "user,item\nu0-0,s3-1\nu0-0,s3-2\n")],
+)
+def test_nothing_left_to_list_is_an_error(run: Path, tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "items.txt").write_text("s3-1\ns3-2\n")
+    (tmp_path / name).write_text(text)
+    some = {"items_file": tmp_path / "items.txt", "exclude_file": tmp_path / name}
+    with pytest.raises(UserError, match=rf"items\.txt with .*{name}: no song is left to list"):
+        recommend(run, users=["u0-0"], **some, output=tmp_path / "a.csv")
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_excluded_ids_are_matched_as_ids_of_training_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{user},{item}\n" for user in range(4) for item in range(6) if (user + item) % 3]
+    (tmp_path / "listens.csv").write_text("user,item\n" + "".join(rows))
+    config = config_of(
+        tmp_path / "listens.csv",
+        method="itemknn",
+        data__columns__plays=None,
+        data__columns__item_name=None,
+    )
+    commands.train(config, tmp_path / "run")
+    lists = {}
+    for name, text in {"as is": "0,3\n", "padded": "00,03\n", "float": "0.0,3.0\n"}.items():
+        (tmp_path / "pairs.csv").write_text("user,item\n" + text)
+        recommend(
+            tmp_path / "run",
+            users=["0", "00"],
+            seen="include",
+            k=6,
+            exclude_file=tmp_path / "pairs.csv",
+            output=tmp_path / "a.parquet",
+        )
+        lists[name] = lists_of(tmp_path / "a.parquet")["0"]
+    assert lists["as is"] == lists["padded"] and "3" not in lists["as is"]
+    assert lists["float"].count("3") == 2
+    said = capsys.readouterr().err
+    assert "1 of 1 listeners are not known, such as '0.0'" in said
+    assert "1 of 1 songs are not in the training listens, such as '3.0'" in said
+
+
+def test_ids_that_are_no_whole_numbers_or_text_are_refused(run: Path, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user": ["u0-0"], "item": [1045.0]}), tmp_path / "pairs.parquet")
+    with pytest.raises(UserError, match="column 'item' holds double; expected integers or text"):
+        recommend(run, exclude_file=tmp_path / "pairs.parquet")
 
 
 def test_reasons_add_up_to_the_score(run: Path, tmp_path: Path, histories: Path) -> None:
