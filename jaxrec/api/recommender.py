@@ -250,7 +250,7 @@ class Recommender:
         """
         train = self.split.train
         if isinstance(user, list | tuple):
-            history = Histories.of_items(self._known_rows([list(user)]), train.num_items)
+            history = self._heard_once(self._known_rows([list(user)]))
         else:
             history = self._histories().take(self.user_indices([user]))
         return reasons_table(self.model, history, self.item_index(item), train.items)
@@ -290,6 +290,15 @@ class Recommender:
             bundle = bundle_of(self.model, self.config, self.split, figures_of(None))
             put_bundle(Path(folder), bundle)
 
+    def _heard_once(self, rows: Sequence[np.ndarray]) -> Histories:
+        """Histories of items alone, weighed as the model weighs what is heard once, now."""
+        return Histories.of_items(
+            rows,
+            self.split.train.num_items,
+            self.config.ranking_weights,
+            learnt=self.config.learnt_weights,
+        )
+
     def _histories(self) -> Histories:
         return histories_of(self.split.train, self.config)
 
@@ -297,8 +306,7 @@ class Recommender:
         """Those whose histories came after training."""
         if not isinstance(histories, Listens):
             rows = self._known_rows(item_rows(histories))
-            chosen = Histories.of_items(rows, self.split.train.num_items)
-            return of_rows(np.arange(len(rows)), chosen, seen)
+            return of_rows(np.arange(len(rows)), self._heard_once(rows), seen)
         found = gather(self.split, self.config, split(histories, kind="none", seed=0), seen)
         heard = np.flatnonzero(np.diff(found.asked.histories.offsets))
         if len(heard) == 0:

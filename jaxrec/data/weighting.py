@@ -25,11 +25,19 @@ class Weighting:
     half_life_days: float | None = None
 
 
-def weigh(interactions: Interactions, weighting: Weighting) -> np.ndarray:
+def weigh(
+    interactions: Interactions, weighting: Weighting, *, from_last: bool = False
+) -> np.ndarray:
     """The weight of each interaction: [n] float32, above 0.
 
     A listen of age a counts 2^-(a / half-life), where ages count from `Events.moment`: `raw` is the
     sum over the pair's listens, `log` its log(1 + sum), `binary` the latest listen alone.
+
+    Args:
+      interactions: of any users.
+      weighting: what counts.
+      from_last: whether ages count from the user's own last listen instead, so that nobody's
+        weights depend on who else is there.
 
     Raises:
       UserError: there is a half-life and the history has no times.
@@ -44,7 +52,7 @@ def weigh(interactions: Interactions, weighting: Weighting) -> np.ndarray:
     of_listen = last[interactions.user[events.pairs()]]
     decay = np.exp2(-((of_listen - events.timestamp) / half_life))
     since = (events.moment - last[interactions.user]) / half_life
-    since = np.exp2(-np.minimum(since, MOST_HALVINGS))
+    since = np.ones(len(since)) if from_last else np.exp2(-np.minimum(since, MOST_HALVINGS))
     if weighting.plays == "binary":
         weights = decay[events.offsets[1:] - 1] * since
     else:

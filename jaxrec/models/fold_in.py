@@ -67,11 +67,17 @@ class MessageSum:
     kind: ClassVar[str] = "message_sum"
 
     def vectors(self, histories: Histories, item: np.ndarray) -> np.ndarray:
-        """The vector that a user with each history has: [n, dim] float32."""
+        """The vector that a user with each history has: [n, dim] float32.
+
+        The direction is that of the loss, which knows the weights that were learnt by; what others
+        change of the sum is added, as for a user who was there.
+        """
         sums = self.sums(histories)
         if self.direction is None:
             return sums
-        return self.direction.solve(histories, item)[0] * self._lengths(sums)
+        learnt = self.sums(histories.as_learnt())
+        found = self.direction.solve(histories, item)[0] * self._lengths(learnt)
+        return found if histories.learnt is None else found + (sums - learnt)
 
     def of_known(self, histories: Histories, item: np.ndarray) -> np.ndarray:
         """`sums`: [n, dim] float32."""
@@ -94,8 +100,16 @@ class MessageSum:
         """
         if self.direction is not None and history.users[0] < 0:
             _, share = self.direction.solve(history, item)
-            length = self._lengths(self.sums(history))
-            return share * length / max(len(history.items), 1) * unit(item[history.items])
+            learnt = history.as_learnt()
+            length = self._lengths(self.sums(learnt))
+            found = share * length / max(len(history.items), 1) * unit(item[history.items])
+            if history.learnt is None:
+                return found
+            return np.asarray(found + self._messages(history) - self._messages(learnt), np.float32)
+        return self._messages(history)
+
+    def _messages(self, history: Histories) -> np.ndarray:
+        """d^-a w_i m_i of each entry: [num_entries, dim] float32."""
         degree = history.weights.sum(keepdims=True)
         weights = history.weights * _power(degree, -self.exponent)
         return np.asarray(weights[:, None] * self.messages[history.items], np.float32)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from jaxrec.data.interactions import Interactions
+from jaxrec.data.interactions import Interactions, edge_weight
 from jaxrec.data.options import Weight
 from jaxrec.data.weighting import Weighting, weigh
 
+BINARY = Weighting()
 UNKNOWN = -1  # the user of a history whom the model was not fitted to
 
 
@@ -66,21 +67,38 @@ class Histories:
             num_items=train.num_items,
             learnt=None if learnt is None or learnt == weighting else weigh(train, learnt),
         )
-        return found._shared_out()
+        return found.shared_out()
 
     @classmethod
-    def of_items(cls, rows: Sequence[np.ndarray], num_items: int) -> "Histories":
-        """Histories of unknown users, each entry of weight 1; an item named twice counts once."""
+    def of_items(
+        cls,
+        rows: Sequence[np.ndarray],
+        num_items: int,
+        weight: Weighting = BINARY,
+        *,
+        learnt: Weighting | None = None,
+    ) -> "Histories":
+        """Histories of unknown users, each entry heard once, just now.
+
+        Args:
+          rows: the items of each; one that is named twice counts once.
+          num_items: how many there are.
+          weight: how an entry is weighed.
+          learnt: as of `of_all`.
+        """
         distinct = [np.unique(row).astype(np.int32) for row in rows]
         lengths = np.array([len(row) for row in distinct], np.int64)
         items = np.concatenate(distinct) if distinct else np.zeros(0, np.int32)
-        return cls(
+        once = np.ones(len(items))
+        found = cls(
             offsets=np.r_[0, np.cumsum(lengths)].astype(np.int64),
             items=items,
-            weights=np.ones(len(items), np.float32),
+            weights=edge_weight(once, weight.plays),
             users=np.full(len(distinct), UNKNOWN, np.int32),
             num_items=num_items,
+            learnt=None if learnt is None or learnt == weight else edge_weight(once, learnt.plays),
         )
+        return found.shared_out()
 
     def take(self, rows: np.ndarray) -> "Histories":
         """Some histories, by their places: any order, repeats allowed."""
@@ -125,7 +143,7 @@ class Histories:
             (self.weights, self.items, self.offsets), shape=(len(self), self.num_items)
         )
 
-    def _shared_out(self) -> "Histories":
+    def shared_out(self) -> "Histories":
         """The same histories, each with weights that add up to what was learnt."""
         if self.learnt is None or len(self.items) == 0:
             return self

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from jaxrec.config import RunConfig
-from jaxrec.data.interactions import Interactions
+from jaxrec.data.interactions import Interactions, edge_weight
 from jaxrec.data.options import SeenRule
 from jaxrec.data.splits import Split
 from jaxrec.data.weighting import weigh
@@ -103,7 +103,8 @@ def gather(split: Split, config: RunConfig, fresh: Split, rule: SeenRule) -> Gat
     Of a pair that both have the more plays count, so that a history that was read whole counts
     once. Whose history is the one that training knew is ranked as ever; everybody else by the
     history alone, and so are users of train whose history has grown. Where ages count, those of
-    two readings don't go together: the history that was read is all there is then.
+    two readings don't go together: the history that was read is all there is then, and its ages
+    count from each user's own last listen.
 
     Args:
       split: the model's.
@@ -111,7 +112,9 @@ def gather(split: Split, config: RunConfig, fresh: Split, rule: SeenRule) -> Gat
       fresh: what was read, nothing held out; its ids may be numbered in any way.
       rule: what is hidden, as of `seen_by_rule`.
     """
-    train, new, weighting = split.train, fresh.train, config.ranking_weights
+    train, new = split.train, fresh.train
+    weighting, learnt_by = config.ranking_weights, config.learnt_weights
+    ages = any(each.half_life_days is not None for each in (weighting, learnt_by))
     count, width = new.num_users, train.num_items
     known_item = np.bincount(train.item, minlength=width) > 0
     item_of = train.items.index_of(new.items.ids)
@@ -122,26 +125,34 @@ def gather(split: Split, config: RunConfig, fresh: Split, rule: SeenRule) -> Gat
 
     listed = item_of[new.item] >= 0
     row, item = new.user[listed], item_of[new.item[listed]]
-    plays, weights = new.plays[listed], weigh(new, weighting)[listed]
-    if weighting.half_life_days is None:
+    plays = new.plays[listed]
+    if ages:
+        weights, learnt = (
+            weigh(new, each, from_last=True)[listed] for each in (weighting, learnt_by)
+        )
+    else:
         row, item = np.concatenate([row, old_row]), np.concatenate([item, train.item[old]])
         plays = np.concatenate([plays, train.plays[old]])
-        weights = np.concatenate([weights, trained.weights[old]])
+        weights, learnt = (edge_weight(plays, each.plays) for each in (weighting, learnt_by))
     order = np.lexsort((-plays, item, row))
     keys = _keys(row[order], item[order], width)
     order = order[np.r_[True, keys[1:] != keys[:-1]][: len(keys)]]
-    row, item, plays, weights = (each[order] for each in (row, item, plays, weights))
+    row, item, plays, weights, learnt = (
+        each[order] for each in (row, item, plays, weights, learnt)
+    )
 
-    # In raw plays where ages count: the weights themselves are of another moment.
-    values, old_values = weights, trained.weights[old]
-    if weighting.half_life_days is not None:
-        values, old_values = plays, train.plays[old]
-    unchanged = _equal((row, item, values), (old_row, train.item[old], old_values), count)
-    ever, before = unchanged[row], unchanged[old_row]
-    learnt = weights.copy()
-    weights[ever] = trained.weights[old][before]
-    learnt[ever] = trained.as_learnt().weights[old][before]
-
+    # In plays where ages count: the weights themselves are of another moment. Else a play more
+    # changes nothing where none of the weights tells it.
+    told = [plays] if ages else [weights, learnt]
+    before = [train.plays[old]]
+    if not ages:
+        before = [edge_weight(train.plays[old], each.plays) for each in (weighting, learnt_by)]
+    unchanged = np.logical_and.reduce(
+        [
+            _equal((row, item, ours), (old_row, train.item[old], theirs), count)
+            for ours, theirs in zip(told, before, strict=True)
+        ]
+    )
     offsets = np.searchsorted(row, np.arange(count + 1)).astype(np.int64)
     histories = Histories(
         offsets,
@@ -150,7 +161,11 @@ def gather(split: Split, config: RunConfig, fresh: Split, rule: SeenRule) -> Gat
         np.where(unchanged, user_of, UNKNOWN).astype(np.int32),
         width,
         learnt if trained.learnt is not None else None,
-    )
+    ).shared_out()
+    ever, same = unchanged[row], unchanged[old_row]
+    histories.weights[ever] = trained.weights[old][same]
+    if histories.learnt is not None and trained.learnt is not None:
+        histories.learnt[ever] = trained.learnt[old][same]
     hidden = _hidden(split, fresh, rule, item_of, user_of, _keys(row, item, width))
     had = np.zeros(count, bool)
     had[old_row] = True

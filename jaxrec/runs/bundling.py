@@ -1,5 +1,6 @@
 """A run's model and all that its lists are made of, put together for a bundle."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def bundle_of(model: Model, config: RunConfig, split: Split, told: dict[str, Any
             "method": config.method,
             "weight": config.ranking_weights.plays,
             "half_life_days": config.ranking_weights.half_life_days,
+            "learnt": dataclasses.asdict(config.learnt_weights),
             "protocol": split.protocol,
         }
         | told,

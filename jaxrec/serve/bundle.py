@@ -24,7 +24,7 @@ from jaxrec.files import PARTIAL, remove_leftovers
 from jaxrec.manifest import FILE_NAME, find_damage, read_manifest, write_manifest
 from jaxrec.serve.tensors import map_tensors, write_tensors
 
-FORMAT = 1  # of what is in the files
+FORMAT = 2  # of what is in the files
 DIGITS = 12  # of a digest that are enough to tell bundles and files apart
 _NAME = re.compile(r"(?P<part>[a-z]+)\.[0-9a-f]{12}(?P<ending>\.[a-z]+)")
 _ENDINGS = {
@@ -42,8 +42,8 @@ class Bundle:
 
     Attributes:
       about: `kind` and `settings` of the model, the `method`, how a history is weighed (`weight`
-        and `half_life_days` as of `Weighting`), and what the run says of itself: `protocol`,
-        `part` and `metrics`.
+        and `half_life_days` as of `Weighting`, and `learnt`, the one that was learnt by), and what
+        the run says of itself: `protocol`, `part` and `metrics`.
       model: the model's arrays by name.
       histories: of the users the bundle knows, in compressed rows: `offsets` [num_users + 1]
         int64, `items` int32 and `weights` float32; `seen_offsets` and `seen_items`, all that is

@@ -47,24 +47,31 @@ class MessageSum:
 
     def vector(self, history: History) -> np.ndarray:
         """[dim] float32."""
-        total = self._scaled(history) @ self._messages[history.items]
+        total = self._scaled(history.weights) @ self._messages[history.items]
         if self._direction is None:
             return total
-        return self._length(total) * self._direction.solve(history)[0]
+        if history.learnt is None:
+            return self._length(total) * self._direction.solve(history)[0]
+        learnt = self._scaled(history.learnt) @ self._messages[history.items]
+        return self._length(learnt) * self._direction.solve(history)[0] + (total - learnt)
 
     def parts(self, history: History) -> np.ndarray:
         """[n, dim] float32; of a known user the messages, their own vector held fixed."""
-        messages = self._scaled(history)[:, None] * self._messages[history.items]
+        messages = self._scaled(history.weights)[:, None] * self._messages[history.items]
         if self._direction is None or history.user >= 0:
             return messages
-        return self._length(messages.sum(axis=0)) * self._direction.solve(history)[1]
+        if history.learnt is None:
+            return self._length(messages.sum(axis=0)) * self._direction.solve(history)[1]
+        learnt = self._scaled(history.learnt)[:, None] * self._messages[history.items]
+        solved = self._length(learnt.sum(axis=0)) * self._direction.solve(history)[1]
+        return solved + (messages - learnt)
 
     def _length(self, total: np.ndarray) -> np.float32:
         return np.float32((float(total @ total) + self._own_length**2) ** 0.5)
 
-    def _scaled(self, history: History) -> np.ndarray:
-        degree = float(history.weights.sum())
-        return history.weights * np.float32((degree if degree > 0 else 1.0) ** -self._exponent)
+    def _scaled(self, weights: np.ndarray) -> np.ndarray:
+        degree = float(weights.sum())
+        return weights * np.float32((degree if degree > 0 else 1.0) ** -self._exponent)
 
 
 class LeastSquares:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxrec.data.interactions import edge_weight
-from jaxrec.data.weighting import DAY, LEAST
+from jaxrec.data.weighting import DAY, LEAST, Weighting
 from jaxrec.serve.bundle import Bundle, bundle_id, read_bundle
 from jaxrec.serve.history import UNKNOWN, History
 from jaxrec.serve.ids import Ids, Names
@@ -31,8 +31,9 @@ class Scorer:
         self.users = Ids(bundle.users["id"].combine_chunks())
         self.item_users = bundle.histories["users"]
         self.names = Names(bundle.items, self.item_users)
-        self._histories, self._weight = bundle.histories, bundle.about["weight"]
-        self._half_life_days = bundle.about["half_life_days"]
+        self._histories = bundle.histories
+        self._ranking = Weighting(bundle.about["weight"], bundle.about["half_life_days"])
+        self._learnt = Weighting(**bundle.about["learnt"])
         self._model = model_of(bundle.about["kind"], bundle.model, bundle.about["settings"])
         self.is_listed = bundle.histories["listed"]
         self._unlisted = np.flatnonzero(~self.is_listed)
@@ -75,18 +76,14 @@ class Scorer:
             count where the model weighs listens by their age, from the latest of them.
         """
         distinct, place = np.unique(items, return_inverse=True)
-        decay = np.ones(len(items))
-        if self._half_life_days is not None and times is not None and not np.isnan(times).all():
-            ages = np.nan_to_num(np.nanmax(times) - times) / (self._half_life_days * DAY)
-            decay = np.exp2(-ages)
-        if self._half_life_days is not None and self._weight == "binary":
-            weights = np.zeros(len(distinct))  # the latest listen of each counts alone
-            np.maximum.at(weights, place, decay)
-        else:
-            total = np.bincount(place, plays * decay, len(distinct))
-            weights = edge_weight(total, self._weight)
-        weights = np.maximum(weights, LEAST).astype(np.float32)
-        return History(distinct.astype(np.int32), weights, UNKNOWN)
+        distinct = distinct.astype(np.int32)
+        weights = _weigh(place, plays, times, self._ranking)
+        if self._learnt == self._ranking:
+            return History(distinct, weights)
+        learnt = _weigh(place, plays, times, self._learnt)
+        # Shared out anew, as in training.
+        scale = learnt.sum(dtype=np.float64) / max(weights.sum(dtype=np.float64), LEAST)
+        return History(distinct, (weights * scale).astype(np.float32), UNKNOWN, learnt)
 
     def top(
         self,
@@ -144,6 +141,23 @@ class Scorer:
             "metrics": self.about["metrics"],
             "has_names": self.names.any_named,
         }
+
+
+def _weigh(
+    place: np.ndarray, plays: np.ndarray, times: np.ndarray | None, weighting: Weighting
+) -> np.ndarray:
+    """As `weighting.weigh` does from the last listen: [number of places] float32."""
+    count = int(place.max(initial=-1)) + 1
+    decay = np.ones(len(place))
+    if weighting.half_life_days is not None and times is not None and not np.isnan(times).all():
+        ages = np.nan_to_num(np.nanmax(times) - times) / (weighting.half_life_days * DAY)
+        decay = np.exp2(-ages)
+    if weighting.half_life_days is not None and weighting.plays == "binary":
+        weights = np.zeros(count)  # the latest listen of each counts alone
+        np.maximum.at(weights, place, decay)
+    else:
+        weights = edge_weight(np.bincount(place, plays * decay, count), weighting.plays)
+    return np.maximum(weights, LEAST).astype(np.float32)
 
 
 def _best(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

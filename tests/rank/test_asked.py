@@ -121,3 +121,36 @@ def test_where_only_the_known_is_listed_more_may_be_taken_out_and_none_is_skippe
     less = found.hiding(np.array([0]), TRAINED.train.items.index_of(["x"])).hidden
     assert less.only and TRAINED.train.items.ids[less.items].tolist() == ["z"]
     assert len(gather(TRAINED, weighed("binary"), fresh, "include").asked.hidden.items) == 0
+
+
+def test_histories_weighed_otherwise_than_learnt_by_add_up_to_what_was_learnt() -> None:
+    config = config_with(data__weight="binary", history__weight="raw")
+    found = gather(TRAINED, config, TRAINED, "exclude")
+    ever = of_users(TRAINED, config, np.arange(3), "exclude").histories
+    assert found.unchanged == 3
+    np.testing.assert_array_equal(found.asked.histories.weights, ever.weights)
+    one_more = gather(TRAINED, config, all_of([("a", "z", 3)]), "exclude")
+    whole = gather(
+        TRAINED, config, all_of([("a", "w", 1), ("a", "x", 4), ("a", "z", 3)]), "exclude"
+    )
+    for each in (one_more, whole):  # all listens or the new ones alone
+        weights = history_of(each, "a")[1]
+        assert weights == {"w": 3 / 8, "x": 12 / 8, "z": 9 / 8}
+    assert one_more.asked.histories.learnt.tolist() == [1, 1, 1]  # type: ignore[union-attr]
+
+
+def timed(rows: list[tuple[str, str, int]]) -> Split:
+    plain = listens([(user, item, 1.0) for user, item, _ in rows])
+    days = np.array([row[2] for row in rows], np.int64)
+    return split(dataclasses.replace(plain, timestamp=days * 86_400), kind="none", seed=0)
+
+
+@pytest.mark.parametrize("field", ["half_life_days", "learnt_half_life_days"])
+@pytest.mark.parametrize("weight", ["log", "binary"])
+def test_a_listeners_weights_depend_on_nobody_else_in_the_file(field: str, weight: str) -> None:
+    trained = timed([("a", "w", 1), ("a", "x", 2), ("b", "y", 3), ("c", "z", 4)])
+    config = config_with(data__weight=weight, **{f"history__{field}": 2.0})
+    zoe = [("zoe", "w", 5), ("zoe", "y", 9)]
+    alone = gather(trained, config, timed(zoe), "exclude")
+    beside = gather(trained, config, timed([*zoe, ("other", "x", 400)]), "exclude")
+    assert history_of(alone, "zoe") == history_of(beside, "zoe")

@@ -38,6 +38,7 @@ def small_bundle(**about: Any) -> Bundle:
             "method": "itemknn",
             "weight": "binary",
             "half_life_days": None,
+            "learnt": {"plays": "binary", "half_life_days": None},
             "protocol": {},
             "part": "test",
             "metrics": {"recall@20": 0.5},

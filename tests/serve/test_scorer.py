@@ -18,7 +18,7 @@ from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
 from jaxrec.models.method import Hooks
 from jaxrec.rank.lists import similar_items
-from jaxrec.rank.measure import all_seen
+from jaxrec.rank.measure import all_seen, histories_of
 from jaxrec.rank.top_k import Seen, top_k
 from jaxrec.report.console import Console
 from jaxrec.runs.bundling import bundle_of, figures_of
@@ -36,6 +36,13 @@ CASES: dict[str, dict[str, Any]] = {
     **{name: {"method": name} for name in ("gcn", "most_popular", "itemknn", "rp3beta")},
     **{name: {"method": name} for name in ("ease", "ials")},
     "gcn with softmax": {"method": "gcn", "loss__name": "softmax", "loss__negatives": 64},
+    "gcn with softmax, weighed otherwise": {
+        "method": "gcn",
+        "loss__name": "softmax",
+        "loss__negatives": 64,
+        "history__weight": "raw",
+    },
+    "ials, weighed otherwise": {"method": "ials", "history__weight": "raw"},
     "itemknn, not centred": {"method": "itemknn", "baseline__itemknn__centre": False},
     "walks, cut": {"method": "walks", "walks__ends": 6, "walks__longer": 0.3},
     "gcn with cut walks": {"method": "gcn", "walks__weight": 2.0, "walks__ends": 6},
@@ -54,7 +61,7 @@ class Case:
 
     @property
     def histories(self) -> Histories:
-        return Histories.of_all(self.run.split.train, self.run.config.data.weight)
+        return histories_of(self.run.split.train, self.run.config)
 
 
 def make(folder: Path, changes: dict[str, Any]) -> Trained:
@@ -91,7 +98,10 @@ def case(request: pytest.FixtureRequest, cases: Callable[[str], Case]) -> Case:
 
 def as_one(histories: Histories, row: int) -> History:
     rows = slice(histories.offsets[row], histories.offsets[row + 1])
-    return History(histories.items[rows], histories.weights[rows], int(histories.users[row]))
+    learnt = None if histories.learnt is None else histories.learnt[rows]
+    return History(
+        histories.items[rows], histories.weights[rows], int(histories.users[row]), learnt
+    )
 
 
 def test_the_lists_are_the_runs(case: Case) -> None:
@@ -190,11 +200,20 @@ def test_a_new_history_is_weighed_as_the_same_history_in_a_file(
         users=IdMap(np.array([0])),
         items=IdMap(np.arange(7)),
     )
+    same = {"plays": plays, "half_life_days": half_life}
     wanted = weigh(aggregate(listens), Weighting(plays, half_life))
-    scorer = Scorer(small_bundle(weight=plays, half_life_days=half_life), "")
+    scorer = Scorer(small_bundle(weight=plays, half_life_days=half_life, learnt=same), "")
     found = scorer.history(items, counts, times.astype(float))
-    assert found.items.tolist() == [1, 2, 4]
+    assert found.items.tolist() == [1, 2, 4] and found.learnt is None
     np.testing.assert_allclose(found.weights, wanted, rtol=1e-6)
+    # Where another weight was learnt by, all of them together are what was learnt.
+    learnt = weigh(aggregate(listens), Weighting("log", 1.0))
+    by = {"plays": "log", "half_life_days": 1.0}
+    shared = Scorer(small_bundle(weight=plays, half_life_days=half_life, learnt=by), "").history(
+        items, counts, times.astype(float)
+    )
+    np.testing.assert_allclose(shared.learnt, learnt, rtol=1e-6)
+    np.testing.assert_allclose(shared.weights, wanted * learnt.sum() / wanted.sum(), rtol=1e-5)
     untimed = scorer.history(items, counts, np.full(6, np.nan))
     np.testing.assert_array_equal(untimed.weights, scorer.history(items, counts).weights)
 
