@@ -52,7 +52,7 @@ def _members(chosen: Recommendation) -> str:
 
 def _name(finalist: Finalist) -> str:
     """The method, with the walks that are in its scores."""
-    with_walks = finalist.method != "walks" and finalist.settings.get("walks.weight")
+    with_walks = finalist.settings.get("walks.weight")
     return f"{finalist.method} with walks" if with_walks else finalist.method
 
 
