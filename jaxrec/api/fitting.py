@@ -15,6 +15,7 @@ from jaxrec.models.method import Hooks
 from jaxrec.report.console import Console
 from jaxrec.runs.compilation import keep_compiled
 from jaxrec.runs.lock import locked
+from jaxrec.rank.measure import check_found
 from jaxrec.runs.methods import fit_model, is_automatic
 from jaxrec.runs.run import run
 from jaxrec.runs.stop import StopRequest
@@ -60,6 +61,8 @@ def fit(
             chosen["method"] = method
         settings = read_config(_merge({} if config is None else to_json(config), chosen))
         split = train if isinstance(train, Split) else _only_train(train)
+        if workdir is not None:  # then it is measured
+            check_found(split, settings.eval.seen)
         keep_compiled()
         if is_automatic(settings):
             given = frozenset(flat_fields(chosen))

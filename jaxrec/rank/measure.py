@@ -142,10 +142,7 @@ class Measure:
             return self.split.train
         if (part, seen) not in self._found:
             whole: Interactions = getattr(self.split, part)
-            known = np.isin(whole.keys(), self._seen_before(part).keys())
-            self._found[part, "include"] = whole
-            self._found[part, "exclude"] = whole.select(~known)
-            self._found[part, "only"] = whole.select(known)
+            self._found[part, seen] = _found(whole, self._seen_before(part), seen)
         return self._found[part, seen]
 
     def _evaluate(
@@ -159,11 +156,8 @@ class Measure:
     ) -> Evaluation:
         rule = seen or self.settings.seen
         relevant = self._relevant(part, rule)
-        if rule == "only" and len(relevant) == 0:
-            raise UserError(
-                f"config.eval.seen is 'only' and none of the {part} part was known before; "
-                "expected exclude, or config.data.split=time and a history in which users come back"
-            )
+        if len(relevant) == 0:
+            raise _nothing_found(part, rule)
         masked = part != "reconstruction" and rule != "include"
         return evaluate(
             model,
@@ -189,6 +183,43 @@ class Measure:
         if part not in self._seen:
             self._seen[part] = self.split.seen_before(part)
         return self._seen[part]
+
+
+def check_found(split: Split, rule: SeenRule) -> None:
+    """Sees to it that what is held out can be measured, before anything is fitted.
+
+    Args:
+      split: the parts.
+      rule: for what was known before, as `eval.seen`.
+
+    Raises:
+      UserError: nothing is to be found in validation or in test by the rule.
+    """
+    parts: tuple[Part, ...] = ("validation", "test")
+    for part in parts:
+        whole: Interactions | None = getattr(split, part)
+        if whole is not None and len(_found(whole, split.seen_before(part), rule)) == 0:
+            raise _nothing_found(part, rule)
+
+
+def _found(whole: Interactions, before: Interactions, rule: SeenRule) -> Interactions:
+    """What is to be found of a part: all of it, what is new, or what was known before."""
+    if rule == "include":
+        return whole
+    known = np.isin(whole.keys(), before.keys())
+    return whole.select(known if rule == "only" else ~known)
+
+
+def _nothing_found(part: Part, rule: SeenRule) -> UserError:
+    if rule == "only":
+        return UserError(
+            f"config.eval.seen is 'only' and none of the {part} part was known before; expected "
+            "exclude, or config.data.split=time and a history in which users come back"
+        )
+    return UserError(
+        f"config.eval.seen is {rule!r} and everything in the {part} part was known before; "
+        "expected config.eval.seen=include, or only for what is heard again"
+    )
 
 
 def histories_of(train: Interactions, config: RunConfig) -> Histories:

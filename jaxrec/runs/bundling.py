@@ -10,7 +10,8 @@ import pyarrow as pa
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
-from jaxrec.models.blend import settled
+from jaxrec.models.blend import Blend, settled
+from jaxrec.models.filters import Filter
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.rank.measure import all_seen, histories_of
@@ -22,7 +23,6 @@ from jaxrec.runs.saved_models import save_model
 from jaxrec.runs.trained import known_items
 from jaxrec.serve.bundle import Bundle, check_place, read_bundle, write_bundle
 from jaxrec.serve.ids import item_table
-from jaxrec.serve.models import KINDS
 
 
 def bundle_of(model: Model, config: RunConfig, split: Split, told: dict[str, Any]) -> Bundle:
@@ -37,10 +37,10 @@ def bundle_of(model: Model, config: RunConfig, split: Split, told: dict[str, Any
     Raises:
       UserError: the model sums over the whole graph, which no bundle holds.
     """
+    _check_no_sums(model, config)
     saved = save_model(settled(model, histories_of(split.train, config)))
     assert saved.about is not None
     about = {name: saved.about[name] for name in ("kind", "settings")}
-    _check_kinds(about, config.method)
     return Bundle(
         about=about
         | {
@@ -89,18 +89,44 @@ def _histories(split: Split, config: RunConfig) -> dict[str, np.ndarray]:
     }
 
 
-def _check_kinds(about: dict[str, Any], method: str) -> None:
-    """Raises UserError where the model or a member of it is of a kind that no bundle has."""
-    if about["kind"] not in KINDS:
+def _check_no_sums(model: Model, config: RunConfig) -> None:
+    """Raises UserError where the model or a member of it sums over the graph."""
+    sums = _sums(model)
+    if sums:
         raise UserError(
-            f"config.method is {method!r}, whose model sums over the graph of all listens, which "
-            "a bundle doesn't hold; expected walks cut to their best ends, by "
-            "--config.walks.ends=500 in the run's `train` command (which doesn't train again), "
-            "and no GF-CF"
+            f"config.method is {config.method!r}, whose model sums over the graph of all listens, "
+            f"which a bundle doesn't hold; expected {_way_on(sums, config)}"
         )
-    own = about["settings"]
-    for kind, settings in zip(own.get("kinds", ()), own.get("members", ()), strict=True):
-        _check_kinds({"kind": kind, "settings": settings}, method)
+
+
+def _sums(model: Model) -> list[Filter]:
+    if isinstance(model, Blend):
+        return [each for member in model.members for each in _sums(member)]
+    return [model] if isinstance(model, Filter) else []
+
+
+def _way_on(sums: list[Filter], config: RunConfig) -> str:
+    """How to train a model that a bundle holds."""
+    ends = "--config.walks.ends=500"
+    others = tuple(name for name in config.blend.models if name != "gfcf")
+    gfcf = any(each.low_rank is not None for each in sums)  # whose sums can't be cut
+    if gfcf and (config.method != "blend" or not others):
+        return (
+            "another config.method than gfcf; where auto chose it, --config.blend.models for what "
+            "auto is to try"
+        )
+    if gfcf:
+        also = f" and {ends}" if any(each.low_rank is None for each in sums) else ""
+        return (
+            "a blend without gfcf: train in another --workdir with "
+            f'--config.blend.models="{others}"{also}'
+        )
+    if config.method == "gcn":
+        return (
+            f"walks cut to their best ends: train with {ends} in the same --workdir, where nothing "
+            "is learnt again; where auto chose the method, in another --workdir"
+        )
+    return f"walks cut to their best ends: train in another --workdir with {ends}"
 
 
 def put_bundle(folder: Path, bundle: Bundle) -> int:

@@ -14,12 +14,17 @@ from jaxrec.data.meaning import Columns, Filters, FixedUser, Layout, Names, Sour
 from jaxrec.data.splits import Split, split
 from jaxrec.data.times import TimeColumn, read_moment, shown_moment
 from jaxrec.errors import UserError
+from jaxrec.rank.measure import check_found
 from jaxrec.report.console import Console
 from jaxrec.runs.say_report import check_several_users, say_report
 
 
 def prepare_split(config: RunConfig, console: Console) -> Split:
-    """Reads the listening history, filters and splits it, and says what came of it."""
+    """Reads the listening history, filters and splits it, and says what came of it.
+
+    Raises:
+      UserError: it can't be read or split, or a part has nothing to be found by `eval.seen`.
+    """
     return _prepare(config, console)[0]
 
 
@@ -51,6 +56,7 @@ def _prepare(config: RunConfig, console: Console) -> tuple[Split, "History", int
     moment = _moment(config, history, console)
     result = _split(config, history, moment)
     _say_counts(result, console)
+    check_found(result, config.eval.seen)
     return result, history, moment
 
 

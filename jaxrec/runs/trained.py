@@ -108,8 +108,10 @@ def _open(folder: RunFolder, config: RunConfig, split: Split, step: int | None) 
         state = fitting.fresh()
         return Trained(config, split, fitting.model(state), step, (fitting, state))
     if not folder.checkpoints.is_dir():
-        raise UserError(f"--workdir={folder.root}: no checkpoint there yet; expected a trained run")
+        raise _not_trained(folder)
     with Checkpoints(folder.checkpoints, read_only=True) as checkpoints:
+        if step is None and not checkpoints.steps():
+            raise _not_trained(folder)
         return _open_checkpoint(checkpoints, config, split, step)
 
 
@@ -129,7 +131,7 @@ def _open_checkpoint(
     if found is None:
         best = checkpoints.best_step() if config.eval.patience else None
         found = checkpoints.latest_step() if best is None else best
-    if found is None or found not in steps:
+    if found not in steps:
         there = ", ".join(map(str, [0, *steps]))
         raise UserError(f"--step={found}: no such checkpoint; expected one of {there}")
     about = checkpoints.about(found)
@@ -141,6 +143,13 @@ def _open_checkpoint(
     fitting = fitting_of(config, split.train)
     state = restore(checkpoints, found, fitting)
     return Trained(config, split, fitting.model(state), found, (fitting, state))
+
+
+def _not_trained(folder: RunFolder) -> UserError:
+    return UserError(
+        f"--workdir={folder.root} holds no trained model yet; expected the run's `train` command "
+        "first, which goes on in its folder"
+    )
 
 
 def _no_steps(config: RunConfig, step: int) -> UserError:

@@ -201,5 +201,5 @@ def test_what_can_not_be_blended_is_refused_and_nothing_is_written(
 
 def test_a_member_without_a_checkpoint_is_named(run: Path) -> None:
     shutil.rmtree(run / "members" / "gfcf")
-    with pytest.raises(UserError, match=r"members/gfcf: no checkpoint there yet"):
+    with pytest.raises(UserError, match=r"members/gfcf holds no trained model yet"):
         commands.evaluate(run, config=None, step=None)

@@ -3,17 +3,23 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from jaxrec import commands, main
+from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
+from jaxrec.runs.record import load_run
+from jaxrec.runs.run_folder import RunFolder
 from jaxrec.runs.source import source_of
 from jaxrec.serve.bundle import read_bundle
 from jaxrec.serve.scorer import Scorer
+from tests.checkerboard import SMALL
 
 
 @pytest.fixture
@@ -111,3 +117,58 @@ def test_without_jax_a_run_is_not_exported_and_a_bundle_is_asked_for(
     monkeypatch.setattr(main.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"takes JAX, which isn't installed; expected --bundle="):
         main._exported(run)
+
+
+ENDS = r"--config\.walks\.ends=500"
+
+
+@pytest.mark.parametrize(
+    ("fields", "way_on"),
+    [
+        ({"method": "walks"}, rf"train in another --workdir with {ENDS}$"),
+        (
+            {"method": "blend", "blend__models": ("itemknn", "walks")},
+            rf"train in another --workdir with {ENDS}$",
+        ),
+        ({"method": "gfcf"}, "another config.method than gfcf"),
+        (
+            {"method": "blend", "blend__models": ("itemknn", "gfcf")},
+            r"""without gfcf: .* with --config\.blend\.models="\('itemknn',\)"$""",
+        ),
+        (
+            {"method": "blend", "blend__models": ("itemknn", "gfcf", "walks")},
+            rf"""models="\('itemknn', 'walks'\)" and {ENDS}$""",
+        ),
+        ({"walks__weight": 1.0, "epochs": 1}, rf"with {ENDS} in the same --workdir"),
+    ],
+    ids=lambda each: " ".join(map(str, each.values())) if isinstance(each, dict) else "",
+)
+def test_a_model_that_sums_over_the_graph_is_refused_with_a_way_on(
+    checkerboard_config: Callable[..., RunConfig],
+    tmp_path: Path,
+    fields: dict[str, Any],
+    way_on: str,
+) -> None:
+    commands.train(checkerboard_config(**SMALL | fields), tmp_path / "run")
+    with pytest.raises(UserError, match=way_on):
+        commands.export(tmp_path / "run", output=None, step=None)
+    assert not (tmp_path / "run" / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"method": "walks"},
+        {"method": "blend", "blend__models": ("itemknn", "walks")},
+        {"method": "auto", "auto__effort": "quick", "blend__models": ("walks",)},
+    ],
+    ids=["walks", "blend", "auto"],
+)
+def test_with_walks_cut_in_another_folder_it_is_exported(
+    checkerboard_config: Callable[..., RunConfig], tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    config = checkerboard_config(**fields, walks__ends=500, eval__metric="recall@10")
+    commands.train(config, tmp_path / "run")
+    assert load_run(RunFolder(tmp_path / "run")).config.walks.ends == 500
+    commands.export(tmp_path / "run", output=None, step=None)
+    assert read_bundle(tmp_path / "run" / "bundle").about["metrics"]

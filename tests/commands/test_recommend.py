@@ -109,6 +109,20 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
         recommend(tmp_path)
 
 
+@pytest.mark.parametrize("with_folder", [True, False])
+def test_a_run_that_failed_before_its_first_checkpoint_is_said_to_be_untrained(
+    run: Path, with_folder: bool
+) -> None:
+    shutil.rmtree(run / "model.ckpt")
+    if with_folder:
+        (run / "model.ckpt").mkdir()
+    message = r"run holds no trained model yet; expected the run's `train` command first"
+    with pytest.raises(UserError, match=message):
+        recommend(run)
+    with pytest.raises(UserError, match="--step=7: no such checkpoint" if with_folder else message):
+        recommend(run, step=7)
+
+
 def lists_of(path: Path) -> dict[str, list[str]]:
     """By user the items, best first."""
     table = pq.read_table(path).to_pylist()

@@ -15,7 +15,7 @@ from jaxrec.errors import UserError
 from jaxrec.runs.record import load_run
 from jaxrec.runs.results import read_results
 from jaxrec.runs.run_folder import RunFolder
-from tests.listening import MOMENT, config_by_time, listens, write
+from tests.listening import DAY, MOMENT, USERS, config_by_time, listens, write
 
 SEEN = ("exclude", "include", "only")
 
@@ -138,3 +138,41 @@ def test_what_is_heard_again_can_not_be_asked_for_where_nothing_is(tmp_path: Pat
         commands.train(config, tmp_path / "run")
     with pytest.raises(UserError, match=r"exclude, include, only"):
         read_config({"eval": {"seen": "never"}})
+
+
+def comes_back(*, something_new: bool) -> list[tuple[str, str, int]]:
+    """A song a day for eight days, one of them again and again, and then again or one more."""
+    rows = []
+    for user in range(USERS):
+        songs = [f"s{user % 3}-{(user + song) % 10}" for song in range(9)]
+        begin = MOMENT - 9 * DAY + user
+        rows += [(f"u{user:02}", song, begin + day * DAY) for day, song in enumerate(songs[:8])]
+        rows += [(f"u{user:02}", songs[0], begin + 8 * DAY)] * 3
+        rows += [(f"u{user:02}", songs[8] if something_new else songs[0], MOMENT + user)]
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("method", "something_new"), [("itemknn", False), ("auto", False), ("auto", True)]
+)
+def test_where_everybody_only_comes_back_it_is_said_before_anything_is_fitted(
+    tmp_path: Path, method: str, something_new: bool
+) -> None:
+    """Of test, and of what auto itself holds out of train."""
+    path = write(tmp_path / "listens.csv", comes_back(something_new=something_new))
+    config = config_by_time(path, method=method, data__validation_fraction=0.0)
+    part = "validation" if something_new else "test"
+    with pytest.raises(
+        UserError, match=rf"the {part} part was known before; expected config\.eval\.seen=include"
+    ):
+        commands.train(config, tmp_path / "run")
+    found = tmp_path / "run"
+    assert not [path.name for path in found.glob("*") if path.suffix in (".json", ".jsonl")]
+
+
+def test_where_everybody_only_comes_back_that_is_measured_when_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "listens.csv", comes_back(something_new=False))
+    config = config_by_time(path, method="itemknn", data__validation_fraction=0.0)
+    include = dataclasses.replace(config, eval=dataclasses.replace(config.eval, seen="include"))
+    commands.train(include, tmp_path / "run")
+    assert read_results(tmp_path / "run").users == USERS

@@ -9,6 +9,7 @@ from typing import Any
 from jaxrec.config import RunConfig, field_value, with_fields
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
+from jaxrec.rank.measure import check_found
 from jaxrec.report.console import Console
 from jaxrec.search.auto.by_time import choose_history, searches
 from jaxrec.search.auto.calibrate import expected_seconds, in_words
@@ -35,7 +36,8 @@ def choose_for(
       console: where to say what comes out.
 
     Raises:
-      UserError: nothing can be held out to choose by, or the folder holds another search.
+      UserError: nothing can be held out to choose by, or nothing of it is to be found by
+        `eval.seen`, or the folder holds another search.
     """
     fixed = frozenset(
         each for each in fixed_fields(config) | given if each.split(".")[0] not in _ASIDE
@@ -49,6 +51,8 @@ def choose_for(
         seed=config.seed,
         users=users,
     )
+    for part in both:
+        check_found(part.split, config.eval.seen)
     parts = fresh = both
     if len(both) > 1:
         parts, fresh = both[:count], both[count:]
