@@ -12,10 +12,10 @@ from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.models.method import Hooks
+from jaxrec.rank.measure import check_found
 from jaxrec.report.console import Console
 from jaxrec.runs.compilation import keep_compiled
 from jaxrec.runs.lock import locked
-from jaxrec.rank.measure import check_found
 from jaxrec.runs.methods import fit_model, is_automatic
 from jaxrec.runs.run import run
 from jaxrec.runs.stop import StopRequest
