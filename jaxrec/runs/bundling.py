@@ -17,6 +17,7 @@ from jaxrec.models.popularity import item_users
 from jaxrec.rank.measure import all_seen, histories_of
 from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked
+from jaxrec.runs.methods import METHODS, method_of
 from jaxrec.runs.results import read_results
 from jaxrec.runs.run_folder import RunFolder
 from jaxrec.runs.saved_models import save_model
@@ -108,25 +109,31 @@ def _sums(model: Model) -> list[Filter]:
 def _way_on(sums: list[Filter], config: RunConfig) -> str:
     """How to train a model that a bundle holds."""
     ends = "--config.walks.ends=500"
-    others = tuple(name for name in config.blend.models if name != "gfcf")
-    gfcf = any(each.low_rank is not None for each in sums)  # whose sums can't be cut
-    if gfcf and (config.method != "blend" or not others):
+    names = method_of(config).members(config) or (config.method,)
+    held = tuple(name for name in names if not _always_sums(name, config))
+    if not held:
         return (
-            "another config.method than gfcf; where auto chose it, --config.blend.models for what "
-            "auto is to try"
+            f"another config.method than {names[0]}; where auto chose it, --config.blend.models "
+            "for what auto is to try"
         )
-    if gfcf:
+    if held != names:
         also = f" and {ends}" if any(each.low_rank is None for each in sums) else ""
         return (
-            "a blend without gfcf: train in another --workdir with "
-            f'--config.blend.models="{others}"{also}'
+            f"a blend without {', '.join(name for name in names if name not in held)}: train in "
+            f'another --workdir with --config.blend.models="{held}"{also}'
         )
-    if config.method == "gcn":
-        return (
-            f"walks cut to their best ends: train with {ends} in the same --workdir, where nothing "
-            "is learnt again; where auto chose the method, in another --workdir"
-        )
-    return f"walks cut to their best ends: train in another --workdir with {ends}"
+    if any(field.endswith("walks.ends") for field in method_of(config).identity(config)):
+        return f"walks cut to their best ends: train in another --workdir with {ends}"
+    return (
+        f"walks cut to their best ends: train with {ends} in the same --workdir, where nothing is "
+        "learnt again; where auto chose the method, in another --workdir"
+    )
+
+
+def _always_sums(name: str, config: RunConfig) -> bool:
+    """Whether a method's sums over the graph are no walks, which could be cut."""
+    method = METHODS[name]
+    return method.sums and not method.owns("walks.ends", config)
 
 
 def put_bundle(folder: Path, bundle: Bundle) -> int:

@@ -1,5 +1,6 @@
 """`export` writes what the run ranks by, and nothing where it can't."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -139,7 +140,6 @@ ENDS = r"--config\.walks\.ends=500"
             {"method": "blend", "blend__models": ("itemknn", "gfcf", "walks")},
             rf"""models="\('itemknn', 'walks'\)" and {ENDS}$""",
         ),
-        ({"walks__weight": 1.0, "epochs": 1}, rf"with {ENDS} in the same --workdir"),
     ],
     ids=lambda each: " ".join(map(str, each.values())) if isinstance(each, dict) else "",
 )
@@ -153,6 +153,20 @@ def test_a_model_that_sums_over_the_graph_is_refused_with_a_way_on(
     with pytest.raises(UserError, match=way_on):
         commands.export(tmp_path / "run", output=None, step=None)
     assert not (tmp_path / "run" / "bundle").exists()
+
+
+@pytest.mark.parametrize("method", ["gcn", "blend"])
+def test_walks_beside_a_network_are_cut_in_the_same_folder(
+    checkerboard_config: Callable[..., RunConfig], tmp_path: Path, method: str
+) -> None:
+    fields = {"method": method, "blend__models": ("itemknn", "gcn"), "epochs": 1}
+    config = checkerboard_config(**fields, walks__weight=1.0)
+    commands.train(config, tmp_path / "run")
+    with pytest.raises(UserError, match=rf"train with {ENDS} in the same --workdir"):
+        commands.export(tmp_path / "run", output=None, step=None)
+    cut = dataclasses.replace(config, walks=dataclasses.replace(config.walks, ends=500))
+    commands.train(cut, tmp_path / "run")
+    commands.export(tmp_path / "run", output=None, step=None)
 
 
 @pytest.mark.parametrize(
