@@ -220,7 +220,7 @@ def test_a_new_history_is_weighed_as_the_same_history_in_a_file(
 
 @pytest.mark.parametrize("changes", [{"method": "gfcf"}, {"walks__weight": 1.0}])
 def test_what_sums_over_the_graph_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"sums over the graph .* expected walks cut to their"):
+    with pytest.raises(UserError, match=r"sums over the graph .* a bundle doesn't hold; expected "):
         bundled(make(tmp_path, changes))
 
 
