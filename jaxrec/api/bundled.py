@@ -3,11 +3,12 @@
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from jaxrec.api.words import check_asked, check_length
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 from jaxrec.serve.history import History
@@ -77,11 +78,7 @@ class BundledRecommender:
         Raises:
           UserError: an unknown user, or a history of which nothing is known.
         """
-        if users is not None and histories is not None:
-            raise UserError("users and histories are both given; expected one of them")
-        _check_length(k)
-        if seen not in get_args(SeenRule):
-            raise UserError(f"seen is {seen!r}; expected one of {', '.join(get_args(SeenRule))}")
+        check_asked(users, histories, k, seen)
         asked: list[tuple[History, np.ndarray]]
         if histories is not None:
             asked = [(each, each.items) for each in self._histories(histories)]
@@ -119,7 +116,7 @@ class BundledRecommender:
         Raises:
           UserError: an item that the bundle doesn't know.
         """
-        _check_length(k)
+        check_length(k)
         items, similarities = self._scorer.similar(self._item(item), k=k)
         rank = pa.array(np.arange(1, len(items) + 1, dtype=np.int32))
         return pa.table({"rank": rank, **self._items(items), "similarity": pa.array(similarities)})
@@ -199,11 +196,6 @@ class BundledRecommender:
         columns = {"item": self._scorer.items.array.take(pa.array(index))}
         names = self._scorer.names
         return columns | ({"name": names.whole(index)} if names.any_named else {})
-
-
-def _check_length(k: Any) -> None:
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise UserError(f"k is {k!r}; expected a whole number of at least 1")
 
 
 def _unknown(ids: Ids, what: str) -> str:

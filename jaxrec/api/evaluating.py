@@ -2,13 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import get_args
 
 import numpy as np
 
 from jaxrec.api.bundled import BundledRecommender
 from jaxrec.api.recommender import Recommender
-from jaxrec.api.words import plain_errors
+from jaxrec.api.words import check_seen, plain_errors
 from jaxrec.config import EvalConfig
 from jaxrec.data.options import SeenRule
 from jaxrec.data.splits import Split
@@ -61,8 +60,7 @@ def evaluate(
     )
     if not same or not np.array_equal(train.keys(), own.keys()):
         raise UserError("the model was not fitted to split.train; expected the split it came of")
-    if seen not in get_args(SeenRule):
-        raise UserError(f"seen is {seen!r}; expected one of {', '.join(get_args(SeenRule))}")
+    check_seen(seen)
     settings = EvalConfig(ks=tuple(lengths), seen=seen)
     measure = Measure(dataclasses.replace(model.config, eval=settings), split)
     if measure.held_out is None:

@@ -4,13 +4,13 @@ import dataclasses
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from jaxrec.api.reading import item_rows
-from jaxrec.api.words import plain_errors
+from jaxrec.api.words import check_asked, check_length, plain_errors
 from jaxrec.config import RunConfig
 from jaxrec.data.interactions import IdMap, Listens
 from jaxrec.data.options import SeenRule
@@ -120,11 +120,7 @@ class Recommender:
         Raises:
           UserError: an unknown user, or a history of which nothing is known.
         """
-        if users is not None and histories is not None:
-            raise UserError("users and histories are both given; expected one of them")
-        _check_length(k)
-        if seen not in get_args(SeenRule):
-            raise UserError(f"seen is {seen!r}; expected one of {', '.join(get_args(SeenRule))}")
+        check_asked(users, histories, k, seen)
         if histories is None:
             asked = self.asked(self.user_indices(users), seen)
         else:
@@ -219,7 +215,7 @@ class Recommender:
         Raises:
           UserError: an item that the model doesn't know.
         """
-        _check_length(k)
+        check_length(k)
         index = self.item_index(item)
         nearest, similarities = similar_items(
             self.model, index, k=k, candidates=known_items(self.split)
@@ -366,11 +362,6 @@ class Recommender:
 def recommender_of(trained: Trained) -> Recommender:
     """The recommender of a run that was opened."""
     return Recommender(trained.model, trained.config, trained.split)
-
-
-def _check_length(k: Any) -> None:
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise UserError(f"k is {k!r}; expected a whole number of at least 1")
 
 
 def _unknown(ids: IdMap, index: int, what: str) -> str:

@@ -3,7 +3,11 @@
 import contextlib
 import re
 from collections.abc import Iterator
+from typing import Any, get_args
 
+import numpy as np
+
+from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 
 
@@ -25,3 +29,23 @@ def plain(message: str) -> str:
     """A message without `--` before arguments and `config.` before fields."""
     message = re.sub(r"(?<!\S)--(?=\w)", "", message)
     return re.sub(r"\bconfig\.(?=[a-z_]+\b)(?!json)", "", message)
+
+
+def check_asked(users: object, histories: object, k: object, seen: object) -> None:
+    """Raises UserError unless lists can be asked for so."""
+    if users is not None and histories is not None:
+        raise UserError("users and histories are both given; expected one of them")
+    check_length(k)
+    check_seen(seen)
+
+
+def check_length(k: Any) -> None:
+    """Raises UserError unless it is a list's length."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise UserError(f"k is {k!r}; expected a whole number of at least 1")
+
+
+def check_seen(seen: object) -> None:
+    """Raises UserError unless it is a `SeenRule`."""
+    if seen not in get_args(SeenRule):
+        raise UserError(f"seen is {seen!r}; expected one of {', '.join(get_args(SeenRule))}")
