@@ -80,6 +80,6 @@ def _show(chosen: Recommendation, config: RunConfig, console: Console) -> None:
         rows,
     )
     console.note(
-        "a member has a weight where it gained more than chance would, by songs held out at random "
-        "and by songs held out with those most alike them"
+        "a member has a weight where it gained more than chance would, in whichever way songs were "
+        "held out"
     )

@@ -24,7 +24,7 @@ from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import fit_model as fit_method
 from jaxrec.runs.prepare import prepare_split
-from jaxrec.search.auto import trials
+from jaxrec.search.auto import recipe, trials
 from jaxrec.search.auto.by_time import (
     HALF_LIFE,
     LEARNT,
@@ -37,9 +37,9 @@ from jaxrec.search.auto.by_time import (
 from jaxrec.search.auto.climb import climb
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.parts import validation_parts
-from jaxrec.search.auto.plan import Search, Size, parts_and_users, plan
+from jaxrec.search.auto.plan import Search, Size, fresh_parts, parts_and_users, plan
 from jaxrec.search.auto.pool import make_pool
-from jaxrec.search.auto.trials import Trials
+from jaxrec.search.auto.trials import Finalist, Trials
 from jaxrec.search.auto.weights import choose_weights
 from jaxrec.search.candidate import Candidate
 from tests.listening import config_by_time, listens, write
@@ -362,6 +362,35 @@ def test_scores_that_differ_by_rounding_alone_say_nothing_in_a_pool_either(
     assert listed.any() and (pool.scores["flat"][listed] == 0).all()
 
 
+def test_a_method_that_a_fresh_part_refuses_is_left_out_and_the_search_goes_on() -> None:
+    class Refusing:
+        def models(self, finalist: Finalist) -> tuple[str, ...]:
+            if finalist.method in refused:
+                raise UserError("config.baseline.ease.l2 is 1e-9; expected a larger number. Really")
+            return (finalist.method,)
+
+    class Scoring:
+        config = RunConfig()
+
+        def pools(self, models: Mapping[str, Any], **_: Any) -> list[str]:
+            return sorted(models)
+
+        def figures(self, pools: Any, weights: Mapping[str, float]) -> list[np.ndarray]:
+            return [np.full((5, 2), weights["itemknn"])]
+
+        def score(self, pools: Any, weights: Mapping[str, float]) -> float:
+            return weights["itemknn"]
+
+    both = [Finalist(name, {}, 0.5, 1) for name in ("ease", "itemknn")]
+    judges: Any = (Refusing(), Scoring(), frozenset(), Console(quiet=True))
+    refused = {"ease"}
+    answer = recipe._blend(both, *judges)
+    assert set(answer["weights"]) == set(answer["alone"]) == {"itemknn"}
+    refused = {"ease", "itemknn"}
+    with pytest.raises(UserError, match="no method can be fitted to these data"):
+        recipe._blend(both, *judges)
+
+
 @pytest.mark.parametrize("effort", ["quick", "normal", "thorough"])
 def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -> None:
     sizes = {
@@ -369,14 +398,17 @@ def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -
         "gowalla": Size(users=29_858, items=40_981, edges=810_128, pairs=100_000_000),
         "large": Size(users=1_250_000, items=500_000, edges=36_000_000, pairs=10**10),
     }
-    plans = {name: plan(size, effort, parts=2) for name, size in sizes.items()}
-    assert plans == {name: plan(size, effort, parts=2) for name, size in sizes.items()}
+    plans = {name: plan(size, effort, parts=2, fresh=4) for name, size in sizes.items()}
+    assert plans == {name: plan(size, effort, parts=2, fresh=4) for name, size in sizes.items()}
     for name, planned in plans.items():
         methods = [search.method for search in planned.searches]
         assert "gcn" in methods
         assert planned.walks == ("walks" in methods) == (name != "large")
         parts, users = parts_and_users(sizes[name], effort)
-        assert parts == {"quick": 1, "normal": 2, "thorough": 4}[effort] if name == "small" else 1
+        few = name == "small"
+        assert parts == ({"quick": 1, "normal": 2, "thorough": 4}[effort] if few else 1)
+        fresh = fresh_parts(sizes[name], effort)
+        assert fresh == ({"quick": 2, "normal": 4, "thorough": 8}[effort] if few else 1)
         assert users >= 500
         for search in planned.searches:
             assert search.most >= 1

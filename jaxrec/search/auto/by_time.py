@@ -14,7 +14,7 @@ from jaxrec.report.console import Console
 from jaxrec.runs.methods import fit_model
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.parts import Part
-from jaxrec.search.auto.plan import Effort, Search
+from jaxrec.search.auto.plan import TRIED, Effort, Search
 
 WEIGHT, HALF_LIFE = "history.weight", "history.half_life_days"
 LEARNT = "history.learnt_half_life_days"
@@ -34,7 +34,7 @@ def searches(train: Interactions, config: RunConfig, effort: Effort) -> tuple[Se
     """One for each method that needs times; none where there are none."""
     if train.events is None:
         return ()
-    tried = {"quick": 2, "normal": 5, "thorough": 20}[effort]
+    tried = TRIED[effort]
     popular, transitions = "baseline.recent_popular", "baseline.transitions"
     found = [
         Search(

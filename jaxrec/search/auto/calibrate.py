@@ -32,11 +32,12 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
       split: one of the parts.
       show: shows how far a piece of work is.
     """
-    size, parts = Size.of(split.train), plan.parts
+    size = Size.of(split.train)
     matrix = Histories.of_all(split.train, config.learnt_weights).matrix()
     fits: Counter[Cost] = Counter()
     for search in plan.searches:
-        fits[search.cost] += max(1, round(TRIED * search.most)) * parts + parts + 1
+        chosen_by = plan.parts if search.chooses or not plan.fresh else 0
+        fits[search.cost] += max(1, round(TRIED * search.most)) * chosen_by + plan.fresh + 1
     seconds = 0.0
     if fits["inverse"]:
         seconds += fits["inverse"] * size.items**3 / _multiplications_per_second()

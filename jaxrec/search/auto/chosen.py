@@ -56,7 +56,12 @@ def choose_for(
     parts = fresh = both
     if len(both) > 1:
         parts, fresh = both[:count], both[count:]
-    planned = plan(Size.of(parts[0].split.train), effort, parts=len(parts))
+    planned = plan(
+        Size.of(parts[0].split.train),
+        effort,
+        parts=len(parts),
+        fresh=0 if fresh is parts else len(fresh),
+    )
     more = searches(parts[0].split.train, config, effort)
     planned = dataclasses.replace(planned, searches=(*more, *planned.searches))
     if "blend.models" in fixed:

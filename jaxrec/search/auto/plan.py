@@ -62,19 +62,26 @@ class Search:
     most: int
     cost: Cost
 
+    @property
+    def chooses(self) -> bool:
+        """Whether there is a setting to choose; else the one fit for the blend is enough."""
+        return self.most > 1 or self.cost == "steps"
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """What is tried.
 
     Attributes:
-      parts: how many times train is cut to choose by.
+      parts: how many times train is cut to choose settings by.
+      fresh: and how many times more for the blend; 0: it is chosen by the same parts.
       searches: one for each method, the cheap ones first.
       walks: whether walks may count beside the network.
       ends: of each item that walks are cut to at last; 0 for all of them.
     """
 
     parts: int
+    fresh: int
     searches: tuple[Search, ...]
     walks: bool
     ends: int = 0
@@ -83,6 +90,8 @@ class Plan:
 # Users that scores should be a mean over: below, a part's luck is larger than what settings bring.
 USERS = {"quick": 3_000, "normal": 5_000, "thorough": 20_000}
 MOST_PARTS = {"quick": 1, "normal": 2, "thorough": 4}
+FEW_USERS, FRESH = 10_000, {"quick": 2, "normal": 4, "thorough": 8}
+TRIED = {"quick": 2, "normal": 5, "thorough": 20}  # settings of a method that is fitted at once
 SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items, held at once
 
 # What one method's search may take: seconds of the network's training, as counted below;
@@ -108,9 +117,6 @@ PER_EDGE, PER_NODE, PER_LOGIT, PER_STEP = 2e-8, 1.4e-7, 8e-9, 2e-3
 SMALL, MOST_IF_SMALL = 20_000, 4
 
 
-FEW_USERS, FRESH = 10_000, {"quick": 2, "normal": 4, "thorough": 8}
-
-
 def fresh_parts(size: Size, effort: Effort) -> int:
     """On how many parts beside those a blend is judged: each costs one fit of each method's best.
 
@@ -125,25 +131,26 @@ def parts_and_users(size: Size, effort: Effort) -> tuple[int, int]:
     return parts, int(max(500, min(USERS[effort], SCORES[effort] / max(size.items, 1))))
 
 
-def plan(size: Size, effort: Effort, *, parts: int) -> Plan:
+def plan(size: Size, effort: Effort, *, parts: int, fresh: int) -> Plan:
     """What is tried.
 
     Args:
       size: of what is learnt from in a part.
       effort: how much may be tried.
       parts: how many parts each setting is fitted to.
+      fresh: how many more the best ones are.
     """
     passes = size.users / USERS_PER_SCORING * size.edges
     filters = passes <= FILTERED[effort]
     searches = [*_closed_forms(size, effort, parts), _network(size, effort, parts)]
     searches = [each for each in searches if filters or each.cost != "sums"]
     ends = ENDS if passes > PASSES else 0
-    return Plan(parts, tuple(each for each in searches if each.most), filters, ends)
+    return Plan(parts, fresh, tuple(each for each in searches if each.most), filters, ends)
 
 
 def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
     by_pairs = int(PAIRS[effort] / max(1, size.pairs * parts))
-    tried = {"quick": 2, "normal": 5, "thorough": 20}[effort]
+    tried = TRIED[effort]
     by_cubes = int(CUBES[effort] / max(1, size.items**3 * parts))
     vectors = [each for each in (16, 32, 64, 128, 256, 512) if each < min(size.users, size.items)]
     walks = Search(

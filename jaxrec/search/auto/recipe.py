@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxrec.config import RunConfig, field_value, with_fields
-from jaxrec.errors import UserError
+from jaxrec.errors import RunError, UserError
 from jaxrec.models.model import Model
 from jaxrec.report.console import Console
 from jaxrec.search.auto import ranking
@@ -68,18 +68,11 @@ def choose(
         judges = _ready(config, fixed, fresh, "blend", journal, console)
     finalists = []
     for search in plan.searches:
-        # Where there is nothing to choose, one fit is enough.
-        chooses = search.most > 1 or search.cost == "steps"
-        found = (trials if chooses else judges[0]).search(search)
+        found = (trials if search.chooses else judges[0]).search(search)
         if found is not None and search.cost == "steps":
             found = _with_ranking(found, trials, measured, fixed, plan, journal, console)
         if found is not None:
             finalists.append(found)
-    if not finalists:
-        raise UserError(
-            "config.method is 'auto' and no method can be fitted to these data; expected one named "
-            "by config.method, which says what is wrong"
-        )
     if any(each.settings.get(ranking.WEIGHT) for each in finalists):
         # They are in the network's scores, and have one group of settings.
         finalists = [
@@ -90,8 +83,9 @@ def choose(
     question = {"blend": {each.method: each.settings for each in finalists}}
     answer = journal.get(question)
     if answer is None:
-        answer = _blend(finalists, *judges, fixed)
+        answer = _blend(finalists, *judges, fixed, console)
         journal.put(question, answer)
+    finalists = [each for each in finalists if each.method in answer["alone"]]
     return Recommendation(
         config=_config(config, fixed, plan, finalists, answer["weights"]),
         finalists=tuple(sorted(finalists, key=lambda each: -answer["alone"][each.method])),
@@ -146,11 +140,28 @@ def _with_ranking(
 
 
 def _blend(
-    finalists: Sequence[Finalist], trials: Trials, measured: Measured, fixed: frozenset[str]
+    finalists: Sequence[Finalist],
+    trials: Trials,
+    measured: Measured,
+    fixed: frozenset[str],
+    console: Console,
 ) -> dict[str, Any]:
-    """The members' weights, how good the blend is, and the members alone."""
-    names = [each.method for each in finalists]
-    models = {each.method: _models(each, trials, measured) for each in finalists}
+    """The members' weights, how good the blend is, and the members alone.
+
+    A method whose best settings can't be fitted to one of these parts is left out.
+    """
+    models: dict[str, Sequence[Model]] = {}
+    for each in finalists:
+        try:
+            models[each.method] = _models(each, trials, measured)
+        except (RunError, UserError) as error:
+            console.note(f"{each.method} is left out: {str(error).partition('. ')[0]}")
+    names = list(models)
+    if not names:
+        raise UserError(
+            "config.method is 'auto' and no method can be fitted to these data; expected one named "
+            "by config.method, which says what is wrong"
+        )
     pools = measured.pools(models, leaders=names, standardise=True, every_view=True)
     weights = choose_weights(
         names,
