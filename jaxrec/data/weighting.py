@@ -56,6 +56,5 @@ def weigh(
     if weighting.plays == "binary":
         weights = decay[events.offsets[1:] - 1] * since
     else:
-        weights = events.total(events.plays * decay) * since
-        weights = np.log1p(weights) if weighting.plays == "log" else weights
+        weights = edge_weight(events.total(events.plays * decay) * since, weighting.plays)
     return np.maximum(weights, LEAST).astype(np.float32)

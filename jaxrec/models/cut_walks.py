@@ -32,10 +32,11 @@ def cut(filtered: Filter, ends: int, track: Track) -> ItemWeights:
       ends: how many stay in a row beside the item itself, at least 1.
       track: shows how far it is.
     """
-    rows = _long_walks if filtered.longer else _short_walks
+    normalised = _matrix(filtered)
+    rows = _long_walks(filtered, track) if filtered.longer else _short_walks(normalised, track)
     kept = [
         _best(columns, values, item, filtered.ends, ends)
-        for item, (columns, values) in enumerate(rows(filtered, track))
+        for item, (columns, values) in enumerate(rows)
     ]
     weights = sparse.csr_array(
         (
@@ -45,15 +46,14 @@ def cut(filtered: Filter, ends: int, track: Track) -> ItemWeights:
         ),
         shape=(filtered.num_items, filtered.num_items),
     )
-    factors = filtered.ends * _same_size(filtered, weights)
+    factors = filtered.ends * _same_size(filtered, normalised, weights)
     weights.data *= factors[weights.indices]
     metric = np.divide(1, factors, where=factors > 0, out=np.zeros_like(factors))
     return ItemWeights(weights, metric=metric)
 
 
-def _short_walks(filtered: Filter, track: Track) -> Iterator[Row]:
+def _short_walks(normalised: sparse.csr_array, track: Track) -> Iterator[Row]:
     """The rows of S, by products of sparse matrices."""
-    normalised = _matrix(filtered)
     columns = normalised.T.tocsr()
     for block in track(item_blocks(normalised), "ends of walks", "blocks"):
         rows = (columns[block] @ normalised).tocsr()
@@ -102,13 +102,14 @@ def _best(
     return columns.astype(np.int32), values.astype(np.float32)
 
 
-def _same_size(filtered: Filter, weights: sparse.csr_array) -> np.float32:
+def _same_size(
+    filtered: Filter, normalised: sparse.csr_array, weights: sparse.csr_array
+) -> np.float32:
     """By what the scores of the cut walks are multiplied, so that they are as large as before."""
-    normalised, graph = _matrix(filtered), filtered.graph
     users = np.flatnonzero(np.diff(normalised.indptr))
     users = users[np.linspace(0, len(users) - 1, min(MEASURED, len(users))).astype(int)]
     rows = normalised[users]  # back to the histories themselves: without the roots of the degrees
-    rows.data *= np.sqrt(np.asarray(graph.to_items.degrees)[rows.indices])
+    rows.data *= np.sqrt(np.asarray(filtered.graph.to_items.degrees)[rows.indices])
     before = np.asarray((rows @ normalised.T).power(2).sum(axis=1))
     after = np.asarray((rows @ weights).multiply(rows).sum(axis=1))
     known = (before > 0) & (after > 0)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.config import RunConfig, WalksConfig, to_json
+from jaxrec.config import RunConfig, to_json
 from jaxrec.data.interactions import Interactions
 from jaxrec.models.cut_walks import cut
 from jaxrec.models.factors import Factors, with_length_exponent
@@ -38,13 +38,15 @@ class NetworkFitting:
 
     config: RunConfig
     setup: Setup
-    walks: WalksConfig
-    epochs: int
-    length_exponent: float = 1.0
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     iterative: bool = True
     pace: Pace | None = None
+
+    @property
+    def epochs(self) -> int:
+        """How many there are."""
+        return self.config.epochs
 
     @property
     def steps_per_epoch(self) -> int:
@@ -87,24 +89,24 @@ class NetworkFitting:
         factors = Factors(
             np.asarray(final.user), np.asarray(final.item), setup.fold_in(state.params)
         )
-        factors = with_length_exponent(factors, self.length_exponent)
-        if self.walks.weight == 0:
+        factors = with_length_exponent(factors, self.config.ranking.length_exponent)
+        weight = self.config.walks.weight
+        if weight == 0:
             return factors
         known = np.asarray(setup.graph.to_items.degrees) > 0
-        return beside_walks(factors, self._walked, self.walks.weight, known)
+        return beside_walks(factors, self._walked, weight, known)
 
     @functools.cached_property
     def _walked(self) -> Filter | ItemWeights:
         """The walks, which are the same whatever has been learnt."""
+        settings = self.config.walks
         filtered = walks(
             self.setup.graph,
-            exponent=self.walks.exponent,
-            longer=self.walks.longer,
+            exponent=settings.exponent,
+            longer=settings.longer,
             kernel=self.setup.convolution.sums.kernel,
         )
-        if self.walks.ends == 0:
-            return filtered
-        return cut(filtered, self.walks.ends, untracked)
+        return cut(filtered, settings.ends, untracked) if settings.ends else filtered
 
     def save(self, state: TrainState) -> Saved:
         """The parameters, the optimizer's state and the step."""
@@ -188,9 +190,6 @@ class Network:
         return NetworkFitting(
             config,
             setup,
-            config.walks,
-            config.epochs,
-            config.ranking.length_exponent,
             notes=(memory, shape),
             warnings=warnings,
         )
