@@ -6,30 +6,16 @@ Validation is always cut from train, by the same rule or a given one, so test ha
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
-from jaxrec.data.cuts import alike_rows, last_rows, moment_leaving, random_rows, tied_users
-from jaxrec.data.interactions import (
-    IdMap,
-    Interactions,
-    Listens,
-    aggregate,
-    compact,
-    k_core,
-    union,
-)
+from jaxrec.data.interactions import Interactions, Listens, union
 from jaxrec.data.known import before_cut, find_known
 from jaxrec.data.options import SplitKind, ValidationRule
+from jaxrec.data.split_kinds import cut
+from jaxrec.data.split_rules import Rules
 from jaxrec.errors import UserError
-
-KINDS = get_args(SplitKind)
-_ROWS: dict[str, Callable[[Interactions, float, int], np.ndarray]] = {
-    "random": random_rows,
-    "alike": alike_rows,
-}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -154,7 +140,7 @@ def split(
 
     Args:
       listens: the history; for `given` its train part.
-      kind: one of `KINDS`.
+      kind: one of `split_rules.KINDS`.
       seed: seed of the random choices, >= 0.
       test_fraction: share of test, between 0 and 1; for `time` the share of the listens at or
         after the moment, where no moment is given.
@@ -178,205 +164,38 @@ def split(
       UserError: a value out of range, a kind that needs timestamps on a history without, filters
         or a cut that leave train, or a part asked for, empty.
     """
-    _check(
-        kind,
-        validation_rule,
+    rules = Rules(
+        kind=kind,
         seed=seed,
         test_fraction=test_fraction,
         last_n=last_n,
+        moment=moment,
         validation_fraction=validation_fraction,
+        validation_rule=validation_rule,
         validation_last_n=validation_last_n,
+        validation_seed=validation_seed,
         min_plays=min_plays,
         core=core,
     )
-    protocol: dict[str, Any] = {"kind": kind, "seed": seed}
-    left_out: Interactions | None = None
-    if kind != "given":
-        protocol |= {"min_plays": min_plays, "core": core}
-    validation = test = None
-    if kind == "given":
-        train, test, overlap = _given(listens, given_test, min_plays, core)
-        protocol["test_pairs_already_in_train"] = overlap
-    elif given_test is not None:
-        raise UserError(f"config.data.split is {kind!r} but there is a test file; expected given")
-    elif kind == "time":
-        left_out, train, validation, test, found = _by_time(
-            listens, test_fraction, moment, validation_fraction, min_plays, core
-        )
-        protocol |= found | ({"test_fraction": test_fraction} if moment is None else {})
-    else:
-        if kind == "last_n":
-            _times(listens, kind)
-        whole = aggregate(listens)
-        train = _filter(whole, min_plays, core)
-        left_out = whole.select(~np.isin(whole.keys(), train.keys()))
-        protocol["pairs_filtered_out"] = len(left_out)
-        (train,) = compact(train)
-        if kind == "random":
-            protocol["test_fraction"] = test_fraction
-            train, test = _cut(train, random_rows(train, test_fraction, seed))
-        elif kind == "last_n":
-            protocol["last_n"] = last_n
-            protocol["tied_users"] = tied_users(train, last_n)
-            train, test = _cut(train, last_rows(train, last_n, seed))
-    protocol["validation"] = None
-    if kind == "last_n" and validation_last_n:
-        train, validation = _cut(train, last_rows(train, validation_last_n, seed))
-        protocol["validation"] = {"kind": "last_n", "last_n": validation_last_n}
-    elif kind not in ("last_n", "none") and validation_fraction:
-        rule = "time" if kind == "time" else validation_rule
-        protocol["validation"] = {"kind": rule, "fraction": validation_fraction}
-        if rule in _ROWS:
-            if validation_seed is not None:
-                protocol["validation"]["seed"] = validation_seed
-            own_seed = seed if validation_seed is None else validation_seed
-            train, validation = _cut(train, _ROWS[rule](train, validation_fraction, own_seed))
-    known = find_known(listens, left_out, [train, validation, test])
+    parts = cut(listens, given_test, rules)
+    known = find_known(listens, parts.left_out, [parts.train, parts.validation, parts.test])
+    protocol: dict[str, Any] = {"kind": kind, "seed": seed, **parts.protocol}
     protocol["known_pairs"] = 0 if known is None else len(known)
+    held_out = {"validation": parts.validation, "test": parts.test}
+    warm: dict[str, Interactions | None] = dict(held_out)
     protocol["cold"] = {}
-    if validation is not None:
-        validation, protocol["cold"]["validation"] = _leave_out_cold(validation, train)
-    if test is not None:
-        test, protocol["cold"]["test"] = _leave_out_cold(test, train)
-    result = Split(train=train, validation=validation, test=test, protocol=protocol, known=known)
+    for name, part in held_out.items():
+        if part is not None:
+            warm[name], protocol["cold"][name] = _leave_out_cold(part, parts.train)
+    result = Split(train=parts.train, **warm, protocol=protocol, known=known)
     _check_not_empty(result)
     if kind == "time":
         protocol["again"] = {
             name: int(np.isin(part.keys(), result.seen_before(name).keys()).sum())
-            for name, part in (("validation", validation), ("test", test))
+            for name, part in warm.items()
             if part is not None
         }
     return result
-
-
-def _check(kind: str, validation_rule: str, **options: float) -> None:
-    allowed: dict[str, tuple[bool, str]] = {
-        "seed": (options["seed"] >= 0, "0 or more"),
-        "test_fraction": (0 < options["test_fraction"] < 1, "a number between 0 and 1"),
-        "last_n": (options["last_n"] >= 1, "1 or more"),
-        "validation_fraction": (0 <= options["validation_fraction"] < 1, "0 up to below 1"),
-        "validation_last_n": (options["validation_last_n"] >= 0, "0 or more"),
-        "min_plays": (options["min_plays"] >= 0, "0 or more"),
-        "core": (options["core"] >= 0, "0 or more"),
-    }
-    if kind not in KINDS:
-        raise UserError(f"config.data.split is {kind!r}; expected one of {', '.join(KINDS)}")
-    if validation_rule not in _ROWS:
-        raise UserError(
-            f"config.data.validation_rule is {validation_rule!r}; expected one of "
-            f"{', '.join(_ROWS)}"
-        )
-    for field, (good, expected) in allowed.items():
-        if not good:
-            name = field if field == "seed" else f"data.{field}"
-            raise UserError(f"config.{name} is {options[field]}; expected {expected}")
-
-
-def _times(listens: Listens, kind: str) -> np.ndarray:
-    if listens.timestamp is None:
-        raise UserError(
-            f"config.data.split is {kind!r} but the listens have no times; expected "
-            "config.data.columns.timestamp to name the column with them"
-        )
-    return listens.timestamp
-
-
-def _filter(interactions: Interactions, min_plays: float, core: int) -> Interactions:
-    kept = interactions.select(interactions.plays >= min_plays)
-    kept = k_core(kept, core) if core else kept
-    if not len(kept):
-        raise UserError(
-            f"config.data.min_plays is {min_plays} and config.data.core is {core}; expected "
-            f"lower values: no interaction is left of {len(interactions):,}"
-        )
-    return kept
-
-
-def _cut(whole: Interactions, rows: np.ndarray) -> tuple[Interactions, Interactions]:
-    """The rows not marked, and those marked (`rows`: [n] bool)."""
-    return whole.select(~rows), whole.select(rows)
-
-
-def _by_time(
-    listens: Listens,
-    test_fraction: float,
-    moment: int | None,
-    validation_fraction: float,
-    min_plays: float,
-    core: int,
-) -> tuple[Interactions, Interactions, Interactions | None, Interactions, dict[str, Any]]:
-    """The pairs left out, those of train, validation and test, and what the protocol says."""
-    times = _times(listens, "time")
-    if not len(times):
-        raise UserError("config.data.split is 'time' but the history is empty; expected listens")
-    if moment is None:
-        moment = moment_leaving(times, test_fraction)
-    train_end = moment
-    train_end = moment
-    if validation_fraction and (times < moment).any():
-        train_end = moment_leaving(times[times < moment], validation_fraction)
-    whole = aggregate(listens)
-    past = whole.before(moment)
-    # By when the listens were, so that a pair that is heard again is in several parts.
-    parts = [past.before(train_end), past.since(train_end), whole.since(moment)]
-    train, validation, test = (part.select(part.plays >= min_plays) for part in parts)
-    train = k_core(train, core) if core else train
-    first_heard = whole.timestamp
-    assert first_heard is not None  # `_times` has seen to it
-    kept = np.isin(whole.keys(), train.keys())
-    kept |= (first_heard >= train_end) & np.isin(whole.keys(), validation.keys())
-    kept |= (first_heard >= moment) & np.isin(whole.keys(), test.keys())
-    left_out = whole.select(~kept)
-    train, validation, test = compact(train, validation, test)
-    found: dict[str, Any] = {"moment": moment, "pairs_filtered_out": len(left_out)}
-    if not validation_fraction:
-        return left_out, train, None, test, found
-    return left_out, train, validation, test, found | {"validation_moment": train_end}
-
-
-def _given(
-    listens: Listens, given_test: Listens | None, min_plays: float, core: int
-) -> tuple[Interactions, Interactions, int]:
-    if given_test is None:
-        raise UserError(
-            "config.data.split is 'given'; expected config.data.test_path to name the test file"
-        )
-    if min_plays > 1 or core:
-        raise UserError(
-            f"config.data.min_plays is {min_plays} and config.data.core is {core}; expected 1 and "
-            "0 with config.data.split=given, whose parts are taken as they are"
-        )
-    users, train_user, test_user = _merge(listens.users, given_test.users)
-    items, train_item, test_item = _merge(listens.items, given_test.items)
-
-    def renumbered(part: Listens, user: np.ndarray, item: np.ndarray) -> Interactions:
-        part = dataclasses.replace(
-            part, user=user[part.user], item=item[part.item], users=users, items=items
-        )
-        return aggregate(part)
-
-    train = renumbered(listens, train_user, train_item)
-    test = renumbered(given_test, test_user, test_item)
-    repeated = np.isin(test.keys(), train.keys())
-    train, test = compact(train, test.select(~repeated))
-    return train, test, int(repeated.sum())
-
-
-def _merge(first: IdMap, second: IdMap) -> tuple[IdMap, np.ndarray, np.ndarray]:
-    """One map holding the ids of both, and the new index of each of their indices."""
-    ids = [first.ids, second.ids]
-    if first.ids.dtype != second.ids.dtype:  # whole numbers on one side, text on the other
-        ids = [np.array([str(value) for value in part.tolist()], object) for part in ids]
-    merged = np.unique(np.concatenate(ids))
-    index = [np.searchsorted(merged, part).astype(np.int32) for part in ids]
-    names = None
-    if first.names is not None or second.names is not None:
-        names = np.full(len(merged), "", object)
-        for where, part in ((index[1], second), (index[0], first)):
-            if part.names is not None:
-                known = part.names != ""
-                names[where[known]] = part.names[known]
-    return IdMap(merged, names), index[0], index[1]
 
 
 def _cold_counts(users: int, items: int, interactions: int) -> dict[str, int]:
