@@ -144,15 +144,16 @@ def split(
     Args:
       listens: the history, from `read`.
       kind: `random` (a share of each user's items), `last_n` (each user's last items), `time`
-        (everything from a moment on), or `none` (all is train).
+        (everything from a moment on), `yambda` (that benchmark's windows; measured with
+        `eval.seen=include`), or `none` (all is train).
       seed: of what is random.
       test_fraction: the share of test, for `random` and `time`.
       validation_fraction: the share of train that is held out to choose by.
       validation_rule: `random`, or `alike`: from users and items like those of test.
       last_n: items per user, for `last_n`.
-      moment: for `time`: seconds since 1970, text as of a column of times, a date or a datetime
-        (UTC where there is no zone; fractions of a second are rounded down, as in the column); None
-        takes the moment that leaves `test_fraction` after it.
+      moment: for `time` and `yambda`: seconds since 1970, text as of a column of times, a date or a
+        datetime (UTC where there is no zone; fractions of a second are rounded down, as in the
+        column); None takes the moment that leaves `test_fraction` after it, or the last day.
       min_plays: pairs with fewer plays are left out.
       core: users and items with fewer interactions are left out, again and again.
 

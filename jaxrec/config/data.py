@@ -110,17 +110,24 @@ class DataConfig:
         minimum=0,
     )
     split: SplitKind = setting(
-        "random", "none, random (per listener), last_n (by time), time (one moment), given"
+        "random",
+        "none, random (per listener), last_n (by time), time (one moment), yambda (as that "
+        "benchmark does, with eval.seen = include), given",
     )
     test_fraction: float = setting(
         0.2, "share of listens that random and time hold out as test", above=0, below=1
     )
     last_n: int = setting(1, "interactions per listener that last_n holds out as test", minimum=1)
     moment: str | None = setting(
-        None, "where time splits, a date or a time as in the column; without it, by test_fraction"
+        None,
+        "where time (or yambda) splits, a date or a time as in the column; without it, by "
+        "test_fraction (or the last day)",
     )
     validation_fraction: float = setting(
-        0.1, "share of train as validation (random, time, given); 0 is off", minimum=0, below=1
+        0.1,
+        "share of train as validation (random, time, given); of yambda a day; 0 is off",
+        minimum=0,
+        below=1,
     )
     validation_rule: ValidationRule = setting(
         "random", "which of a listener's: random, or alike (that go together)"

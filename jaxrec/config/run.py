@@ -24,7 +24,7 @@ class EvalConfig:
     seen: SeenRule = setting(
         "exclude",
         "songs a listener knew before: exclude (what is new is to be found), include (both), only "
-        "(what is heard again); those two need split = time",
+        "(what is heard again); those two need split = time or yambda",
     )
     every_epochs: int = setting(1, "epochs between the evaluations on a few listeners", minimum=1)
     users: int = setting(

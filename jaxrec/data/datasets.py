@@ -81,29 +81,34 @@ _MOVIELENS_COLUMNS = Columns("userId", "movieId", timestamp="timestamp")
 _MOVIELENS_NAMES = Names(_NOWHERE, ("movieId", "title"), Layout("csv"))
 
 
-def _yambda(scale: str, limit: int) -> Dataset:
-    """A Yambda dataset: heard by half or liked is learnt from, the rest and dislikes are known."""
+def _yambda(scale: str, limit: int, *, listens_alone: bool = False) -> Dataset:
+    """A Yambda dataset: heard by half or liked is learnt from, the rest and dislikes are known.
+
+    Its benchmark goes by listens alone.
+    """
     columns = Columns("uid", "item_id", timestamp="timestamp")
     layout = Layout("parquet")
-    files = ("listens.parquet", "likes.parquet", "dislikes.parquet")
+    parts: tuple[Part, ...] = (
+        Part(
+            "listens.parquet",
+            Source((), columns, layout=layout, learnt_if="played_ratio_pct >= 50"),
+        ),
+        Part("likes.parquet", Source((), columns, layout=layout)),
+        Part("dislikes.parquet", Source((), columns, layout=layout, learnt=False)),
+    )
+    name, what = f"yambda-{scale}", "listens, likes and dislikes"
+    if listens_alone:
+        name, what, parts = f"{name}-listens", "listens", parts[:1]
     return Dataset(
-        name=f"yambda-{scale}",
-        title=f"Yambda {scale.upper()}, listens, likes and dislikes of Yandex Music",
+        name=name,
+        title=f"Yambda {scale.upper()}, {what} of Yandex Music",
         homepage="https://huggingface.co/datasets/yandex/yambda",
         license="Apache 2.0",
         downloads=tuple(
-            Download(f"{YAMBDA}/{scale}/{file}", (File(file),), limit=limit) for file in files
+            Download(f"{YAMBDA}/{scale}/{part.file}", (File(part.file),), limit=limit)
+            for part in parts
         ),
-        histories=(
-            (
-                Part(
-                    "listens.parquet",
-                    Source((), columns, layout=layout, learnt_if="played_ratio_pct >= 50"),
-                ),
-                Part("likes.parquet", Source((), columns, layout=layout)),
-                Part("dislikes.parquet", Source((), columns, layout=layout, learnt=False)),
-            ),
-        ),
+        histories=(parts,),
     )
 
 
@@ -277,6 +282,9 @@ _ALL = (
     _yambda("50m", 8 << 30),
     _yambda("500m", 64 << 30),
     _yambda("5b", 512 << 30),
+    _yambda("50m", 8 << 30, listens_alone=True),
+    _yambda("500m", 64 << 30, listens_alone=True),
+    _yambda("5b", 512 << 30, listens_alone=True),
     Dataset(
         name="taste-profile",
         title="the Echo Nest's Taste Profile, plays by song",

@@ -11,6 +11,7 @@ from jaxrec.data.given_parts import with_common_ids
 from jaxrec.data.interactions import Interactions, Listens, aggregate, compact, k_core
 from jaxrec.data.options import SplitKind
 from jaxrec.data.split_rules import HELD_OUT, Rules
+from jaxrec.data.yambda import last_day, windows, within
 from jaxrec.errors import UserError
 
 
@@ -106,8 +107,6 @@ def _last(listens: Listens, rules: Rules) -> Parts:
 def _by_time(listens: Listens, rules: Rules) -> Parts:
     """Listens from a moment on are test, and those from an earlier one on validation."""
     times = _times(listens, rules)
-    if not len(times):
-        raise UserError("config.data.split is 'time' but the history is empty; expected listens")
     moment = rules.moment
     protocol = _filters(rules) | {"validation": None}
     if moment is None:
@@ -139,17 +138,31 @@ def _by_time(listens: Listens, rules: Rules) -> Parts:
     return Parts(train, validation, test, left_out, protocol)
 
 
+def _yambda(listens: Listens, rules: Rules) -> Parts:
+    """The Yambda benchmark's windows; nothing is filtered."""
+    times = _times(listens, rules)
+    _refuse_filters(rules)
+    moment = last_day(times) if rules.moment is None else rules.moment
+    found = windows(moment, with_validation=rules.validation_fraction > 0)
+    whole = aggregate(listens)
+    parts = [
+        within(whole, window) for window in (found.train, found.validation, found.test) if window
+    ]
+    train, *validation, test = compact(*parts)
+    protocol = {"moment": moment, "windows": dataclasses.asdict(found), "validation": None}
+    if found.validation is not None:
+        protocol["validation_moment"] = found.validation[0]
+        protocol["validation"] = {"kind": "yambda"}
+    return Parts(train, validation[0] if validation else None, test, None, protocol)
+
+
 def _given(listens: Listens, given_test: Listens | None, rules: Rules) -> Parts:
     """Both parts are there; a pair that train has is dropped from test."""
     if given_test is None:
         raise UserError(
             "config.data.split is 'given'; expected config.data.test_path to name the test file"
         )
-    if rules.min_plays > 1 or rules.core:
-        raise UserError(
-            f"config.data.min_plays is {rules.min_plays} and config.data.core is {rules.core}; "
-            "expected 1 and 0 with config.data.split=given, whose parts are taken as they are"
-        )
+    _refuse_filters(rules)
     train, test = with_common_ids(listens, given_test)
     repeated = np.isin(test.keys(), train.keys())
     train, test = compact(train, test.select(~repeated))
@@ -162,6 +175,7 @@ _OF_ONE: dict[SplitKind, Callable[[Listens, Rules], Parts]] = {
     "random": _at_random,
     "last_n": _last,
     "time": _by_time,
+    "yambda": _yambda,
 }
 
 
@@ -187,11 +201,24 @@ def _filters(rules: Rules) -> dict[str, Any]:
     return {"min_plays": rules.min_plays, "core": rules.core}
 
 
+def _refuse_filters(rules: Rules) -> None:
+    if rules.min_plays > 1 or rules.core:
+        raise UserError(
+            f"config.data.min_plays is {rules.min_plays} and config.data.core is {rules.core}; "
+            f"expected 1 and 0 with config.data.split={rules.kind}, whose parts are taken as they "
+            "are"
+        )
+
+
 def _times(listens: Listens, rules: Rules) -> np.ndarray:
     if listens.timestamp is None:
         raise UserError(
             f"config.data.split is {rules.kind!r} but the listens have no times; expected "
             "config.data.columns.timestamp to name the column with them"
+        )
+    if rules.kind != "last_n" and not len(listens):
+        raise UserError(
+            f"config.data.split is {rules.kind!r} but the history is empty; expected listens"
         )
     return listens.timestamp
 

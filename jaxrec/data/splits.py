@@ -1,4 +1,5 @@
-"""Cuts a listening history into train, validation and test: none, random, last_n, time, given.
+"""Cuts a listening history into train, validation and test: none, random, last_n, time, yambda,
+given.
 
 First the filters (fewest plays, k-core), then ids without any interaction vanish, then the cut.
 Validation is always cut from train, by the same rule or a given one, so test has no say in it.
@@ -22,13 +23,13 @@ from jaxrec.errors import UserError
 class Split:
     """The parts of a history, which share ids.
 
-    No (user, item) pair is in two of them, but for the kind `time`: a pair that is heard again
-    later is in each part in whose time it was.
+    No (user, item) pair is in two of them, but for the kinds `time` and `yambda`: a pair that is
+    heard again later is in each part in whose time it was.
 
     Attributes:
       train: what the model learns from. An id of the maps may have no row here: it is *cold*.
       validation: interactions to choose by, None where none were asked for. Those of cold users
-        and items are left out, and counted in `protocol["cold"]`.
+        and items are left out, and counted in `protocol["cold"]`; with `yambda` cold items stay.
       test: interactions to report on, None for the kind `none`. Without cold ones, as above.
       protocol: how the cut was made, ready for JSON: `kind`, `seed`, the fractions, n or moments,
         the filters, and `cold`: for validation and test the users, items and interactions that
@@ -56,17 +57,15 @@ class Split:
     def known_before_cut(self, part: str) -> Interactions | None:
         """The pairs of `known` that are masked in an evaluation on `validation` or `test`.
 
-        Those from before the cut: with the kind `time` from before the moment at which the part
+        Those from before the cut: by time, from before the moment at which the part
         begins, with `last_n` from before the user's first interaction of the part (none of a user
         without one), else all, as no time parts those kinds.
         """
         held_out = getattr(self, part)
         if self.known is None or held_out is None:
             return None
-        moment = None
-        if self.protocol["kind"] == "time":
-            validation = part == "validation" and "validation_moment" in self.protocol
-            moment = self.protocol["validation_moment" if validation else "moment"]
+        validation = part == "validation" and "validation_moment" in self.protocol
+        moment = self.protocol.get("validation_moment" if validation else "moment")
         return before_cut(
             self.known, held_out, moment=moment, by_user=self.protocol["kind"] == "last_n"
         )
@@ -135,6 +134,9 @@ def split(
       time: listens before `moment` are train, the others test. A pair that was heard before and
         is again is in both parts, each of which counts its own plays; the filters see no more of
         train than that, so nothing leaks from the future. `Split.seen_before` tells what was known.
+      yambda: as `time`, but in the Yambda benchmark's windows (`data.yambda`): test is the day
+        from `moment` on, else the last one; validation, where a fraction is given, whichever, the
+        day before; nothing is filtered, and what is heard of cold items stays.
       given: `listens` is train and `given_test` is test, unfiltered. A pair of test that train
         has already is dropped from test, and counted in the protocol.
 
@@ -145,7 +147,7 @@ def split(
       test_fraction: share of test, between 0 and 1; for `time` the share of the listens at or
         after the moment, where no moment is given.
       last_n: for `last_n`, interactions per user in test, >= 1.
-      moment: for `time`, seconds since 1970-01-01 UTC.
+      moment: for `time` and `yambda`, seconds since 1970-01-01 UTC.
       validation_fraction: share of the train part that becomes validation, 0 for none. For
         `random` and `given` it is cut by `validation_rule`; for `time` at a second, earlier
         moment, and train has only the listens before that one. `last_n` and `none` ignore it.
@@ -186,10 +188,12 @@ def split(
     protocol["cold"] = {}
     for name, part in held_out.items():
         if part is not None:
-            warm[name], protocol["cold"][name] = _leave_out_cold(part, parts.train)
+            warm[name], protocol["cold"][name] = _leave_out_cold(
+                part, parts.train, items_too=kind != "yambda"
+            )
     result = Split(train=parts.train, **warm, protocol=protocol, known=known)
     _check_not_empty(result)
-    if kind == "time":
+    if "moment" in protocol:
         protocol["again"] = {
             name: int(np.isin(part.keys(), result.seen_before(name).keys()).sum())
             for name, part in warm.items()
@@ -202,10 +206,13 @@ def _cold_counts(users: int, items: int, interactions: int) -> dict[str, int]:
     return {"cold_users": users, "cold_items": items, "cold_interactions": interactions}
 
 
-def _leave_out_cold(part: Interactions, train: Interactions) -> tuple[Interactions, dict[str, int]]:
+def _leave_out_cold(
+    part: Interactions, train: Interactions, *, items_too: bool
+) -> tuple[Interactions, dict[str, int]]:
+    """The part without cold users and, if so, cold items; and how many these are."""
     cold_user = ~np.isin(part.user, train.user)
     cold_item = ~np.isin(part.item, train.item)
-    cold = cold_user | cold_item
+    cold = np.logical_or(cold_user, cold_item & items_too)
     users, items = np.unique(part.user[cold_user]), np.unique(part.item[cold_item])
     return part.select(~cold), _cold_counts(len(users), len(items), int(cold.sum()))
 

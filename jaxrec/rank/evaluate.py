@@ -16,13 +16,8 @@ from jaxrec.models.histories import Histories
 from jaxrec.models.method import Show, unseen
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users, popularity_rank
-from jaxrec.rank.metrics import (
-    BEYOND_ACCURACY_DEFINITIONS,
-    METRIC_DEFINITIONS,
-    beyond_accuracy,
-    bootstrap_intervals,
-    per_user_metrics,
-)
+from jaxrec.rank.definitions import USUAL, Definitions
+from jaxrec.rank.metrics import BEYOND_ACCURACY_DEFINITIONS, beyond_accuracy, bootstrap_intervals
 from jaxrec.rank.top_k import MEMORY_BUDGET_MB, Seen, top_k
 
 
@@ -71,6 +66,7 @@ def evaluate(
     ks: Sequence[int],
     users: np.ndarray | None = None,
     memory_budget_mb: int = MEMORY_BUDGET_MB,
+    definitions: Definitions = USUAL,
     protocol: Mapping[str, Any],
     show: Show = unseen,
 ) -> Evaluation:
@@ -89,6 +85,7 @@ def evaluate(
       users: [n] whose lists are measured; None takes all. Those with nothing relevant are left
         out, and counted in the protocol.
       memory_budget_mb: as in `top_k`; the result doesn't depend on it.
+      definitions: of the metrics.
       protocol: what only the caller knows: the data's fingerprint, the split and its seed.
       show: shows how far it is.
 
@@ -97,9 +94,8 @@ def evaluate(
       RunError: an embedding or a score isn't finite.
       ValueError: shapes that don't fit together, or a k below 1.
     """
-    offsets = relevant.user_offsets()
     asked = np.arange(relevant.num_users) if users is None else np.asarray(users)
-    num_relevant = np.diff(offsets)[asked]
+    num_relevant = definitions.num_relevant(relevant)[asked]
     measured = asked[num_relevant > 0].astype(np.int32)
     num_relevant = num_relevant[num_relevant > 0]
     if len(measured) == 0:
@@ -119,7 +115,7 @@ def evaluate(
             on_histories=bar.update,
         )
     return Evaluation(
-        per_user=per_user_metrics(find_hits(items, measured, relevant), num_relevant, ks),
+        per_user=definitions.per_user(find_hits(items, measured, relevant), num_relevant, ks),
         users=measured,
         beyond=beyond_accuracy(
             items, candidates=candidates, popularity_rank=popularity_rank(train), ks=ks
@@ -133,7 +129,7 @@ def evaluate(
             "masked": _masked(seen, only),
             "ties": "the item with the lower index first",
             "ks": [int(k) for k in ks],
-            "metrics": METRIC_DEFINITIONS | BEYOND_ACCURACY_DEFINITIONS,
+            "metrics": {**definitions.words, **BEYOND_ACCURACY_DEFINITIONS},
         },
     )
 

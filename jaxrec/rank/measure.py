@@ -14,6 +14,7 @@ from jaxrec.models import popularity
 from jaxrec.models.histories import Histories
 from jaxrec.models.method import Show, unseen
 from jaxrec.models.model import Model
+from jaxrec.rank.definitions import definitions_of
 from jaxrec.rank.evaluate import Evaluation, choose_users, evaluate
 from jaxrec.rank.top_k import Seen
 
@@ -28,6 +29,7 @@ class Measure:
       split: the parts to measure on.
       seed: chooses the users of the per-epoch evaluations.
       histories: every user's history in train, by which a model ranks.
+      definitions: of the metrics.
       held_out: the part that is watched during the run, or None.
       watched: what the metric to choose by is called in a row of `at_epoch`.
     """
@@ -45,6 +47,7 @@ class Measure:
         self.split = split
         self.seed = config.seed
         self.histories = histories_of(split.train, config)
+        self.definitions = definitions_of(split.protocol)
         watchable: tuple[Part, ...] = ("validation", "test") if peek else ("validation",)
         self.held_out = next((part for part in watchable if self._has(part)), None)
         self.watched = f"validation/{config.eval.metric}"
@@ -169,6 +172,7 @@ class Measure:
             ks=ks,
             users=users,
             memory_budget_mb=self.settings.memory_budget_mb,
+            definitions=self.definitions,
             show=show,
             protocol={
                 "part": part,
@@ -193,8 +197,15 @@ def check_found(split: Split, rule: SeenRule) -> None:
       rule: for what was known before, as `eval.seen`.
 
     Raises:
-      UserError: nothing is to be found in validation or in test by the rule.
+      UserError: nothing is to be found in validation or in test by the rule, or the rule isn't the
+        one that the split is for.
     """
+    if split.protocol["kind"] == "yambda" and rule != "include":
+        raise UserError(
+            f"config.data.split is 'yambda' and config.eval.seen is {rule!r}; expected "
+            "config.eval.seen=include: that benchmark masks nothing (config.data.split=time takes "
+            "any rule)"
+        )
     parts: tuple[Part, ...] = ("validation", "test")
     for part in parts:
         whole: Interactions | None = getattr(split, part)

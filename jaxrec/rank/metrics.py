@@ -56,11 +56,9 @@ def per_user_metrics(
     length = max(1, min(max(ks), hits.shape[1]))  # nothing is found beyond
     hits = np.pad(hits[:, :length], ((0, 0), (0, max(0, 1 - hits.shape[1]))))
     rank = np.arange(1, length + 1)
-    most = int(min(max(ks), relevant.max(initial=1)))
-    discount = 1 / np.log2(1 + np.arange(1, max(length, most) + 1))
-    ideal = np.cumsum(discount)
+    discount = 1 / np.log2(1 + rank)
     found = np.cumsum(hits, axis=1, dtype=np.float64)
-    gain = np.cumsum(hits * discount[:length], axis=1)
+    gain = np.cumsum(hits * discount, axis=1)
     precision_sum = np.cumsum(hits * found / rank, axis=1)
     first = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, np.inf)
     result = {}
@@ -69,13 +67,25 @@ def per_user_metrics(
         columns = {
             "recall": found[:, last] / relevant,
             "precision": found[:, last] / k,
-            "ndcg": gain[:, last] / ideal[reachable.astype(np.int64) - 1],
+            "ndcg": gain[:, last] / ideal_dcg(num_relevant, k),
             "hit_rate": (found[:, last] > 0).astype(np.float64),
             "mrr": np.where(first <= k, 1 / first, 0.0),
             "map": precision_sum[:, last] / reachable,
         }
         result.update({f"{name}@{k}": values for name, values in columns.items()})
     return result
+
+
+def ideal_dcg(num_relevant: np.ndarray, k: int) -> np.ndarray:
+    """The DCG of the best list of k, min(k, number of relevant items) hits at its top: [n] float64.
+
+    Args:
+      num_relevant: [n] integers, at least 1.
+      k: the list's length, at least 1.
+    """
+    hits = np.minimum(np.asarray(num_relevant, np.int64), k)
+    sums = np.cumsum(1 / np.log2(1 + np.arange(1, hits.max(initial=1) + 1)))
+    return np.asarray(sums[hits - 1])
 
 
 def beyond_accuracy(

@@ -278,7 +278,8 @@ def _say_counts(result: Split, console: Console) -> None:
     )
     cold = sum(row["cold_interactions"] for row in counts.values())
     if cold:
+        of = "users" if result.protocol["kind"] == "yambda" else "users or songs"
         console.note(
-            f"{cold:,} held-out interactions are of users or songs that train doesn't know (cold); "
-            "they are left out of the metrics"
+            f"{cold:,} held-out interactions are of {of} that train doesn't know (cold); they are "
+            "left out of the metrics"
         )

@@ -441,6 +441,12 @@ def test_yambda_learns_from_what_was_heard_or_liked_and_knows_the_rest(tmp_path)
         (2, 12),
     ]
     assert report.filtered == 3
+    located = catalog.locate("yambda-50m-listens", data_path=tmp_path)
+    (listens,), _ = read_listens(located.histories)
+    assert sorted(zip(listens.user.tolist(), listens.items.ids[listens.item], strict=True)) == [
+        (0, 10),
+        (1, 11),
+    ]
 
 
 def test_a_file_per_listener_is_the_listeners_history(tmp_path):

@@ -10,7 +10,8 @@ import pytest
 
 from jaxrec.config import EvalConfig, RunConfig, with_fields
 from jaxrec.data.cuts import alike_rows, random_rows
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.interactions import IdMap, Interactions, Listens
+from jaxrec.data.splits import split
 from jaxrec.errors import UserError
 from jaxrec.models import closed_forms
 from jaxrec.models.blend import blend
@@ -20,7 +21,7 @@ from jaxrec.models.method import Hooks, unseen
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.rank.evaluate import evaluate
-from jaxrec.rank.measure import Measure
+from jaxrec.rank.measure import Measure, check_found
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import fit_model as fit_method
 from jaxrec.runs.prepare import prepare_split
@@ -108,6 +109,25 @@ def test_where_test_is_later_so_is_what_is_held_out(kind: Any) -> None:
             assert held_out[part.validation.user == user].min() > kept[rows].max()
     if kind == "time":
         assert held_out.min() > kept.max()
+
+
+def test_yambdas_day_before_test_is_what_is_chosen_by() -> None:
+    random = np.random.default_rng(0)
+    rows = [random.integers(0, high, 400) for high in (20, 30, 4 * 86_400)]
+    heard = Listens(
+        rows[0], rows[1], np.ones(400), rows[2], *(IdMap(np.arange(n)) for n in (20, 30))
+    )
+    whole = split(heard, kind="yambda", seed=0).train
+    (part,) = validation_parts(whole, "yambda", 3, seed=0, users=100)
+    expected = split(heard, kind="yambda", seed=0, validation_fraction=0.1)
+    found = part.split
+    assert found.validation is not None and expected.validation is not None
+    for own, other in ((found.train, expected.train), (found.validation, expected.validation)):
+        np.testing.assert_array_equal(own.listens().timestamp, other.listens().timestamp)
+        ids = own.items.ids[own.item], other.items.ids[other.item]
+        np.testing.assert_array_equal(*ids)
+    with pytest.raises(UserError, match=r"expected config\.eval\.seen=include"):
+        check_found(found, "exclude")
 
 
 def test_nothing_to_hold_out_is_said() -> None:

@@ -1,6 +1,7 @@
 """What auto chooses by: parts of train held out as test may have been, of some users."""
 
 import dataclasses
+from typing import Any, Literal
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from jaxrec.data.cuts import alike_rows, last_rows, moment_leaving, random_rows
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.options import SplitKind
 from jaxrec.data.splits import Split
+from jaxrec.data.yambda import DAY, GAP
 from jaxrec.errors import UserError
 
 ALIKE = 0.35  # of the users
@@ -59,8 +61,13 @@ def validation_parts(
       UserError: too little is known of everyone to hold anything out.
     """
     nobody = np.zeros(train.num_users, bool)
-    if kind in ("time", "last_n") and train.timestamp is not None:
-        if kind == "time" and train.events is not None:
+    if kind in ("time", "yambda", "last_n") and train.timestamp is not None:
+        if kind == "yambda":
+            moment = train.listens().moment - DAY
+            cut = _of_some(
+                train.before(moment - GAP), train.since(moment), seed, users, kind="yambda"
+            )
+        elif kind == "time" and train.events is not None:
             moment = moment_leaving(train.events.timestamp, LATEST)
             cut = _of_some(train.before(moment), train.since(moment), seed, users)
         else:
@@ -99,13 +106,22 @@ def _split(whole: Interactions, held_out: np.ndarray, seed: int, users: int) -> 
     return _of_some(whole.select(~held_out), whole.select(held_out), seed, users)
 
 
-def _of_some(train: Interactions, validation: Interactions, seed: int, users: int) -> Split:
-    """Of validation what train knows, for some users."""
-    known = np.isin(validation.user, train.user) & np.isin(validation.item, train.item)
+def _of_some(
+    train: Interactions,
+    validation: Interactions,
+    seed: int,
+    users: int,
+    *,
+    kind: Literal["auto", "yambda"] = "auto",
+) -> Split:
+    """Of validation what train knows, for some users; with `yambda` cold items stay."""
+    known = np.isin(validation.user, train.user)
+    if kind != "yambda":
+        known &= np.isin(validation.item, train.item)
     validation = validation.select(known)
     everyone = np.unique(validation.user)
     if len(everyone) > users:
         chosen = np.random.default_rng(seed).choice(everyone, users, replace=False)
         validation = validation.select(np.isin(validation.user, chosen))
-    protocol = {"kind": "auto", "seed": seed, "cold": {}}
+    protocol: dict[str, Any] = {"kind": kind, "seed": seed, "cold": {}}
     return Split(train, validation if len(validation) else None, None, protocol)

@@ -13,9 +13,9 @@ from jaxrec.models.factors import CONSTANT
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
+from jaxrec.rank.definitions import PerUser
 from jaxrec.rank.evaluate import find_hits
 from jaxrec.rank.measure import Measure
-from jaxrec.rank.metrics import per_user_metrics
 from jaxrec.rank.top_k import USERS_PER_SCORING, top_k
 
 DEPTH = 100  # items of each leader's list that are in the pool
@@ -30,12 +30,14 @@ class Pool:
       scores: by model, [n, size] float32; -inf where there is no further item.
       hits: [n, size] bool, the items that were held out.
       num_relevant: [n], how many were held out of each user.
+      per_user: the metrics, by the definition that is measured by.
     """
 
     users: np.ndarray
     scores: Mapping[str, np.ndarray]
     hits: np.ndarray
     num_relevant: np.ndarray
+    per_user: PerUser
 
     def figures(self, weights: Mapping[str, float], metric: str) -> np.ndarray:
         """Each user's metric where the models' weighted scores rank the pool: [n] float64.
@@ -53,7 +55,7 @@ class Pool:
         best = np.argpartition(-total, k - 1, axis=1)[:, :k]
         order = np.argsort(-np.take_along_axis(total, best, axis=1), axis=1, kind="stable")
         hits = np.take_along_axis(self.hits, np.take_along_axis(best, order, axis=1), axis=1)
-        return per_user_metrics(hits, self.num_relevant, (cutoff,))[metric]
+        return self.per_user(hits, self.num_relevant, (cutoff,))[metric]
 
 
 def make_pool(
@@ -96,7 +98,8 @@ def make_pool(
             name: _scores(model, rows, items, known, standardise) for name, model in models.items()
         },
         hits=find_hits(items, users, relevant),
-        num_relevant=np.diff(relevant.user_offsets())[users],
+        num_relevant=measure.definitions.num_relevant(relevant)[users],
+        per_user=measure.definitions.per_user,
     )
 
 
