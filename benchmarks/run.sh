@@ -2,6 +2,7 @@
 # Makes the environments that a benchmark needs, once, and runs it:
 #   ./benchmarks/run.sh compare --data=FOLDER [--out=FOLDER] [--rounds=5] ...
 #   ./benchmarks/run.sh scaling [--out=FOLDER] ...
+#   ./benchmarks/run.sh kernels [--out=FOLDER] [--edges=810128,10000000] ...
 #   ./benchmarks/run.sh variants --config=configs/gowalla.py [--data=FOLDER] ...
 #   ./benchmarks/run.sh rivals --config=configs/lastfm_lightgcn.py [--out=FOLDER] ...
 #   ./benchmarks/run.sh fold_in --config=configs/gowalla.py [--data=FOLDER] ...
@@ -48,10 +49,10 @@ prepare_peer() {
 }
 
 case "${1:-}" in
-  compare | scaling | variants | rivals | datasets | fold_in | load) benchmark="$1" && shift ;;
+  compare | scaling | kernels | variants | rivals | datasets | fold_in | load) benchmark="$1" && shift ;;
   *)
-    fail "the first word is '${1:-}'; expected compare, scaling, variants, rivals, datasets," \
-      "fold_in or load"
+    fail "the first word is '${1:-}'; expected compare, scaling, kernels, variants, rivals," \
+      "datasets, fold_in or load"
     ;;
 esac
 

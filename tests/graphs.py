@@ -3,13 +3,16 @@
 import numpy as np
 
 from jaxrec.gcn.graph import BipartiteGraph, build_graph
+from jaxrec.gcn.message_passing import prepared
 
 
-def graph_from_dense(ratings: np.ndarray) -> BipartiteGraph:
-    """The graph whose edge weights are the non-zero entries of `ratings` [users, items]."""
+def graph_from_dense(ratings: np.ndarray, kernel: str = "csr") -> BipartiteGraph:
+    """The graph, for a kernel, whose edge weights are the non-zero entries of [users, items]."""
     user, item = np.nonzero(ratings)
     num_users, num_items = ratings.shape
-    return build_graph(user, item, ratings[user, item], num_users=num_users, num_items=num_items)
+    weight = ratings[user, item]
+    graph = build_graph(user, item, weight, num_users=num_users, num_items=num_items)
+    return prepared(graph, kernel)
 
 
 def dense_normalised(ratings: np.ndarray) -> np.ndarray:

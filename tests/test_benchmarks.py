@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
-from benchmarks import compare, datasets, fold_in, report, rivals, scaling, worker
+from benchmarks import compare, datasets, fold_in, kernels, report, rivals, scaling, worker
 from benchmarks.edges import normalised_adjacency, read_edges, spectral_embeddings
 from benchmarks.measuring import TimedBatches, machine, resident_mb, seconds_of
 from benchmarks.processes import MeasurementError, run_worker
@@ -18,7 +20,8 @@ from benchmarks.synthetic_graph import interactions
 from benchmarks.tables import digits, markdown_table, paired_ratios, show, summarise
 from configs import default
 from jaxrec.config import read_config
-from jaxrec.gcn.graph import build_graph
+from jaxrec.gcn.graph import Adjacency, build_graph
+from jaxrec.gcn.message_passing import KERNELS, segment_sum
 from jaxrec.runs.results import read_results
 from jaxrec.search.space import parse_space
 from jaxrec.train import loop
@@ -277,6 +280,33 @@ def test_every_kernel_gives_the_same_product(request_: dict) -> None:
     np.testing.assert_allclose(sums, sums[0], rtol=1e-4)
 
 
+def test_kernels_are_timed_checked_and_tabled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--edges=1000", "--rounds=1", "--steps=2", "--dim=4", "--layers=1"]
+    assert kernels.main([f"--out={tmp_path}", "--only=segment_sum,csr", *arguments]) == 0
+    rows = json.loads((tmp_path / "kernels.json").read_text())["rows"]
+    assert [row["kernel"] for row in rows] == ["segment_sum", "csr"]
+    for row in rows:
+        assert row["sums_s"] > 0 and row["step_s"] > 0
+        assert row["sums_same_bits"] and row["step_same_bits"]
+        assert 0 < row["error"] < 1e-6
+    assert (tmp_path / "kernels.md").read_text() in capsys.readouterr().out
+
+
+def test_a_kernel_that_sums_wrongly_is_said_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(adjacency: Adjacency, *arguments: Any, **named: Any) -> jax.Array:
+        halved = adjacency.replace(weights=adjacency.weights / 2)
+        return segment_sum(halved, *arguments, **named)
+
+    monkeypatch.setitem(KERNELS, "csr", wrong)
+    arguments = ["--edges=1000", "--rounds=1", "--dim=4", "--layers=1", "--only=csr"]
+    assert kernels.main([f"--out={tmp_path}", *arguments]) == 1
+    assert "failed: sums are off by" in (tmp_path / "kernels.md").read_text()
+
+
 def test_jaxrec_evaluates_given_embeddings(request_: dict) -> None:
     """Users of a group share 20 items, of which 6 are masked: 5 of 14 hit 2 by chance in 5/14."""
     figures = jaxrec_.evaluate(request_)
@@ -344,8 +374,8 @@ def test_the_script_wants_a_benchmark() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "jaxrec: the first word is 'everything'; expected compare, scaling, variants, rivals, "
-        "datasets, fold_in or load\n"
+        "jaxrec: the first word is 'everything'; expected compare, scaling, kernels, "
+        "variants, rivals, datasets, fold_in or load\n"
     )
 
 

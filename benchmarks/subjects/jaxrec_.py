@@ -20,7 +20,7 @@ from jaxrec.data.listens import read_listens
 from jaxrec.data.meaning import Layout, Source
 from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.gcn.graph import BipartiteGraph
-from jaxrec.gcn.message_passing import KERNELS, choose_kernel, unavailable_reason
+from jaxrec.gcn.message_passing import KERNELS, choose_kernel, prepared, unavailable_reason
 from jaxrec.models.factors import Factors
 from jaxrec.models.fold_in import Constant
 from jaxrec.models.histories import Histories
@@ -54,7 +54,7 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
 def product(request: dict[str, Any]) -> dict[str, Any]:
     """Time of A X by one kernel: both halves of the graph, which together are all of A."""
     train_part, _ = _read(request)
-    graph = build(run_config(request), train_part).graph
+    graph = prepared(build(run_config(request), train_part).graph, request["kernel"])
     kernel = KERNELS[request["kernel"]]
 
     @jax.jit

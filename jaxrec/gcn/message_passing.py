@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import sparse
 
-from jaxrec.gcn import native
-from jaxrec.gcn.graph import Adjacency
+from jaxrec.gcn import native, pieces
+from jaxrec.gcn.graph import Adjacency, BipartiteGraph
 
 DTYPES = ("float32", "bfloat16")
 
@@ -38,7 +38,7 @@ class Kernel(Protocol):
         other rows of the result, and whoever passes `sending` has zeros in all other rows of x.
 
         Args:
-          adjacency: the orientation to gather along, A.
+          adjacency: the orientation to gather along, A; of a graph from `prepared`.
           embeddings: [num_senders, dim] float32, x.
           dtype: in what the embeddings are gathered, `float32`, or `bfloat16` for half the
             traffic; the sums are float32 either way.
@@ -128,7 +128,19 @@ def prefetch(
     )
 
 
-KERNELS: dict[str, Kernel] = {"segment_sum": segment_sum, "csr": csr, "prefetch": prefetch}
+KERNELS: dict[str, Kernel] = {
+    "segment_sum": segment_sum,
+    "csr": csr,
+    "prefetch": prefetch,
+    **{name: _over_all_edges(sums) for name, sums in pieces.SUMS.items()},
+}
+
+
+def prepared(graph: BipartiteGraph, kernel: str) -> BipartiteGraph:
+    """The graph as the kernel needs it: with its rows cut into pieces for those that sum so."""
+    if kernel not in pieces.SUMS or isinstance(graph.to_users, pieces.PiecedAdjacency):
+        return graph
+    return pieces.cut(graph)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,11 +181,14 @@ def _rounded(embeddings: jax.Array, dtype: str) -> jax.Array:
     return jax.lax.reduce_precision(embeddings, exponent_bits=8, mantissa_bits=7)
 
 
+_ONLY = {"prefetch": "cpu", "pallas": "gpu"}  # kernels for one backend
+
+
 def unavailable_reason(name: str, backend: str) -> str | None:
     """Why a kernel can't be had on this machine and backend, or None where it can."""
-    if name != "prefetch":
-        return None
-    return native.unavailable_reason() if backend == "cpu" else f"it is for cpu, not {backend}"
+    if (only := _ONLY.get(name, backend)) != backend:
+        return f"it is for {only}, not {backend}"
+    return native.unavailable_reason() if name == "prefetch" else None
 
 
 def choose_kernel(name: str, backend: str) -> str:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.gcn.graph import Adjacency, BipartiteGraph
-from jaxrec.gcn.message_passing import KERNELS, choose_kernel
+from jaxrec.gcn.message_passing import KERNELS, choose_kernel, prepared
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Array, Contributions, one_history, part_of, with_prefix
 
@@ -121,8 +121,9 @@ class Filter:
             size *= _GROWTH
         padding = (0, size - len(histories.items))
         low_rank = self.low_rank
+        kernel, graph = self._sums_over
         return _filtered(
-            self.graph,
+            graph,
             self.ends,
             None if low_rank is None else (low_rank.into, low_rank.out_of),
             np.pad(histories.items, padding),
@@ -130,8 +131,14 @@ class Filter:
             np.pad(histories.weights, padding),
             count=len(histories),
             longer=self.longer,
-            kernel=choose_kernel(self.kernel, jax.default_backend()),
+            kernel=kernel,
         )
+
+    @functools.cached_property
+    def _sums_over(self) -> tuple[str, BipartiteGraph]:
+        """The kernel here, and the graph as it needs it."""
+        kernel = choose_kernel(self.kernel, jax.default_backend())
+        return kernel, prepared(self.graph, kernel)
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Adjacency)]

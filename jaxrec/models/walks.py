@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from jaxrec.gcn.graph import BipartiteGraph, build_graph
-from jaxrec.gcn.message_passing import KERNELS, choose_kernel
+from jaxrec.gcn.message_passing import KERNELS, choose_kernel, prepared
 from jaxrec.models.blend import Blend
 from jaxrec.models.cut_walks import cut
 from jaxrec.models.factors import Factors
@@ -42,9 +42,11 @@ def walks(graph: BipartiteGraph, *, exponent: float, longer: float, kernel: str 
       longer: l, how much of the walks of five steps is taken off, >= 0.
       kernel: a name in `message_passing.KERNELS`, or `auto`.
     """
+    chosen = choose_kernel(kernel, jax.default_backend())
+    graph = prepared(graph, chosen)
     items = graph.to_items
     # An edge's weight is R_uj (d_u d_j)^-1/2; an item's sum of their squares, |b_j|^2 d_j^(2c-1).
-    squares = KERNELS[choose_kernel(kernel, jax.default_backend())](
+    squares = KERNELS[chosen](
         dataclasses.replace(items, weights=jnp.square(items.weights)),
         jnp.ones((graph.num_users, 1), jnp.float32),
         "float32",

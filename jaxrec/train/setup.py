@@ -18,7 +18,7 @@ from jaxrec.gcn import losses
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import BipartiteGraph, build_graph
-from jaxrec.gcn.message_passing import Sums, choose_kernel
+from jaxrec.gcn.message_passing import Sums, choose_kernel, prepared
 from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
 from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
 from jaxrec.models.fold_in import MessageSum
@@ -119,6 +119,7 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     if config.loss.sampler == "popularity":
         mass = popularity_mass(graph, alpha=config.loss.popularity_alpha)
     convolution = _convolution(config)
+    graph = prepared(graph, convolution.sums.kernel)
     objective, batches = _objective(config, convolution).with_batches(graph, config.batch_size)
     steps = batches.num_steps
     optimizer = _adam(

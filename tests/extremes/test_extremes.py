@@ -17,7 +17,7 @@ from jaxrec.errors import UserError
 from jaxrec.gcn import graph as graph_module
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import build_graph
-from jaxrec.gcn.message_passing import Sums
+from jaxrec.gcn.message_passing import Sums, prepared
 from jaxrec.gcn.negatives import sample_negatives
 from jaxrec.gcn.propagation import propagate
 from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
@@ -177,7 +177,7 @@ def test_odd_ids_and_names_come_through_a_whole_run(
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_isolated_nodes_keep_their_share_of_their_own_embedding(kernel: str) -> None:
     nothing = np.zeros(0, np.int32)
-    graph = build_graph(nothing, nothing, nothing, num_users=3, num_items=2)
+    graph = prepared(build_graph(nothing, nothing, nothing, num_users=3, num_items=2), kernel)
     first = Embeddings(jnp.arange(6.0).reshape(3, 2), jnp.arange(4.0).reshape(2, 2))
     final = propagate(graph, first, 3, Sums(kernel))
     np.testing.assert_allclose(final.user, first.user / 4)

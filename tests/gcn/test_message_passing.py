@@ -82,7 +82,7 @@ def test_masked_rows_are_left_out_and_no_others(kernel: str, share: float) -> No
     np.testing.assert_array_equal(sums(kernel, half, spoilt, base=base, sending=sending), sent)
 
 
-@pytest.mark.parametrize("kernel", kernels.KERNELS)
+@pytest.mark.parametrize("kernel", [*kernels.PREFETCH, "segment_sum"])
 @pytest.mark.parametrize("convolution", [LIGHT, LIGHTGCN_PP])
 def test_rows_read_and_gradient_are_the_same_whether_others_are_left_out(
     kernel: str, convolution: LightGCN
@@ -118,10 +118,14 @@ def test_a_graph_without_edges_has_the_base_for_sums(kernel: str) -> None:
 
 def test_auto_is_what_the_backend_can_have_and_what_it_cannot_is_refused() -> None:
     assert choose_kernel("auto", "gpu") == choose_kernel("auto", "tpu") == "segment_sum"
-    with pytest.raises(ValueError, match="'dense'; expected auto, segment_sum, csr, prefetch"):
+    with pytest.raises(
+        ValueError, match="'dense'; expected auto, segment_sum, csr, prefetch, gather"
+    ):
         choose_kernel("dense", "cpu")
     with pytest.raises(ValueError, match="'prefetch', which can't be had here: it is for cpu"):
         choose_kernel("prefetch", "gpu")
+    with pytest.raises(ValueError, match="'pallas', which can't be had here: it is for gpu"):
+        choose_kernel("pallas", "tpu")
 
 
 @pytest.mark.parametrize("kernel", kernels.PREFETCH)
@@ -132,7 +136,7 @@ def test_auto_on_a_cpu_with_a_compiler_is_our_own(kernel: str) -> None:
 @pytest.mark.parametrize("kernel", kernels.KERNELS)
 def test_bfloat16_rounds_the_gathered_embeddings_alone(kernel: str) -> None:
     ratings = (np.random.default_rng(5).random((9, 300)) < 0.9) * 1.0
-    graph = graph_from_dense(ratings)
+    graph = graph_from_dense(ratings, kernel)
     exact = rows(300, 5)
     rounded = exact.astype(jnp.bfloat16).astype(jnp.float32)
     result = sums(kernel, graph.to_users, exact, dtype="bfloat16")

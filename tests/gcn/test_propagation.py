@@ -33,14 +33,14 @@ def test_propagation_equals_the_dense_matrix_product(
         user, item = matrix @ item, matrix.T @ user
         layers.append(np.concatenate([user, item]))
     expected = np.mean(layers, axis=0)
-    result = run(graph_from_dense(ratings), embeddings, num_layers, Sums(kernel))
+    result = run(graph_from_dense(ratings, kernel), embeddings, num_layers, Sums(kernel))
     np.testing.assert_allclose(stacked(result), expected, rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_gradient_equals_the_references(ratings: np.ndarray, kernel: str) -> None:
     """The custom derivative against JAX's own, through a plain sum over layers."""
-    graph = graph_from_dense(ratings)
+    graph = graph_from_dense(ratings, kernel)
     embeddings = random_embeddings(*ratings.shape)
     probe = random_embeddings(*ratings.shape, seed=2)
 
@@ -68,7 +68,7 @@ def test_gradient_equals_the_references(ratings: np.ndarray, kernel: str) -> Non
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_gradient_matches_finite_differences(kernel: str) -> None:
     ratings = (np.random.default_rng(3).random((6, 8)) < 0.5) * 1.0
-    graph = graph_from_dense(ratings)
+    graph = graph_from_dense(ratings, kernel)
     check_grads(
         jax.jit(lambda e: jnp.tanh(propagate(graph, e, 3, Sums(kernel)).user)),
         (random_embeddings(6, 8),),
@@ -89,6 +89,7 @@ def test_relabelling_the_nodes_commutes_with_propagation(kernel: str) -> None:
     def relabel(e: Embeddings) -> Embeddings:
         return Embeddings(user=e.user[users], item=e.item[items])
 
-    first = relabel(run(graph_from_dense(ratings), embeddings, 3, Sums(kernel)))
-    last = run(graph_from_dense(ratings[users][:, items]), relabel(embeddings), 3, Sums(kernel))
+    graph, other = (graph_from_dense(of, kernel) for of in (ratings, ratings[users][:, items]))
+    first = relabel(run(graph, embeddings, 3, Sums(kernel)))
+    last = run(other, relabel(embeddings), 3, Sums(kernel))
     np.testing.assert_allclose(stacked(first), stacked(last), rtol=1e-5, atol=1e-6)

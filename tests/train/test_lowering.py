@@ -4,6 +4,8 @@ That says that nothing in a step is only for CPUs, not how it runs there. The ke
 `auto` takes another on these platforms.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from jaxrec.gcn import native
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.losses import Softmax
-from jaxrec.gcn.message_passing import KERNELS, Sums, choose_kernel
+from jaxrec.gcn.message_passing import KERNELS, Sums, choose_kernel, prepared
 from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
 from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
 from jaxrec.train.step import create_state, train_steps
@@ -33,19 +35,22 @@ CONVOLUTIONS = {
         "layer_zero": 0.3,
     },
 }
-PORTABLE = sorted(set(KERNELS) - {"prefetch"})
+PORTABLE = sorted(set(KERNELS) - {"prefetch", "pallas"})
 
 
-def lowered(objective: Objective, *, popular: bool) -> str:
+def lowered(
+    objective: Objective, kernel: str, *, popular: bool, platforms: Sequence[str] = (*PLATFORMS,)
+) -> str:
     """The text of a dispatch of steps for all platforms at once."""
     objective, batches = objective.with_batches(GRAPH, 40)
-    data = TrainingGraph(GRAPH, popularity_mass(GRAPH, alpha=0.75) if popular else None)
+    mass = popularity_mass(GRAPH, alpha=0.75) if popular else None
+    data = TrainingGraph(prepared(GRAPH, kernel), mass)
     state = create_state(jax.random.key(0), GRAPH, OPTIMIZER, dim=4, stddev=0.1)
     order = jnp.zeros((2, *batches.order(jax.random.key(0)).shape[1:]), jnp.int32)
     traced = train_steps.trace(
         state, data, order, jax.random.key(1), objective=objective, optimizer=OPTIMIZER
     )
-    return traced.lower(lowering_platforms=tuple(PLATFORMS)).as_text()
+    return traced.lower(lowering_platforms=tuple(platforms)).as_text()
 
 
 @pytest.mark.parametrize("loss", ["bpr", "softmax"])
@@ -59,7 +64,7 @@ def test_every_step_lowers_for_every_platform(kernel: str, name: str, loss: str)
             if loss == "bpr"
             else UserObjective(convolution, num_negatives=8, l2=1e-3, loss=Softmax(0.2))
         )
-        text = lowered(objective, popular=dtype == "bfloat16")
+        text = lowered(objective, kernel, popular=dtype == "bfloat16")
         assert "stablehlo.while" in text  # over the steps
         assert "custom_call" not in text
 
@@ -71,5 +76,15 @@ def test_what_is_taken_there_is_among_what_was_lowered() -> None:
 def test_the_cpu_s_own_kernel_is_a_foreign_function() -> None:
     """So what the first test looks for would be seen."""
     convolution = LightGCN(1, Sums("prefetch"))
-    text = lowered(EdgeObjective(convolution, num_negatives=1, l2=0.0), popular=False)
+    objective = EdgeObjective(convolution, num_negatives=1, l2=0.0)
+    text = lowered(objective, "prefetch", popular=False)
     assert f"custom_call @{native.TARGET}" in text
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_kernel_for_gpus_lowers_to_triton(dtype: str) -> None:
+    """It has no other check without a GPU than this and that it is right when interpreted."""
+    convolution = LightGCN(2, Sums("pallas", dtype))
+    objective = EdgeObjective(convolution, num_negatives=1, l2=0.0)
+    text = lowered(objective, "pallas", popular=False, platforms=["cuda"])
+    assert text.count("triton") >= 4  # two layers for users and items, and the gradient's
