@@ -256,6 +256,9 @@ def attempt(one: Measured, action: Callable[[], Any]) -> None:
 
 def measure(everyone: Sequence[Measured], what: str, exact: Any, options: Any) -> None:
     """Compiles, checks and times one kind of program of every candidate on one graph."""
+    if time.monotonic() > options.until:
+        _say("  left out: no time is left")
+        return
     for one in everyone:
         attempt(one, lambda one=one: one.lower(what))
     _say("  lowered")
@@ -362,17 +365,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out.mkdir(parents=True, exist_ok=True)
     title = f"jax {jax.__version__} on {made['device']}, {options.dim} dimensions, "
     title += f"{options.layers} layers, batch {options.batch:,}, {options.dtype}\n"
-    graphs = [Subject(int(edges), names, options) for edges in options.edges.split(",")]
-    for what in ("sums", "step"):
-        for graph in graphs:
+    done: list[Subject] = []
+    for edges in options.edges.split(","):
+        if time.monotonic() > options.until:
+            _say(f"{edges} edges: left out, no time is left")
+            continue
+        graph = Subject(int(edges), names, options)
+        done.append(graph)
+        for what in ("sums", "step"):
             _say(f"{graph.edges:,} edges: {what}")
-            if time.monotonic() > options.until:
-                _say("  left out: no time is left")
-                continue
             everyone = [o for o in graph.everyone if what == "sums" or o.candidate.steps]
             measure(everyone, what, graph.exact, options)
-            made["rows"] = [one.row for subject in graphs for one in subject.everyone]
-            text = title + "".join(subject.text() for subject in graphs)
+            made["rows"] = [one.row for subject in done for one in subject.everyone]
+            text = title + "".join(subject.text() for subject in done)
             write_json(out / "kernels.json", made)
             with replacing(out / "kernels.md") as temporary:
                 temporary.write_text(text, encoding="utf-8")
