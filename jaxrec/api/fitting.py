@@ -43,7 +43,7 @@ def fit(
       method: `gcn` (the network, the default), `most_popular`, `itemknn`, `rp3beta`, `ease`,
         `ials`, `gfcf`, `walks`, `blend` or `auto`, which chooses what suits the data by parts
         of `split.train` that it cuts itself; where listens have times, `own_plays`,
-        `recent_popular` and `transitions`, too.
+        `recent_popular`, `transitions` and `sessions`, too.
       config: a whole configuration to start from; None for the defaults.
       workdir: a folder for the run: it is saved there as it goes, measured at the end, and goes on
         where it was stopped. None keeps nothing.

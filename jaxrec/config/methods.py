@@ -17,6 +17,7 @@ Member = Literal[
     "own_plays",
     "recent_popular",
     "transitions",
+    "sessions",
 ]
 Method = Literal[Member, "blend", "auto"]
 
@@ -118,6 +119,18 @@ class TransitionsConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SessionsConfig:
+    """Sessions: what is heard in one sitting, by walks from song to session to song."""
+
+    gap_minutes: float = setting(30.0, "minutes without a listen that end a session", above=0)
+    neighbours: int = setting(200, "best ends of a walk kept per song", minimum=1)
+    alpha: float = setting(0.6, "exponent of a step's probability", minimum=0)
+    beta: float = setting(
+        0.0, "exponent of the song's listens, by which scores are divided", minimum=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BaselineConfig:
     """Settings of the other methods, by method; most_popular and own_plays have none."""
 
@@ -128,6 +141,7 @@ class BaselineConfig:
     gfcf: GFCFConfig = group(GFCFConfig)
     recent_popular: RecentPopularConfig = group(RecentPopularConfig)
     transitions: TransitionsConfig = group(TransitionsConfig)
+    sessions: SessionsConfig = group(SessionsConfig)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,6 +159,7 @@ class BlendWeightsConfig:
     own_plays: float = setting(1.0, "of the listener's own songs", minimum=0)
     recent_popular: float = setting(1.0, "of the most popular songs of late", minimum=0)
     transitions: float = setting(1.0, "of transitions within sessions", minimum=0)
+    sessions: float = setting(1.0, "of what is heard in one session", minimum=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -92,8 +92,8 @@ class RunConfig:
         "gcn",
         "gcn (the network), most_popular, itemknn, rp3beta, ease, ials, gfcf, walks (the graph's "
         "own three-step walks alone); of listens with times own_plays (what a listener knows, "
-        "again), recent_popular, transitions (what is played next); blend (several of them) or "
-        "auto (what suits the data, chosen on validation)",
+        "again), recent_popular, transitions (what is played next), sessions (what is heard in one "
+        "sitting); blend (several of them) or auto (what suits the data, chosen on validation)",
     )
     epochs: int = setting(10, "passes over all training edges", minimum=1)
     lr: float = setting(0.01, "learning rate of Adam (after warm-up)", above=0)

@@ -14,6 +14,7 @@ from jaxrec.models import (
     own_plays,
     popularity,
     rp3beta,
+    sessions,
     transitions,
     walks,
 )
@@ -35,6 +36,7 @@ CLOSED_FORMS: dict[str, Callable[..., Model]] = {
 BY_TIME: dict[str, Callable[..., Model]] = {
     "recent_popular": popularity.fit_recent,
     "transitions": transitions.fit,
+    "sessions": sessions.fit,
 }
 NOTES: dict[str, Callable[[int], str]] = {"ease": ease.size_note}  # by the number of items
 RANDOM = frozenset({"ials"})  # another seed gives other scores

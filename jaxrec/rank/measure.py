@@ -213,6 +213,15 @@ def check_found(split: Split, rule: SeenRule) -> None:
             raise _nothing_found(part, rule)
 
 
+def is_found(split: Split, rule: SeenRule) -> bool:
+    """Whether `check_found` has nothing to say."""
+    try:
+        check_found(split, rule)
+    except UserError:
+        return False
+    return True
+
+
 def _found(whole: Interactions, before: Interactions, rule: SeenRule) -> Interactions:
     """What is to be found of a part: all of it, what is new, or what was known before."""
     if rule == "include":

@@ -284,7 +284,7 @@ METHODS: dict[str, Method] = {
         )
         for name in (
             *("itemknn", "rp3beta", "ease", "ials", "gfcf"),
-            *("recent_popular", "transitions"),
+            *("recent_popular", "transitions", "sessions"),
         )
     },
     **{

@@ -73,6 +73,21 @@ def test_transitions_equal_a_count_one_by_one_and_are_divided() -> None:
     np.testing.assert_allclose(kept.max(axis=1), expected.max(axis=1), rtol=1e-6)
 
 
+def test_sessions_are_walks_from_item_to_session_to_item() -> None:
+    # One user hears 0 1 1 and, after a pause, 2 3; another 0 2.
+    train = history([(0, 0, 0), (0, 1, 1), (0, 1, 2), (0, 2, 60), (0, 3, 61), (1, 0, 0), (1, 2, 9)])
+    settings = {"gap_minutes": 30.0, "neighbours": 100, "alpha": 1.0, "beta": 0.0}
+    expected = np.zeros((5, 5))
+    expected[0] = np.array([1 / 3, 2 / 3, 0, 0, 0]) / 2 + np.array([1 / 2, 0, 1 / 2, 0, 0]) / 2
+    expected[1, :2] = 1 / 3, 2 / 3
+    expected[2] = np.array([0, 0, 1 / 2, 1 / 2, 0]) / 2 + np.array([1 / 2, 0, 1 / 2, 0, 0]) / 2
+    expected[3, 2:4] = 1 / 2, 1 / 2
+    np.testing.assert_allclose(fit("sessions", train, **settings), expected, rtol=1e-6)
+    halved = fit("sessions", train, **settings | {"beta": 1.0})
+    np.testing.assert_allclose(halved[:, :4], expected[:, :4] / [2, 2, 2, 1], rtol=1e-6)
+    assert (np.count_nonzero(fit("sessions", train, **settings | {"neighbours": 1}), 1) <= 1).all()
+
+
 def test_a_session_ends_with_the_user_and_with_a_pause() -> None:
     train = history([(0, 0, 0), (0, 1, 30), (0, 2, 61), (1, 4, 61), (1, 3, 62)])
     item, session = sequences(train, train.listens(), 30 * 60)
@@ -97,8 +112,13 @@ def test_own_plays_are_the_history_as_it_is_weighed() -> None:
         assert np.asarray(scores)[0].tolist() == pytest.approx([*expected, 0, 0, 0])
 
 
-@pytest.mark.parametrize("name", ["recent_popular", "transitions"])
+@pytest.mark.parametrize("name", ["recent_popular", "transitions", "sessions"])
 def test_they_need_times(name: str) -> None:
-    settings = {"recent_popular": {"half_life_days": 1.0}, "transitions": TRANSITIONS}[name]
+    sessions = {"gap_minutes": 30.0, "neighbours": 9, "alpha": 1.0, "beta": 0.0}
+    settings = {
+        "recent_popular": {"half_life_days": 1.0},
+        "transitions": TRANSITIONS,
+        "sessions": sessions,
+    }[name]
     with pytest.raises(UserError, match=r"config\.data\.columns\.timestamp"):
         closed_forms.fit(name, settings, as_interactions(np.eye(3)), seed=0)

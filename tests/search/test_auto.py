@@ -99,7 +99,7 @@ def test_where_test_is_cut_at_random_so_is_all_that_is_held_out() -> None:
 @pytest.mark.parametrize("kind", ["time", "last_n"])
 def test_where_test_is_later_so_is_what_is_held_out(kind: Any) -> None:
     whole = history(times=True)
-    (part,) = (each.split for each in validation_parts(whole, kind, 3, seed=0, users=100))
+    (part,) = (each.split for each in validation_parts(whole, kind, 1, seed=0, users=100))
     assert part.validation is not None
     held_out, kept = part.validation.timestamp, part.train.timestamp
     assert held_out is not None and kept is not None
@@ -111,6 +111,22 @@ def test_where_test_is_later_so_is_what_is_held_out(kind: Any) -> None:
         assert held_out.min() > kept.max()
 
 
+@pytest.mark.parametrize("kind", ["time", "last_n"])
+def test_the_next_part_is_the_latest_of_what_is_before_the_one_before_it(
+    kind: Any, listened: Interactions
+) -> None:
+    whole = listened
+    parts = [each.split for each in validation_parts(whole, kind, 3, seed=0, users=100)]
+    assert len(parts) == 3
+    for later, earlier in itertools.pairwise(parts):
+        (alone,) = validation_parts(later.train, kind, 1, seed=1, users=100)
+        assert alone.split.fingerprints["train"] == earlier.fingerprints["train"]
+        assert np.isin(earlier.train.keys(), later.train.keys()).all()
+        assert earlier.validation is not None and later.validation is not None
+        assert np.isin(earlier.validation.keys(), later.train.keys()).all()
+    assert 3 < len(validation_parts(whole, kind, 1_000, seed=0, users=100)) < 1_000
+
+
 def test_yambdas_day_before_test_is_what_is_chosen_by() -> None:
     random = np.random.default_rng(0)
     rows = [random.integers(0, high, 400) for high in (20, 30, 4 * 86_400)]
@@ -118,7 +134,7 @@ def test_yambdas_day_before_test_is_what_is_chosen_by() -> None:
         rows[0], rows[1], np.ones(400), rows[2], *(IdMap(np.arange(n)) for n in (20, 30))
     )
     whole = split(heard, kind="yambda", seed=0).train
-    (part,) = validation_parts(whole, "yambda", 3, seed=0, users=100)
+    (part,) = validation_parts(whole, "yambda", 1, seed=0, users=100)
     expected = split(heard, kind="yambda", seed=0, validation_fraction=0.1)
     found = part.split
     assert found.validation is not None and expected.validation is not None
@@ -288,7 +304,7 @@ def listened(tmp_path_factory: pytest.TempPathFactory) -> Interactions:
 def test_by_time_a_part_has_the_latest_listens_and_what_is_heard_again(
     listened: Interactions,
 ) -> None:
-    (part,) = (each.split for each in validation_parts(listened, "time", 3, seed=0, users=30))
+    (part,) = (each.split for each in validation_parts(listened, "time", 1, seed=0, users=30))
     before, after = part.train.events, part.validation.events
     assert before.timestamp.max() < before.until <= after.timestamp.min()
     assert len(np.unique(part.validation.user)) == 30
@@ -358,7 +374,7 @@ def test_rivals_that_need_times_are_tried_where_there_are_any(listened: Interact
     for seen, own in (("exclude", set()), ("include", {"own_plays"}), ("only", {"own_plays"})):
         config = RunConfig(eval=EvalConfig(seen=seen))
         methods = {search.method for search in searches(listened, config, "normal")}
-        assert methods == {"recent_popular", "transitions"} | own
+        assert methods == {"recent_popular", "transitions", "sessions"} | own
     assert searches(history(), RunConfig(), "normal") == ()
 
 

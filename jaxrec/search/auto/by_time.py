@@ -55,6 +55,16 @@ def searches(train: Interactions, config: RunConfig, effort: Effort) -> tuple[Se
             tried,
             "products",
         ),
+        Search(
+            "sessions",
+            {"baseline.sessions.alpha": 0.6, "baseline.sessions.beta": 0.0},
+            [
+                ("baseline.sessions.beta", (0.0, 0.15, 0.3)),
+                ("baseline.sessions.alpha", (0.4, 0.6, 0.8, 1.0)),
+            ],
+            tried,
+            "products",
+        ),
     ]
     if config.eval.seen != "exclude":  # else they find nothing
         found.insert(0, Search("own_plays", {}, [], 1, "products"))

@@ -9,13 +9,22 @@ from typing import Any
 from jaxrec.config import RunConfig, field_value, with_fields
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
-from jaxrec.rank.measure import check_found
+from jaxrec.rank.measure import check_found, is_found
 from jaxrec.report.console import Console
 from jaxrec.search.auto.by_time import choose_history, searches
 from jaxrec.search.auto.calibrate import expected_seconds, in_words
 from jaxrec.search.auto.journal import NAME, Journal
-from jaxrec.search.auto.parts import Part, validation_parts
-from jaxrec.search.auto.plan import SMALL, Plan, Search, Size, fresh_parts, parts_and_users, plan
+from jaxrec.search.auto.parts import LATER, Part, validation_parts
+from jaxrec.search.auto.plan import (
+    EARLIER,
+    SMALL,
+    Plan,
+    Search,
+    Size,
+    fresh_parts,
+    parts_and_users,
+    plan,
+)
 from jaxrec.search.auto.recipe import Recommendation, choose
 from jaxrec.search.auto.trials import fixed_fields
 
@@ -43,19 +52,8 @@ def choose_for(
         each for each in fixed_fields(config) | given if each.split(".")[0] not in _ASIDE
     )
     effort = config.auto.effort
-    count, users = parts_and_users(Size.of(split.train), effort)
-    both = validation_parts(
-        split.train,
-        split.protocol["kind"],
-        count + fresh_parts(Size.of(split.train), effort),
-        seed=config.seed,
-        users=users,
-    )
-    for part in both:
-        check_found(part.split, config.eval.seen)
-    parts = fresh = both
-    if len(both) > 1:
-        parts, fresh = both[:count], both[count:]
+    parts, fresh, users = _parts(split, config)
+    both = len({id(part) for part in (*parts, *fresh)})
     planned = plan(
         Size.of(parts[0].split.train),
         effort,
@@ -71,11 +69,32 @@ def choose_for(
         console.note(f"going on in {workdir} after {len(journal):,} answers")
     base = with_fields(config, {"method": "gcn"})
     console.note(
-        f"\nauto, effort {effort}: {len(both)} validation parts of {users:,} users at most; "
+        f"\nauto, effort {effort}: {both} validation parts of {users:,} users at most; "
         f"{_expected(planned, base, fixed, parts[0], console)}"
     )
     base = choose_history(base, fixed, parts, journal, console)
     return choose(base, fixed, planned, parts, fresh, journal, console)
+
+
+def _parts(split: Split, config: RunConfig) -> tuple[list[Part], list[Part], int]:
+    """The parts by which settings are chosen, those for the blend, and of how many users each.
+
+    The blend's are others, if there are. Where one is before the other they are all: it is the
+    latest that is most like test.
+    """
+    size, kind = Size.of(split.train), split.protocol["kind"]
+    count, users = parts_and_users(size, config.auto.effort)
+    more = fresh_parts(size, config.auto.effort)
+    if kind in LATER:
+        more = max(more, EARLIER)
+    first, *others = validation_parts(
+        split.train, kind, count + more, seed=config.seed, users=users
+    )
+    check_found(first.split, config.eval.seen)
+    found = [first, *(part for part in others if is_found(part.split, config.eval.seen))]
+    if len(found) <= count:
+        return found, found, users
+    return found[:count], found if kind in LATER else found[count:], users
 
 
 def _expected(

@@ -15,6 +15,7 @@ from jaxrec.errors import UserError
 ALIKE = 0.35  # of the users
 FRACTION = 0.1  # of train, held out
 LATEST = 0.1  # of its listens, where it is cut by time
+LATER = ("time", "yambda", "last_n")  # kinds of which test is later than train
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,28 +52,18 @@ def validation_parts(
 
     Args:
       train: all that may be known.
-      kind: how test was cut: after `time` or `last_n` the one part is the latest, and where it was
-        cut at `random`, so is every user's validation.
-      count: how many parts; the k-th, from 0, is cut with `seed` + k.
+      kind: how test was cut: after one of `LATER` the first part is the latest, the second the
+        latest of what is before it, and so on; where test was cut at `random`, so is every user's
+        validation.
+      count: how many parts, at most; the k-th, from 0, is cut with `seed` + k.
       seed: of the cuts and of the choice of users.
       users: of how many users, at most, a part has interactions.
 
     Raises:
       UserError: too little is known of everyone to hold anything out.
     """
-    nobody = np.zeros(train.num_users, bool)
-    if kind in ("time", "yambda", "last_n") and train.timestamp is not None:
-        if kind == "yambda":
-            moment = train.listens().moment - DAY
-            cut = _of_some(
-                train.before(moment - GAP), train.since(moment), seed, users, kind="yambda"
-            )
-        elif kind == "time" and train.events is not None:
-            moment = moment_leaving(train.events.timestamp, LATEST)
-            cut = _of_some(train.before(moment), train.since(moment), seed, users)
-        else:
-            cut = _split(train, _latest(train, kind, seed), seed, users)
-        parts = [Part(cut, nobody)]
+    if kind in LATER and train.timestamp is not None:
+        parts = _one_before_the_other(train, kind, count, seed, users)
     else:
         parts = []
         for own in range(seed, seed + count):
@@ -83,8 +74,9 @@ def validation_parts(
                 alike_rows(train, FRACTION, own),
                 random_rows(train, FRACTION, own),
             )
-            parts.append(Part(_split(train, rows, own, users), alike))
-    if any(part.split.validation is None for part in parts):
+            found = _of_some(train.select(~rows), train.select(rows), own, users)
+            parts.append(Part(found, alike))
+    if not parts or any(part.split.validation is None for part in parts):
         raise UserError(
             f"config.method is 'auto' with {len(train):,} interactions of {train.num_users:,} "
             "users: none can be held out to choose by; expected users with several songs each, or "
@@ -93,17 +85,35 @@ def validation_parts(
     return parts
 
 
-def _latest(train: Interactions, kind: SplitKind, seed: int) -> np.ndarray:
-    """[n] bool: each user's last interaction, or the latest share of all."""
+def _one_before_the_other(
+    train: Interactions, kind: SplitKind, count: int, seed: int, users: int
+) -> list[Part]:
+    """The latest part, then what is the latest before it, and so on; fewer where train ends."""
+    parts: list[Part] = []
+    for own in range(seed, seed + count):
+        earlier, later = _latest(train, kind, seed)
+        found = _of_some(earlier, later, own, users, kind="yambda" if kind == "yambda" else "auto")
+        if found.validation is None:
+            break
+        parts.append(Part(found, np.zeros(train.num_users, bool)))
+        train = earlier
+    return parts
+
+
+def _latest(train: Interactions, kind: SplitKind, seed: int) -> tuple[Interactions, Interactions]:
+    """Train without its latest part, and that: each user's last item, the last day or a share."""
+    if kind == "yambda":
+        moment = train.listens().moment - DAY
+        return train.before(moment - GAP), train.since(moment)
+    if kind == "time" and train.events is not None:
+        moment = moment_leaving(train.events.timestamp, LATEST)
+        return train.before(moment), train.since(moment)
     assert train.timestamp is not None
     if kind == "last_n":
-        return last_rows(train, 1, seed)
-    return np.asarray(train.timestamp >= moment_leaving(train.timestamp, FRACTION))
-
-
-def _split(whole: Interactions, held_out: np.ndarray, seed: int, users: int) -> Split:
-    """Train without the rows held out, and of these what train knows, for some users."""
-    return _of_some(whole.select(~held_out), whole.select(held_out), seed, users)
+        rows = last_rows(train, 1, seed)
+    else:
+        rows = np.asarray(train.timestamp >= moment_leaving(train.timestamp, FRACTION))
+    return train.select(~rows), train.select(rows)
 
 
 def _of_some(

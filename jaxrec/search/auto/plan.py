@@ -90,6 +90,7 @@ class Plan:
 # Users that scores should be a mean over: below, a part's luck is larger than what settings bring.
 USERS = {"quick": 3_000, "normal": 5_000, "thorough": 20_000}
 MOST_PARTS = {"quick": 1, "normal": 2, "thorough": 4}
+EARLIER = 2  # at least so many parts before the latest, where test is later than train
 FEW_USERS, FRESH = 10_000, {"quick": 2, "normal": 4, "thorough": 8}
 TRIED = {"quick": 2, "normal": 5, "thorough": 20}  # settings of a method that is fitted at once
 SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items, held at once
