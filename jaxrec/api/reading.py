@@ -81,7 +81,7 @@ def read(
         if table is not None:
             path = str(Path(folder) / _TABLE)
             # Conditions may be on any column; else none but those that are named is looked at.
-            conditions = {"keep", "drop"} & fields.keys()
+            conditions = {"keep", "drop", "against"} & fields.keys()
             used = table if conditions else table.select(_used(table, columns))
             pq.write_table(used, path)
             more["format"] = "parquet"

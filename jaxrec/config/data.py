@@ -71,6 +71,17 @@ class DataConfig:
     drop: str | None = setting(
         None, "rows to leave out, such as 'skipped == true or song is empty'"
     )
+    against: str | None = setting(
+        None,
+        "rows that speak against their song, such as 'skipped == true or played_pct < 25'; it is "
+        "known",
+    )
+    against_plays: float = setting(
+        1.0,
+        "plays that each such row takes off the listener's of the song; with none left nothing is "
+        "learnt of it",
+        above=0,
+    )
     names_path: str | None = setting(None, "a separate table with the songs' names")
     names_columns: tuple[str, str] = setting(("id", "name"), "its columns: song id, name")
     names_format: Format = setting("auto", "as format")

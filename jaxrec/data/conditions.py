@@ -17,12 +17,20 @@ from jaxrec.data.rows import shown
 from jaxrec.data.times import number
 from jaxrec.errors import UserError
 
-JOINED = {"keep": "and", "drop": "or", "learnt_if": "and", "no_item": "and", "defects": "or"}
+JOINED = {
+    "keep": "and",
+    "drop": "or",
+    "against": "or",
+    "learnt_if": "and",
+    "no_item": "and",
+    "defects": "or",
+}
 _TOKEN = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|(==|!=|<=|>=|<|>|=)|([^\s"'<>=!]+))""")
 _COMPARISONS = {"==": "=", "=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _EXAMPLES = {
     "keep": "'event_type in listen like and played_ratio_pct >= 50'",
     "drop": "'event_type == dislike or song is empty'",
+    "against": "'event_type == dislike or played_ratio_pct < 25'",
 }
 
 

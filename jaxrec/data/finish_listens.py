@@ -3,12 +3,10 @@
 import dataclasses
 
 from jaxrec.data.listen_checks import is_empty
-from jaxrec.data.listen_store import ListenStore
+from jaxrec.data.listen_store import TABLES, ListenStore
 from jaxrec.data.meaning import Filters
 from jaxrec.data.times import TimeColumn, compact_date, read_moment, shown_moment
 from jaxrec.errors import UserError
-
-TABLES = ("listens", "known")
 
 
 @dataclasses.dataclass
@@ -101,7 +99,8 @@ def cut_window(
     if first is not None:
         store.query(f"INSERT INTO known SELECT * FROM listens WHERE timestamp < {first}")
         before = store.number(f"SELECT count(*) FROM listens WHERE timestamp < {first}")
-        store.query(f"DELETE FROM listens WHERE timestamp < {first}")
+        for table in ("listens", "against"):
+            store.query(f"DELETE FROM {table} WHERE timestamp < {first}")
     if end is not None:
         after = store.number(f"SELECT count(*) FROM listens WHERE timestamp >= {end}")
         for table in TABLES:

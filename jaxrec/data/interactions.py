@@ -83,6 +83,8 @@ class Listens:
       known: pairs that a filter has left out of the history though their users know the items
         (skipped, rated low, disliked, or heard before the time window), each once, with the first
         time; None where there are none. Its ids are those of the history.
+      against: a row for each time that a user skipped or disliked an item, likewise; its pairs are
+        known, too.
       adds_up: whether rows of a pair add up; ratings don't.
     """
 
@@ -93,6 +95,7 @@ class Listens:
     users: IdMap
     items: IdMap
     known: "Listens | None" = None
+    against: "Listens | None" = None
     adds_up: bool = True
 
     def __len__(self) -> int:

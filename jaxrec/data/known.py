@@ -33,8 +33,8 @@ def find_known(
         return None
     first = candidates[0]
     # From the history's numbers to those of the parts, which left out ids without interactions.
-    user = _positions(first.users, train.users)
-    item = _positions(first.items, train.items)
+    user = positions(first.users, train.users)
+    item = positions(first.items, train.items)
     users = np.concatenate([user[each.user] for each in candidates])
     items = np.concatenate([item[each.item] for each in candidates])
     times = None
@@ -63,7 +63,7 @@ def find_known(
     return found if len(found) else None
 
 
-def _positions(ids: IdMap, among: IdMap) -> np.ndarray:
+def positions(ids: IdMap, among: IdMap) -> np.ndarray:
     """Where each of the ids is among others: [len(ids)] int32, -1 where it isn't."""
     if ids.ids.dtype != among.ids.dtype:
         return among.index_of(ids.ids)

@@ -25,7 +25,7 @@ LONGEST_ID = 2_000  # bytes in UTF-8; longer ones are no ids, and memory is boun
 # Sums, their logarithms and the weights made of them stay finite and above 0 in float32.
 LEAST_PLAYS, MOST_PLAYS = "1e-9", "1e15"
 # What keeps a row from being learnt from though its user knows the item.
-LEFT_OUT = ("filtered", "too_short", "low_rating")
+LEFT_OUT = ("filtered", "against", "too_short", "low_rating")
 # Words that programs write for nothing, which as an id become one user or item.
 WORDS_FOR_NOTHING = (
     *("null", "NULL", "Null", "None", "none", "NaN", "nan", "NA", "N/A", "n/a", "<NA>", "\\N"),
@@ -47,7 +47,14 @@ def normalised(text: str) -> str:
 
 
 def check_listens(
-    roles: Container[str], *, kept: str, no_item: str, defect: str, form: str | None, matched: bool
+    roles: Container[str],
+    *,
+    kept: str,
+    against: str,
+    no_item: str,
+    defect: str,
+    form: str | None,
+    matched: bool,
 ) -> str:
     """A SELECT from the table `incoming`: its rows, numbers read, and the fate of each.
 
@@ -60,6 +67,7 @@ def check_listens(
     Args:
       roles: those which the file has; the columns of others are null in `incoming`.
       kept: SQL: whether the row meets the conditions.
+      against: SQL: whether it speaks against the item, as a skip does.
       no_item: SQL: whether it stands for something else than an item, such as a podcast.
       defect: SQL: whether the publisher is known to have damaged it.
       form: `Filters.time_format`.
@@ -101,6 +109,7 @@ def check_listens(
             WHEN {defect} THEN 'defects'
             WHEN NOT {kept} THEN 'filtered'
             WHEN problem IS NOT NULL THEN 'bad'
+            WHEN {against} THEN 'against'
             WHEN play_count = 0 THEN 'zero_plays'
             WHEN milliseconds < $min_ms_played THEN 'too_short'
             {low_rating}

@@ -20,6 +20,7 @@ SETTINGS: dict[str, str | bool | int] = {
     "autoload_known_extensions": False,
     "enable_external_access": False,
 }
+TABLES = ("listens", "known", "against")
 _ROWS = 'entry INTEGER, row BIGINT, "user" VARCHAR, item VARCHAR, plays DOUBLE, timestamp BIGINT'
 
 
@@ -36,12 +37,13 @@ def _room_errors() -> Iterator[None]:
 
 
 class ListenStore:
-    """The tables `listens` (what is learnt from), `known` (what else users know) and `names`.
+    """The tables `listens` (what is learnt from), `known` (what else users know), `against` and
+    `names`; what speaks against an item is in `known`, too.
 
     To be used in a `with` statement.
 
     Attributes:
-      by_name: whether `listens` and `known` have a column `title_key`, artist and title normalised.
+      by_name: whether the first three have a column `title_key`, artist and title normalised.
     """
 
     def __init__(self, *, by_name: bool) -> None:
@@ -64,7 +66,7 @@ class ListenStore:
         )
         self.query("SET TimeZone = 'UTC'")
         self.query("SET lock_configuration = true")
-        for table in ("listens", "known"):
+        for table in TABLES:
             title_key = ", title_key VARCHAR" if by_name else ""
             self.query(f"CREATE TEMP TABLE {table} ({_ROWS}{title_key})")
         self.query(

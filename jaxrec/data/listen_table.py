@@ -23,7 +23,7 @@ from jaxrec.errors import UserError
 EXAMPLES = 10
 ROLES = ("user", "item", "timestamp", "plays", "ms_played", "rating", "item_name", "artist")
 # What becomes of a row that is neither kept nor bad, as the report counts it.
-_FATES = ("zero_plays", "no_item", "defects", "filtered", "too_short", "low_rating")
+_FATES = ("zero_plays", "no_item", "defects", "filtered", "against", "too_short", "low_rating")
 
 
 class ListenTable:
@@ -88,6 +88,7 @@ class ListenTable:
             checks = check_listens(
                 rows.columns,
                 kept=kept,
+                against=tests["against"],
                 no_item=no_item,
                 defect=tests["defects"],
                 form=self._filters.time_format,
@@ -102,6 +103,7 @@ class ListenTable:
             self._insert("listens", entry, "fate = 'kept'")
             if counts.keys() - {"kept"}:
                 self._insert("known", entry, is_known(rows.columns))
+                self._insert("against", entry, "fate = 'against'")
             if rows.columns.keys() & {"item_name", "artist"}:
                 item = f"CASE WHEN {is_empty('item')} THEN title_key ELSE item END"
                 self._insert_names(

@@ -106,6 +106,7 @@ def _add(table: ListenTable, entry: int, source: Source, filters: Filters) -> No
     settings = {
         "keep": filters.keep,
         "drop": filters.drop,
+        "against": filters.against,
         "learnt_if": source.learnt_if,
         "no_item": source.no_item,
         "defects": source.defects,

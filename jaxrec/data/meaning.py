@@ -151,6 +151,7 @@ class Filters:
       on_bad_rows: `error`, or `skip` to leave bad rows out and report them.
       keep: conditions that a row must meet, such as "event_type in listen like".
       drop: conditions of which a row must meet none, joined by `or`.
+      against: conditions, joined by `or`, of rows that speak against the item: `Listens.against`.
       time_from: the first moment to keep, read as the column's values are.
       time_until: the moment after the last to keep; later rows are not known either.
       time_format: of the times, as strptime has it, or seconds, milliseconds, microseconds.
@@ -162,6 +163,7 @@ class Filters:
     on_bad_rows: OnBadRows = "error"
     keep: str | None = None
     drop: str | None = None
+    against: str | None = None
     time_from: int | str | None = None
     time_until: int | str | None = None
     time_format: str | None = None

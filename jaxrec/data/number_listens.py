@@ -1,5 +1,7 @@
 """From the rows in the store to `Listens`: ids numbered over all histories, names by item."""
 
+import dataclasses
+
 import numpy as np
 
 from jaxrec.data.interactions import IdMap, Listens
@@ -64,7 +66,7 @@ def histories(
       adds_up: whether rows of a pair add up.
     """
 
-    def history(entry: int, source: str, known: Listens | None) -> Listens:
+    def history(entry: int, source: str) -> Listens:
         columns = store.arrays(
             "SELECT user_ids.index AS user_index, item_ids.index AS item_index, plays, "
             f"timestamp FROM {source} AS rows "
@@ -79,14 +81,21 @@ def histories(
             timestamp=columns["timestamp"] if with_times else None,
             users=users,
             items=items,
-            known=known,
             adds_up=adds_up,
         )
 
-    any_known = store.number("SELECT count(*) FROM known") > 0
-    found = []
-    for entry in range(num_entries):
-        known = history(entry, _KNOWN_PAIRS, None) if any_known else None
+    def beside(entry: int, table: str, rows: str) -> Listens | None:
+        if not store.number(f"SELECT count(*) FROM {table}"):
+            return None
         # Whom or what nothing is learnt from has no id.
-        found.append(history(entry, "listens", known if known else None))
-    return found
+        found = history(entry, rows)
+        return found if len(found) else None
+
+    return [
+        dataclasses.replace(
+            history(entry, "listens"),
+            known=beside(entry, "known", _KNOWN_PAIRS),
+            against=beside(entry, "against", "against"),
+        )
+        for entry in range(num_entries)
+    ]

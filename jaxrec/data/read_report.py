@@ -21,6 +21,7 @@ class ReadReport:
       no_item: rows that stand for no item, such as podcasts.
       defects: rows that the publisher is known to have damaged.
       filtered: rows left out by the conditions `keep` and `drop`, or of files of dislikes.
+      against: rows that speak against their item (`against`).
       too_short: rows left out because of `min_ms_played`.
       low_rating: rows left out because of `min_rating`.
       before_window: rows left out because of `time_from`.
@@ -40,6 +41,7 @@ class ReadReport:
     no_item: int = 0
     defects: int = 0
     filtered: int = 0
+    against: int = 0
     too_short: int = 0
     low_rating: int = 0
     before_window: int = 0
@@ -58,6 +60,7 @@ class ReadReport:
             "without an item": self.no_item,
             "with known defects": self.defects,
             "left out by keep and drop": self.filtered,
+            "against their item": self.against,
             "too short": self.too_short,
             "rated too low": self.low_rating,
             "outside the time window": self.before_window + self.after_window,

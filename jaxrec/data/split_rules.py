@@ -38,6 +38,7 @@ class Rules:
     validation_seed: int | None
     min_plays: float
     core: int
+    against_plays: float
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -57,6 +58,7 @@ class Rules:
             "validation_last_n": (self.validation_last_n >= 0, "0 or more"),
             "min_plays": (self.min_plays >= 0, "0 or more"),
             "core": (self.core >= 0, "0 or more"),
+            "against_plays": (self.against_plays > 0, "a number above 0"),
         }
         for field, (good, expected) in allowed.items():
             if not good:

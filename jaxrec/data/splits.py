@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxrec.data.against import held_out_begins, lowered
 from jaxrec.data.interactions import Interactions, Listens, union
 from jaxrec.data.known import before_cut, find_known
 from jaxrec.data.options import SplitKind, ValidationRule
-from jaxrec.data.split_kinds import cut
+from jaxrec.data.split_kinds import Parts, cut
 from jaxrec.data.split_rules import Rules
 from jaxrec.errors import UserError
 
@@ -120,6 +121,7 @@ def split(
     given_test: Listens | None = None,
     min_plays: float = 1,
     core: int = 0,
+    against_plays: float = 1,
 ) -> Split:
     """Splits a history. The result depends on the arguments alone, not on the order of the rows.
 
@@ -161,6 +163,9 @@ def split(
       min_plays: pairs with fewer plays are dropped (with `time`: fewer within their part).
       core: users and items with fewer interactions are dropped until none is left, 0 for no
         such filter. With `time` this is done to train only.
+      against_plays: plays that each signal against an item (`Listens.against`) takes off its pair
+        in train, when all is cut; with none left nothing is learnt of it. With `time`, `yambda` and
+        `last_n` only signals from before what is held out count.
 
     Raises:
       UserError: a value out of range, a kind that needs timestamps on a history without, filters
@@ -178,8 +183,11 @@ def split(
         validation_seed=validation_seed,
         min_plays=min_plays,
         core=core,
+        against_plays=against_plays,
     )
     parts = cut(listens, given_test, rules)
+    if listens.against is not None:
+        parts = _lowered(parts, listens.against, rules)
     known = find_known(listens, parts.left_out, [parts.train, parts.validation, parts.test])
     protocol: dict[str, Any] = {"kind": kind, "seed": seed, **parts.protocol}
     protocol["known_pairs"] = 0 if known is None else len(known)
@@ -200,6 +208,20 @@ def split(
             if part is not None
         }
     return result
+
+
+def _lowered(parts: Parts, against: Listens, rules: Rules) -> Parts:
+    """The parts with what speaks against an item taken off train."""
+    train, protocol = parts.train, parts.protocol
+    begins = held_out_begins(
+        train.num_users,
+        (parts.validation, parts.test),
+        moment=protocol.get("validation_moment", protocol.get("moment")),
+        by_user=rules.kind == "last_n",
+    )
+    fewer = lowered(train, against, plays=rules.against_plays, begins=begins)
+    told = {"plays": rules.against_plays, "pairs_left_out": len(train) - len(fewer)}
+    return dataclasses.replace(parts, train=fewer, protocol={**protocol, "against": told})
 
 
 def _cold_counts(users: int, items: int, interactions: int) -> dict[str, int]:

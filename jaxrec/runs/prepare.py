@@ -77,13 +77,14 @@ def prepare_all(config: RunConfig, console: Console) -> Split:
     history = read_history(config, console)
     if history.given_test is not None:  # parts that are given are not filtered
         whole = together(history.listens, history.given_test)
-        return split(whole, kind="none", seed=config.seed)
+        return split(whole, kind="none", seed=config.seed, against_plays=config.data.against_plays)
     return split(
         history.listens,
         kind="none",
         seed=config.seed,
         min_plays=config.data.min_plays,
         core=config.data.core,
+        against_plays=config.data.against_plays,
     )
 
 
@@ -108,7 +109,13 @@ def prepare_histories(config: RunConfig, path: Path, console: Console) -> Split:
         data["data.source"] = "listens"
     own = with_fields(config, data)
     listens = read_history(own, console).listens
-    return split(listens, kind="none", seed=own.seed, min_plays=own.data.min_plays)
+    return split(
+        listens,
+        kind="none",
+        seed=own.seed,
+        min_plays=own.data.min_plays,
+        against_plays=own.data.against_plays,
+    )
 
 
 def read_history(config: RunConfig, console: Console) -> History:
@@ -140,6 +147,7 @@ def _split(
         given_test=history.given_test,
         min_plays=data.min_plays,
         core=data.core,
+        against_plays=data.against_plays,
     )
 
 
@@ -163,6 +171,7 @@ def _read(config: RunConfig, console: Console) -> History:
             on_bad_rows=on_bad_rows,
             keep=data.keep,
             drop=data.drop,
+            against=data.against,
             time_from=data.time_from,
             time_until=data.time_until,
             time_format=data.time_format,

@@ -26,6 +26,7 @@ def say_report(report: ReadReport, parts: Sequence[Listens], console: Console) -
         "that are no songs": report.no_item,
         "with the publisher's known defects": report.defects,
         "by config.data.keep and drop, or as dislikes": report.filtered,
+        "against their song, by config.data.against": report.against,
         "shorter than config.data.min_ms_played": report.too_short,
         "rated below config.data.min_rating": report.low_rating,
         "before config.data.time_from": report.before_window,
