@@ -10,7 +10,17 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import compare, datasets, fold_in, kernels, report, rivals, scaling, worker
+from benchmarks import (
+    by_time,
+    compare,
+    datasets,
+    fold_in,
+    kernels,
+    report,
+    rivals,
+    scaling,
+    worker,
+)
 from benchmarks.edges import normalised_adjacency, read_edges, spectral_embeddings
 from benchmarks.measuring import TimedBatches, machine, resident_mb, seconds_of
 from benchmarks.processes import MeasurementError, run_worker
@@ -19,6 +29,7 @@ from benchmarks.subjects import jaxrec_
 from benchmarks.synthetic_graph import interactions
 from benchmarks.tables import digits, markdown_table, paired_ratios, show, summarise
 from configs import default
+from jaxrec import commands
 from jaxrec.config import read_config
 from jaxrec.gcn.graph import Adjacency, build_graph
 from jaxrec.gcn.message_passing import KERNELS, segment_sum
@@ -26,6 +37,7 @@ from jaxrec.runs.results import read_results
 from jaxrec.search.space import parse_space
 from jaxrec.train import loop
 from tests.checkerboard import write_checkerboard
+from tests.listening import config_by_time, listens, write
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -101,6 +113,23 @@ def test_datasets_are_measured_once_and_stand_in_one_table(tmp_path: Path) -> No
     assert first.startswith("| auto |") and f"| {figures['mean']:.4f} [" in second
     p_values = second.split("|")[4:6]
     assert all(0 < float(each) < 1e-6 for each in p_values)
+
+
+def test_by_time_stands_in_a_table_of_three_views_with_tests_beside_auto(tmp_path: Path) -> None:
+    named = by_time.jobs(["--config.data.path=X"], tmp_path, ["own_plays", "ease"], [], "quick")
+    assert [job.label for job in named] == ["auto", "own_plays", "own_plays, no ages", "ease"]
+    assert "--config.history.half_life_days=1e9" in named[2].lines[0]
+    path = write(tmp_path / "listens.csv", listens())
+    for folder, method in (("auto", "most_popular"), ("own_plays", "own_plays")):
+        config = config_by_time(path, method=method, eval__ks=(10,))
+        commands.train(config, workdir=tmp_path / folder)
+    done = [job for job in named if job.label in ("auto", "own_plays")]
+    ndcg, recall = by_time.table("toy", tmp_path, done).split("\n\n")
+    header, _, first, second = ndcg.splitlines()
+    assert header == "| toy, ndcg@10 | all | discovery | again |"
+    assert first.startswith("| auto |") and " p " not in first and second.count(" p ") == 3
+    found = read_results(tmp_path / "own_plays").views["only"].metrics["model"]["recall@10"]["mean"]
+    assert f"| {found:.4f} [" in recall.splitlines()[3]
 
 
 @pytest.mark.parametrize("method", [name for name, space in rivals.SPACES.items() if space])
@@ -375,7 +404,7 @@ def test_the_script_wants_a_benchmark() -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "jaxrec: the first word is 'everything'; expected compare, scaling, kernels, "
-        "variants, rivals, datasets, fold_in or load\n"
+        "variants, rivals, datasets, by_time, fold_in or load\n"
     )
 
 
