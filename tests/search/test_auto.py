@@ -10,7 +10,7 @@ import pytest
 
 from jaxrec.config import EvalConfig, RunConfig, with_fields
 from jaxrec.data.cuts import alike_rows, random_rows
-from jaxrec.data.interactions import IdMap, Interactions, Listens
+from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate
 from jaxrec.data.splits import split
 from jaxrec.errors import UserError
 from jaxrec.models import closed_forms
@@ -34,6 +34,7 @@ from jaxrec.search.auto.by_time import (
     WEIGHTS,
     choose_history,
     searches,
+    session_gap,
 )
 from jaxrec.search.auto.climb import climb
 from jaxrec.search.auto.journal import Journal
@@ -109,6 +110,21 @@ def test_where_test_is_later_so_is_what_is_held_out(kind: Any) -> None:
             assert held_out[part.validation.user == user].min() > kept[rows].max()
     if kind == "time":
         assert held_out.min() > kept.max()
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(1, 30.0), (29, 30.0), (31, 1e9), (1_440, 1e9)])
+def test_where_no_listen_follows_soon_a_history_is_one_session(
+    minutes: int, expected: float
+) -> None:
+    count = 60
+    heard = Listens(
+        np.arange(count) // 20,
+        np.arange(count) % 7,
+        np.ones(count),
+        60 * minutes * np.arange(count),
+        *(IdMap(np.arange(n)) for n in (3, 7)),
+    )
+    assert session_gap(aggregate(heard)) == expected
 
 
 @pytest.mark.parametrize("kind", ["time", "last_n"])

@@ -5,10 +5,13 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.interactions import Interactions
 from jaxrec.models.method import Hooks
 from jaxrec.models.model import Model
+from jaxrec.models.transitions import sequences
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import fit_model
@@ -21,6 +24,8 @@ LEARNT = "history.learnt_half_life_days"
 WEIGHTS = ("binary", "log", "raw")
 HALF_LIVES = (None, 90.0, 30.0, 14.0, 7.0, 3.0, 1.0)
 LEARNT_HALF_LIVES = (365.0, 180.0, 90.0, 30.0, 10.0)  # beside None, the slower first
+SESSION_GAP, ENDLESS = 30.0, 1e9  # minutes
+SOME = 0.05  # of the listens
 # Cheap, and together good at what is new and at what is heard again.
 PROBE: dict[str, Any] = {
     "method": "blend",
@@ -36,6 +41,7 @@ def searches(train: Interactions, config: RunConfig, effort: Effort) -> tuple[Se
         return ()
     tried = TRIED[effort]
     popular, transitions = "baseline.recent_popular", "baseline.transitions"
+    gap = session_gap(train)
     found = [
         Search(
             "recent_popular",
@@ -46,18 +52,29 @@ def searches(train: Interactions, config: RunConfig, effort: Effort) -> tuple[Se
         ),
         Search(
             "transitions",
-            {f"{transitions}.window": 10, f"{transitions}.beta": 0.3, f"{transitions}.shrink": 5.0},
+            {
+                f"{transitions}.gap_minutes": gap,
+                f"{transitions}.window": 10,
+                f"{transitions}.backwards": 1.0,
+                f"{transitions}.beta": 0.3,
+                f"{transitions}.shrink": 5.0,
+            },
             [
                 (f"{transitions}.beta", (0.0, 0.15, 0.3, 0.45, 0.6)),
+                (f"{transitions}.backwards", (0.0, 0.3, 1.0)),
                 (f"{transitions}.window", (1, 3, 10, 20)),
                 (f"{transitions}.shrink", (0.0, 2.0, 5.0, 10.0)),
             ],
-            tried,
+            max(tried, 8),
             "products",
         ),
         Search(
             "sessions",
-            {"baseline.sessions.alpha": 0.6, "baseline.sessions.beta": 0.0},
+            {
+                "baseline.sessions.gap_minutes": gap,
+                "baseline.sessions.alpha": 0.6,
+                "baseline.sessions.beta": 0.0,
+            },
             [
                 ("baseline.sessions.beta", (0.0, 0.15, 0.3)),
                 ("baseline.sessions.alpha", (0.4, 0.6, 0.8, 1.0)),
@@ -69,6 +86,18 @@ def searches(train: Interactions, config: RunConfig, effort: Effort) -> tuple[Se
     if config.eval.seen != "exclude":  # else they find nothing
         found.insert(0, Search("own_plays", {}, [], 1, "products"))
     return tuple(found)
+
+
+def session_gap(train: Interactions) -> float:
+    """Minutes without a listen that end a session: 30, unless hardly a listen follows so soon.
+
+    Times that are days, or places in an order, say nothing of sessions; then a user's listens are
+    one.
+    """
+    events = train.listens()
+    _, session = sequences(train, events, 60 * SESSION_GAP)
+    follow = len(events) - len(np.unique(session))
+    return SESSION_GAP if follow >= SOME * len(events) else ENDLESS
 
 
 def choose_history(
