@@ -9,6 +9,7 @@
 #   ./benchmarks/run.sh load --bundle=FOLDER --copy=FOLDER [--rate=200] ...
 #   ./benchmarks/run.sh datasets --data=FOLDER [--out=FOLDER] ...
 #   ./benchmarks/run.sh by_time --data=FOLDER [--out=FOLDER] ...
+#   ./benchmarks/run.sh aged_ranking --data=FILE ...
 #
 #   JAXREC_BENCH_VENVS  where the peers' environments go; otherwise ~/.cache/jaxrec-benchmarks
 #   BENCH_PYTHON        the Python 3.11 to make them with; otherwise python3.11 or python3 on PATH
@@ -50,12 +51,13 @@ prepare_peer() {
 }
 
 case "${1:-}" in
-  compare | scaling | kernels | variants | rivals | datasets | by_time | fold_in | load)
+  compare | scaling | kernels | variants | rivals | datasets | by_time | aged_ranking | \
+    fold_in | load)
     benchmark="$1" && shift
     ;;
   *)
     fail "the first word is '${1:-}'; expected compare, scaling, kernels, variants, rivals," \
-      "datasets, by_time, fold_in or load"
+      "datasets, by_time, aged_ranking, fold_in or load"
     ;;
 esac
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import (
+    aged_ranking,
     by_time,
     compare,
     datasets,
@@ -130,6 +131,19 @@ def test_by_time_stands_in_a_table_of_three_views_with_tests_beside_auto(tmp_pat
     assert first.startswith("| auto |") and " p " not in first and second.count(" p ") == 3
     found = read_results(tmp_path / "own_plays").views["only"].metrics["model"]["recall@10"]["mean"]
     assert f"| {found:.4f} [" in recall.splitlines()[3]
+
+
+def test_ranking_with_ages_is_timed_beside_the_same_without(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [(user, song, time + 1_600_000_000) for user, song, time in listens()]
+    path = write(tmp_path / "listens.csv", rows)
+    path.write_text(path.read_text().replace("when", "timestamp", 1))
+    assert aged_ranking.main([f"--data={path}", "--rounds=2"]) == 0
+    said, header, _, network, rp3beta = capsys.readouterr().out.strip().splitlines()
+    assert said.endswith("40 users, 24 items, lists of 10")
+    assert header == "|  | no ages | ages | ratio |"
+    assert network.startswith("| network of 64 numbers | ") and rp3beta.startswith("| RP3beta | ")
 
 
 @pytest.mark.parametrize("method", [name for name, space in rivals.SPACES.items() if space])
@@ -404,7 +418,7 @@ def test_the_script_wants_a_benchmark() -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "jaxrec: the first word is 'everything'; expected compare, scaling, kernels, "
-        "variants, rivals, datasets, by_time, fold_in or load\n"
+        "variants, rivals, datasets, by_time, aged_ranking, fold_in or load\n"
     )
 
 
