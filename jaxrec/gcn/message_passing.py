@@ -113,7 +113,7 @@ def prefetch(
     Equal to `csr` to the bit where all rows receive and send. Rows that don't receive are 0.
     """
     call = jax.ffi.ffi_call(
-        native.TARGET,
+        native.target(native.NEIGHBOURS),
         jax.ShapeDtypeStruct((adjacency.num_rows, embeddings.shape[1]), jnp.float32),
     )
     nothing = jnp.zeros(0, bool)

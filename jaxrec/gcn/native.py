@@ -1,4 +1,4 @@
-"""The CPU's own kernel, in C++: compiled once for a machine, kept, and made known to XLA."""
+"""The CPU's own kernels, in C++: compiled once for a machine, kept, and made known to XLA."""
 
 import ctypes
 import functools
@@ -14,9 +14,10 @@ from jaxlib.version import __version__ as jaxlib_version
 
 from jaxrec.files import compiled_folder, is_private, remove_leftovers, replacing
 
-TARGET = "jaxrec_neighbour_sums"
-_SYMBOL = "JaxrecNeighbourSums"
-_SOURCE = Path(__file__).with_name("neighbour_sums.cc")
+NEIGHBOURS, HISTORIES, STANDARD = KERNELS = ("neighbour_sums", "history_sums", "standard_sums")
+_PREFIX = "jaxrec_"
+_FOLDER = Path(__file__).parent
+_SOURCES = [_FOLDER / f"{name}.cc" for name in KERNELS]
 # Without contraction a product is rounded before it is added, as in jaxlib's kernel.
 _OPTIONS = ["-std=c++20", "-O3", "-march=native", "-ffp-contract=off", "-fPIC", "-shared"]
 _COMPILERS = ("c++", "g++", "clang++")
@@ -24,7 +25,17 @@ _PATIENCE = 120  # seconds
 
 
 class UnavailableError(Exception):
-    """The kernel can't be had on this machine; says why."""
+    """The kernels can't be had on this machine; says why."""
+
+
+def target(kernel: str) -> str:
+    """What XLA calls a kernel."""
+    return f"{_PREFIX}{kernel}"
+
+
+def _symbol(kernel: str) -> str:
+    """What the library calls it."""
+    return "Jaxrec" + "".join(part.capitalize() for part in kernel.split("_"))
 
 
 # Also a $CXX that can't be parsed, no home, no permission, a library of another kind.
@@ -41,10 +52,10 @@ def must_be_compiled() -> bool:
 
 @functools.cache
 def unavailable_reason() -> str | None:
-    """Makes the kernel ready, compiling it where that was not done before on this machine.
+    """Makes the kernels ready, compiling them where that was not done before on this machine.
 
     Returns:
-      Why it can't be used, or None where it can.
+      Why they can't be used, or None where they can.
     """
     try:
         compiler = _compiler()
@@ -53,10 +64,12 @@ def unavailable_reason() -> str | None:
             raise UnavailableError(f"{library.parent} can't be made, or others can write to it")
         if not library.exists():
             _compile(compiler, library)
-        handler = getattr(ctypes.CDLL(str(library)), _SYMBOL)
+        loaded = ctypes.CDLL(str(library))
+        handlers = {name: getattr(loaded, _symbol(name)) for name in KERNELS}
     except _REASONS as error:
         return " ".join(str(error).split())
-    jax.ffi.register_ffi_target(TARGET, jax.ffi.pycapsule(handler), platform="cpu")
+    for name, handler in handlers.items():
+        jax.ffi.register_ffi_target(target(name), jax.ffi.pycapsule(handler), platform="cpu")
     return None
 
 
@@ -72,9 +85,10 @@ def _compiler() -> list[str]:
 
 def _library(compiler: list[str]) -> Path:
     """Where the library is kept; the name tells source, compiler, processor and jaxlib apart."""
-    made_of = [*compiler, jaxlib_version, _macros(*compiler), _SOURCE.read_text(encoding="utf-8")]
+    code = [path.read_text(encoding="utf-8") for path in (_FOLDER / "chunks.h", *_SOURCES)]
+    made_of = [*compiler, jaxlib_version, _macros(*compiler), *code]
     digest = hashlib.sha256("\0".join(made_of).encode()).hexdigest()
-    return compiled_folder() / f"neighbour_sums-{digest[:16]}.so"
+    return compiled_folder() / f"kernels-{digest[:16]}.so"
 
 
 @functools.cache
@@ -87,7 +101,7 @@ def _compile(compiler: list[str], library: Path) -> None:
     remove_leftovers(library.parent)
     with replacing(library) as temporary:
         headers = ["-isystem", jax.ffi.include_dir()]
-        _run([*compiler, *headers, str(_SOURCE), "-o", str(temporary)])
+        _run([*compiler, *headers, *map(str, _SOURCES), "-o", str(temporary)])
         temporary.chmod(0o700)
 
 

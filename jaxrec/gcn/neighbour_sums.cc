@@ -6,13 +6,10 @@
 // it: the sums are the same to the bit, with any number of threads.
 
 #include <algorithm>
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <cstring>
-#include <memory>
-#include <mutex>
 
+#include "chunks.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
@@ -160,47 +157,24 @@ struct Product {
     }
     if (column < dim) Columns<FewSums<X>>(begin, end, column, dim - column);
   }
-};
 
-// Chunks of rows of about equal work, taken by whichever thread is free.
-template <typename X>
-class Schedule {
- public:
-  explicit Schedule(const Product<X>& product)
-      : product_(product),
-        num_chunks_(std::max<int64_t>(1, (product.num_edges + product.num_rows) / kEdgesPerChunk)) {
+  void Do(int64_t chunk, int64_t num_chunks) const {
+    Rows(Cut(chunk, num_chunks), Cut(chunk + 1, num_chunks));
   }
 
-  int64_t num_chunks() const { return num_chunks_; }
-
-  // Works until no chunk is left.
-  void Work() {
-    int64_t done = 0;
-    for (int64_t chunk; (chunk = next_++) < num_chunks_; ++done) {
-      product_.Rows(Cut(chunk), Cut(chunk + 1));
-    }
-    if (done == 0) return;
-    std::lock_guard<std::mutex> lock(mutex_);
-    num_done_ += done;
-    if (num_done_ == num_chunks_) all_done_.notify_all();
+  int64_t NumChunks() const {
+    return std::max<int64_t>(1, (num_edges + num_rows) / kEdgesPerChunk);
   }
 
-  // Every chunk that was taken is being worked on, so this waits for no thread that has not begun.
-  void Wait() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    all_done_.wait(lock, [this] { return num_done_ == num_chunks_; });
-  }
-
- private:
   // The row where a chunk begins: before it lies its share of all edges and rows.
-  int64_t Cut(int64_t chunk) const {
-    if (chunk == num_chunks_) return product_.num_rows;
-    const int64_t work = product_.num_edges + product_.num_rows;
-    const int64_t before = work / num_chunks_ * chunk + work % num_chunks_ * chunk / num_chunks_;
-    int64_t low = 0, high = product_.num_rows;
+  int64_t Cut(int64_t chunk, int64_t num_chunks) const {
+    if (chunk == num_chunks) return num_rows;
+    const int64_t work = num_edges + num_rows;
+    const int64_t before = work / num_chunks * chunk + work % num_chunks * chunk / num_chunks;
+    int64_t low = 0, high = num_rows;
     while (low < high) {
       const int64_t middle = (low + high) / 2;
-      if (product_.offsets[middle] + middle < before) {
+      if (offsets[middle] + middle < before) {
         low = middle + 1;
       } else {
         high = middle;
@@ -208,24 +182,7 @@ class Schedule {
     }
     return low;
   }
-
-  const Product<X> product_;
-  const int64_t num_chunks_;
-  std::atomic<int64_t> next_{0};
-  std::mutex mutex_;
-  std::condition_variable all_done_;
-  int64_t num_done_ = 0;
 };
-
-template <typename X>
-void Run(ffi::ThreadPool& pool, const Product<X>& product) {
-  // Shared with threads that may begin when all is done and this function has returned.
-  const auto schedule = std::make_shared<Schedule<X>>(product);
-  const int64_t threads = std::min(pool.num_threads(), schedule->num_chunks());
-  for (int64_t k = 1; k < threads; ++k) pool.Schedule([schedule] { schedule->Work(); });
-  schedule->Work();
-  schedule->Wait();
-}
 
 template <typename Buffer>
 auto DataOrNull(Buffer& buffer) -> decltype(buffer.typed_data()) {
@@ -246,17 +203,18 @@ ffi::Error NeighbourSums(ffi::ThreadPool pool, ffi::BufferR1<ffi::S32> offsets,
     return ffi::Error::InvalidArgument("shapes of a neighbourhood sum that don't fit together");
   }
   const auto run = [&]<typename X>(const X* data) {
-    Run<X>(pool, {.num_rows = static_cast<int64_t>(rows),
-                  .num_edges = static_cast<int64_t>(senders.element_count()),
-                  .dim = static_cast<int64_t>(dim),
-                  .offsets = offsets.typed_data(),
-                  .senders = senders.typed_data(),
-                  .weights = weights.typed_data(),
-                  .x = data,
-                  .base = DataOrNull(base),
-                  .receiving = DataOrNull(receiving),
-                  .sending = DataOrNull(sending),
-                  .out = out->typed_data()});
+    const Product<X> product{.num_rows = static_cast<int64_t>(rows),
+                             .num_edges = static_cast<int64_t>(senders.element_count()),
+                             .dim = static_cast<int64_t>(dim),
+                             .offsets = offsets.typed_data(),
+                             .senders = senders.typed_data(),
+                             .weights = weights.typed_data(),
+                             .x = data,
+                             .base = DataOrNull(base),
+                             .receiving = DataOrNull(receiving),
+                             .sending = DataOrNull(sending),
+                             .out = out->typed_data()};
+    jaxrec::InParallel(pool, product, product.NumChunks());
     return ffi::Error::Success();
   };
   switch (x.element_type()) {

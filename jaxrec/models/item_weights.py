@@ -1,6 +1,7 @@
 """Models of item weights: what each item of a history says of every other item."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -9,6 +10,7 @@ from scipy import sparse
 
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Array, Contributions, one_history
+from jaxrec.models.sparse_weights import SparseWeights
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,6 +39,9 @@ class ItemWeights:
 
     def scores(self, histories: Histories) -> Array:
         """Every item's score for each history: [n, num_items] float32."""
+        if self._sparse is not None:
+            found = self._sparse.scores(histories, self._start(histories))
+            return found if self.bias is None else found + self.bias
         rows = histories.matrix()
         rows.data = self._start(histories)
         product = rows @ self.weights
@@ -91,6 +96,13 @@ class ItemWeights:
                 (found["values"], found["targets"], found["offsets"]), shape=(num_items, num_items)
             )
         return cls(weights, found.get("bias"), metric=found.get("metric"), **settings)
+
+    @functools.cached_property
+    def _sparse(self) -> SparseWeights | None:
+        """The matrix for the kernel; None where SciPy or NumPy must do it."""
+        if isinstance(self.weights, np.ndarray):
+            return None
+        return SparseWeights.of(self.weights, self.metric)
 
     def _start(self, histories: Histories) -> np.ndarray:
         """x's entries: [num_entries] float32."""

@@ -29,7 +29,7 @@ os.execv({real!r}, [{real!r}, *sys.argv[1:]])
 def forgotten(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is known of this process's kernel, forgotten before and after."""
     native.unavailable_reason.cache_clear()
-    monkeypatch.setattr(native, "TARGET", request.node.name)  # XLA keeps the first of a name
+    monkeypatch.setattr(native, "_PREFIX", request.node.name)  # XLA keeps the first of a name
     yield
     native.unavailable_reason.cache_clear()
 
