@@ -97,7 +97,7 @@ SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items,
 
 # What one method's search may take: seconds of the network's training, as counted below;
 # multiplications of EASE's inverses; entries of products.
-TRAINING = {"quick": 50.0, "normal": 200.0, "thorough": 1500.0}
+TRAINING = {"quick": 50.0, "normal": 240.0, "thorough": 1800.0}
 CUBES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
 VECTORS = {"quick": 8e5, "normal": 2.4e6, "thorough": 2e7}  # edges that GF-CF's are searched for in
 PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
@@ -110,7 +110,8 @@ FEWEST_EPOCHS = 8
 # Of an epoch; multiples of the steps in a dispatch, so that one program is compiled and not two.
 FEWEST_STEPS, MOST_STEPS, SMALLEST_BATCH = 16, 64, 1_000
 MANY_ITEMS = 10_000
-SETTINGS = 5  # of the network, that should be tried before epochs are many
+SETTINGS = 8  # of the network, that should be tried before epochs are many
+MOST_SETTINGS = {"quick": 3, "normal": 12, "thorough": 30}
 # About what a step takes on two processors of 2026, by what it is made of. A count, not a clock:
 # the same data give the same plan everywhere.
 PER_EDGE, PER_NODE, PER_LOGIT, PER_STEP = 2e-8, 1.4e-7, 8e-9, 2e-3
@@ -237,6 +238,7 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
         "batch_size": -(-size.edges // steps),
         "lr": lr,
         "model.layers": 1,
+        "model.dim": 64,
         "model.init_stddev": 0.01,
         "loss.name": "softmax",
         "loss.sampler": "popularity",
@@ -252,11 +254,13 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
     axes: list[Axis] = [
         ("loss.temperature", (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.56)),
         ("model.layers", (0, 1, 2, 3)),
+        # A step takes as many times as long, so it must be a short one.
+        ("model.dim", (64, 128, 256) if most >= MOST_SETTINGS["normal"] else (64,)),
         ("loss.popularity_alpha", (0.0, 0.25, 0.5, 0.75, 1.0)),
         ("loss.negative_weight", (0.7, 0.84, 1.0)),
         ("lr", (0.0005, 0.001, 0.002, 0.004, 0.008)),
     ]
-    most = min(most, {"quick": 3, "normal": 9, "thorough": 30}[effort])
+    most = min(most, MOST_SETTINGS[effort])
     if size.edges < SMALL and effort == "normal":
         most = min(most, MOST_IF_SMALL)
     return Search("gcn", start, axes, most, "steps")
