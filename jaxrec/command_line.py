@@ -51,7 +51,7 @@ flags.DEFINE_string(
     "output",
     None,
     "recommend, score, similar: file to write, .parquet or .csv. compare: one, .json or .csv. "
-    "export: the bundle's folder.",
+    "export, prepare: the folder.",
 )
 flags.DEFINE_list("users", None, "recommend, explain: ids of listeners, by commas; default is all.")
 flags.DEFINE_string("users_file", None, "recommend: a file with a listener's id per line.")
@@ -118,6 +118,7 @@ flags.DEFINE_integer(
 flags.DEFINE_string("api_key_file", None, "serve: a file with the keys that may ask, one per line.")
 
 _FLAGS_OF = {
+    "prepare": ("config", "output"),
     "train": ("config", "workdir"),
     "evaluate": ("config", "workdir", "step", "final", "seeds"),
     "recommend": (

@@ -2,6 +2,9 @@
 
 Commands, each with an example:
 
+  prepare    turn a history larger than memory into arrays on disk, once; goes on where it stopped
+             jaxrec prepare --config=my_listens.py --output=prepared
+             jaxrec train --config=my_listens.py --config.data.path=prepared
   train      learn, evaluate, save; goes on where the run in --workdir stopped
              jaxrec train --config=my_listens.py --config.epochs=20
   evaluate   measure a trained run on all listeners
@@ -85,6 +88,11 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
             raise UserError("--config is missing; expected --config=FILE or --config=default")
         found: dict[str, Any] = {"config": config, "workdir": workdir}
         return command, found | ({"given": given_fields()} if command == "train" else {})
+    if command == "prepare":
+        if config is None or output is None:
+            missing = "--config" if config is None else "--output"
+            raise UserError(f"{missing} is missing; expected --config=FILE and --output=FOLDER")
+        return command, {"config": config, "output": output}
     if command == "evaluate" and FLAGS.final:
         return "final", {"workdir": workdir, "config": config, "seeds": FLAGS.seeds}
     if command == "evaluate":

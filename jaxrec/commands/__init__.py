@@ -4,6 +4,7 @@ from jaxrec.commands.compare import compare
 from jaxrec.commands.evaluate import evaluate
 from jaxrec.commands.export import export
 from jaxrec.commands.final import final
+from jaxrec.commands.prepare import prepare
 from jaxrec.commands.reasons import explain, score, similar
 from jaxrec.commands.recommend import recommend
 from jaxrec.commands.train import train
@@ -14,6 +15,7 @@ __all__ = [
     "explain",
     "export",
     "final",
+    "prepare",
     "recommend",
     "score",
     "similar",

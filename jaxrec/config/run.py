@@ -9,6 +9,7 @@ from jaxrec.config.fields import group, setting
 from jaxrec.config.history import HistoryConfig
 from jaxrec.config.methods import BaselineConfig, BlendConfig, Method
 from jaxrec.config.network import LossConfig, ModelConfig, RankingConfig, WalksConfig
+from jaxrec.config.prepare import PrepareConfig
 from jaxrec.data.options import SeenRule
 from jaxrec.data.weighting import Weighting
 
@@ -117,6 +118,7 @@ class RunConfig:
         False, "True: write a trace of some steps to profile/ in the run's folder"
     )
     data: DataConfig = group(DataConfig)
+    prepare: PrepareConfig = group(PrepareConfig)
     history: HistoryConfig = group(HistoryConfig)
     model: ModelConfig = group(ModelConfig)
     walks: WalksConfig = group(WalksConfig)

@@ -1,5 +1,6 @@
 """Which rows of a history are held out: at random, those that go together, or the last by time."""
 
+import functools
 import hashlib
 
 import numpy as np
@@ -120,6 +121,7 @@ def _random_keys(interactions: Interactions, seed: int) -> np.ndarray:
     return _scramble(user[interactions.user] + item[interactions.item])
 
 
+@functools.lru_cache(maxsize=2)  # of one history's users and items: it is cut more than once
 def _id_numbers(id_map: IdMap) -> np.ndarray:
     if id_map.ids.dtype == np.int64:
         return id_map.ids.view(np.uint64)

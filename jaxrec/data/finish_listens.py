@@ -3,7 +3,7 @@
 import dataclasses
 
 from jaxrec.data.listen_checks import is_empty
-from jaxrec.data.listen_store import TABLES, ListenStore
+from jaxrec.data.listen_store import TABLES, ListenStore, Store
 from jaxrec.data.meaning import Filters
 from jaxrec.data.times import TimeColumn, compact_date, read_moment, shown_moment
 from jaxrec.errors import UserError
@@ -50,20 +50,29 @@ def match_items(store: ListenStore) -> int:
 
 def read_times(store: ListenStore, counts: TimeCounts, form: str | None) -> TimeColumn:
     """Turns counts of seconds into the compact dates that they are, where all are some."""
-    date = compact_date("timestamp")
-    compact = (
+    if compact := are_compact(store, counts, form):
+        for table in TABLES:
+            store.query(f"UPDATE {table} SET timestamp = {compact_date('timestamp')}")
+    return time_column(store, counts, form, compact=compact)
+
+
+def are_compact(store: Store, counts: TimeCounts, form: str | None) -> bool:
+    """Whether all times are dates such as 20150601, read as counts of seconds so far."""
+    return (
         form is None
         and counts.compact == counts.all
         and not any(
             store.number(
-                f"SELECT count(*) FROM {table} WHERE timestamp IS NOT NULL AND {date} IS NULL"
+                f"SELECT count(*) FROM {table} "
+                f"WHERE timestamp IS NOT NULL AND {compact_date('timestamp')} IS NULL"
             )
-            for table in TABLES
+            for table in ("listens", "known")  # what is against an item is known, too
         )
     )
-    if compact:
-        for table in TABLES:
-            store.query(f"UPDATE {table} SET timestamp = {date}")
+
+
+def time_column(store: Store, counts: TimeCounts, form: str | None, *, compact: bool) -> TimeColumn:
+    """What the column of times holds, when its dates are seconds since 1970."""
     return TimeColumn(
         numbers=not compact and not counts.words,
         compact=compact,
@@ -72,13 +81,8 @@ def read_times(store: ListenStore, counts: TimeCounts, form: str | None) -> Time
     )
 
 
-def cut_window(
-    store: ListenStore, filters: Filters, column: TimeColumn
-) -> tuple[int, int, list[str]]:
-    """Moves rows before the window to those known, and drops those after it, which are not.
-
-    Returns:
-      How many of `listens` were before and after it, and what its ends were taken for.
+def read_window(filters: Filters, column: TimeColumn) -> tuple[int | None, int | None, list[str]]:
+    """The first moment of the window and the one after its last, and what they were taken for.
 
     Raises:
       UserError: a moment can't be read, or the window is empty.
@@ -95,6 +99,21 @@ def cut_window(
             f"time_until is {filters.time_until!r}, expected a moment after time_from, "
             f"{filters.time_from!r}"
         )
+    return first, end, notes
+
+
+def cut_window(
+    store: ListenStore, filters: Filters, column: TimeColumn
+) -> tuple[int, int, list[str]]:
+    """Moves rows before the window to those known, and drops those after it, which are not.
+
+    Returns:
+      How many of `listens` were before and after it, and what its ends were taken for.
+
+    Raises:
+      UserError: as `read_window`.
+    """
+    first, end, notes = read_window(filters, column)
     before = after = 0
     if first is not None:
         store.query(f"INSERT INTO known SELECT * FROM listens WHERE timestamp < {first}")

@@ -6,8 +6,9 @@ per (user, item) pair, which is what splits, graph and metrics work on.
 
 import dataclasses
 import hashlib
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from jaxrec.data.options import Weight
 from jaxrec.errors import UserError
 
 WEIGHTS = get_args(Weight)
+_PAIRS_AT_ONCE = 1 << 22  # where parts are merged; bounds the memory
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,6 +54,10 @@ class IdMap:
         position = np.minimum(np.searchsorted(self.ids, numbers), len(self.ids) - 1)
         found = known & (self.ids[position] == numbers)
         return np.where(found, position, -1).astype(np.int32)
+
+    def take(self, index: np.ndarray) -> "IdMap":
+        """Some of the ids, by a mask or by increasing indices."""
+        return IdMap(self.ids[index], None if self.names is None else self.names[index])
 
     def label(self, index: int) -> str:
         """What to show a person for an index: the name where there is one, else the id."""
@@ -204,11 +210,20 @@ class Interactions:
 
     def user_offsets(self) -> np.ndarray:
         """[num_users + 1] int64: user u's rows are `offsets[u]:offsets[u + 1]`."""
-        return np.searchsorted(self.user, np.arange(self.num_users + 1)).astype(np.int64)
+        # Of the type of the users, so that no copy of them is made in another.
+        wanted = np.arange(self.num_users + 1, dtype=self.user.dtype)
+        return np.searchsorted(self.user, wanted).astype(np.int64)
 
     def keys(self) -> np.ndarray:
         """[n] int64, `user * num_items + item`: increasing, one number per pair."""
         return np.asarray(self.user.astype(np.int64) * max(self.num_items, 1) + self.item)
+
+    def among(self, others: "Interactions") -> np.ndarray:
+        """[n] bool: which of the pairs others, of the same ids, have too."""
+        found = [
+            np.isin(own.keys(), theirs.keys()) for own, theirs in _blocks_of_users([self, others])
+        ]
+        return np.concatenate(found)
 
     def fingerprint(self) -> str:
         """SHA-256 over the sorted pairs in external ids, so that file order doesn't matter.
@@ -268,13 +283,35 @@ def union(parts: Sequence[Interactions]) -> Interactions:
 
     Their plays are those of the first part that has them, and they have no times.
     """
-    keys = np.concatenate([part.keys() for part in parts])
-    _, rows = np.unique(keys, return_index=True)
-    user, item, plays = (
-        np.concatenate([getattr(part, name) for part in parts])[rows]
-        for name in ("user", "item", "plays")
-    )
-    return Interactions(user, item, plays, None, parts[0].users, parts[0].items)
+    first = parts[0]
+    if len(parts) == 1:
+        return Interactions(first.user, first.item, first.plays, None, first.users, first.items)
+    columns: dict[str, list[np.ndarray]] = {"user": [], "item": [], "plays": []}
+    for block in _blocks_of_users(parts):
+        keys = np.concatenate([part.keys() for part in block])
+        _, rows = np.unique(keys, return_index=True)
+        for name, pieces in columns.items():
+            pieces.append(np.concatenate([getattr(part, name) for part in block])[rows])
+    user, item, plays = map(np.concatenate, columns.values())
+    return Interactions(user, item, plays, None, first.users, first.items)
+
+
+def _blocks_of_users(parts: Sequence[Interactions]) -> Iterator[list[Interactions]]:
+    """The pairs of some users after another, of each part, so that few are handled at once.
+
+    Without times; their ids are those of the parts.
+    """
+    offsets = [part.user_offsets() for part in parts]
+    ends = np.sum(offsets, axis=0) // _PAIRS_AT_ONCE
+    cuts = np.flatnonzero(np.diff(ends, prepend=0))
+    for start, stop in itertools.pairwise([0, *cuts.tolist(), len(ends) - 1]):
+        rows = [slice(offset[start], offset[stop]) for offset in offsets]
+        yield [
+            Interactions(
+                part.user[row], part.item[row], part.plays[row], None, part.users, part.items
+            )
+            for part, row in zip(parts, rows, strict=True)
+        ]
 
 
 def together(first: Listens, second: Listens) -> Listens:
@@ -331,7 +368,7 @@ def compact(*parts: Interactions) -> tuple[Interactions, ...]:
     """Drops ids that no part uses and renumbers the rest, the same in every part, order kept."""
     used_users = np.unique(np.concatenate([part.user for part in parts]))
     used_items = np.unique(np.concatenate([part.item for part in parts]))
-    users, items = _take(parts[0].users, used_users), _take(parts[0].items, used_items)
+    users, items = parts[0].users.take(used_users), parts[0].items.take(used_items)
     return tuple(
         dataclasses.replace(
             part,
@@ -342,7 +379,3 @@ def compact(*parts: Interactions) -> tuple[Interactions, ...]:
         )
         for part in parts
     )
-
-
-def _take(id_map: IdMap, index: np.ndarray) -> IdMap:
-    return IdMap(id_map.ids[index], None if id_map.names is None else id_map.names[index])

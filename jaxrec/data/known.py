@@ -65,6 +65,8 @@ def find_known(
 
 def positions(ids: IdMap, among: IdMap) -> np.ndarray:
     """Where each of the ids is among others: [len(ids)] int32, -1 where it isn't."""
+    if ids.ids is among.ids:
+        return np.arange(len(ids), dtype=np.int32)
     if ids.ids.dtype != among.ids.dtype:
         return among.index_of(ids.ids)
     place = np.minimum(np.searchsorted(among.ids, ids.ids), len(among) - 1)

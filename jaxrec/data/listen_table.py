@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 import numpy as np
@@ -34,20 +34,23 @@ class ListenTable:
 
     Attributes:
       report: what became of the rows so far.
+      times: what their times look like.
+      text_ids: by role, whether ids are text by their type, whatever they look like.
     """
 
-    def __init__(self, filters: Filters, *, by_name: bool = False):
+    def __init__(self, filters: Filters, *, by_name: bool = False, first_row: int = 0):
         """Opens an empty table.
 
         Args:
           filters: which rows are learnt from; its conditions come with the rows.
           by_name: whether rows without an item's id are those of the same artist and title.
+          first_row: the number of the first row that comes.
         """
         self.report = ReadReport(unmatched=0 if by_name else None)
         self._filters = filters
-        self._text_ids = {"user": False, "item": False}
-        self._num_rows = 0
-        self._times = TimeCounts()
+        self.text_ids = {"user": False, "item": False}
+        self._num_rows = first_row
+        self.times = TimeCounts()
         self._store = ListenStore(by_name=by_name)
 
     def __enter__(self) -> Self:
@@ -127,17 +130,17 @@ class ListenTable:
         columns = of_times if timed else "0, 0, 0"
         found = self._store.query(f"SELECT fate, count(*), {columns} FROM checked GROUP BY fate")
         for _, _, times, words, compact in found:
-            self._times.all += times
-            self._times.words += words
-            self._times.compact += compact
+            self.times.all += times
+            self.times.words += words
+            self.times.compact += compact
         counts = {fate: count for fate, count, *_ in found}
         self.report = dataclasses.replace(
             self.report,
             rows=self.report.rows + len(rows.line) + len(rows.problems),
             **{name: getattr(self.report, name) + counts.get(name, 0) for name in _FATES},
         )
-        for role in self._text_ids:
-            self._text_ids[role] |= role in rows.roles_in_text
+        for role in self.text_ids:
+            self.text_ids[role] |= role in rows.roles_in_text
         return counts
 
     def add_names(self, batches: Iterable[Rows]) -> None:
@@ -195,6 +198,10 @@ class ListenTable:
             examples=(*self.report.examples, *examples)[:EXAMPLES],
         )
 
+    def rows(self, table: str) -> Iterator[pa.RecordBatch]:
+        """What it holds so far of `listens`, `known` or `names`, as it was read."""
+        return self._store.batches(f"SELECT * FROM {table}")
+
     def num_kept(self, entry: int) -> int:
         """How many listens the history `entry` has."""
         return self._store.number(f"SELECT count(*) FROM listens WHERE entry = {int(entry)}")
@@ -208,8 +215,8 @@ class ListenTable:
         report = self.report
         if self._store.by_name:
             report = dataclasses.replace(report, unmatched=match_items(self._store))
-        if self._times.all:
-            times = read_times(self._store, self._times, self._filters.time_format)
+        if self.times.all:
+            times = read_times(self._store, self.times, self._filters.time_format)
             report = dataclasses.replace(report, times=times)
         column = report.times or TimeColumn()
         before, after, notes = cut_window(self._store, self._filters, column)
@@ -226,8 +233,8 @@ class ListenTable:
           with_times: whether they have timestamps.
           with_names: whether items have names.
         """
-        users = number_ids(self._store, "user", in_text=self._text_ids["user"])
-        items = number_ids(self._store, "item", in_text=self._text_ids["item"])
+        users = number_ids(self._store, "user", in_text=self.text_ids["user"])
+        items = number_ids(self._store, "item", in_text=self.text_ids["item"])
         names = None
         if with_names:
             names, several = item_names(self._store)

@@ -8,7 +8,7 @@ numbers them.
 import contextlib
 import dataclasses
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from jaxrec.data.conditions import JOINED, Condition, columns_of, parse
 from jaxrec.data.delimited import read_delimited, read_edges
@@ -34,6 +34,7 @@ from jaxrec.data.times import check_format
 from jaxrec.errors import UserError
 
 EVERYTHING = Filters()
+Note = Callable[[str], None]
 
 
 def read_listens(
@@ -60,11 +61,7 @@ def read_listens(
       UserError: a bad row (unless skipped), file or argument, or no row is left.
     """
     sources = [source for history in histories for source in history]
-    roles = [{} if source.columns is None else source.columns.roles() for source in sources]
-    for source, named in zip(sources, roles, strict=True):
-        _check_columns(source, named)
-    all_roles = {role for named in roles for role in named}
-    _check_filters(filters, all_roles)
+    all_roles = check_sources(sources, filters)
     by_name = any(source.by_name for source in sources)
     with ListenTable(filters, by_name=by_name) as table:
         for entry, history in enumerate(histories):
@@ -76,7 +73,7 @@ def read_listens(
                 place = ", ".join(dict.fromkeys(str(_place(source)) for source in history))
                 raise UserError(f"{place}: no listens left, expected at least one ({table.report})")
         if names is not None:
-            _add_names(table, names)
+            add_names(table, names)
         parts = table.parts(
             len(histories),
             with_times="timestamp" in all_roles,
@@ -90,19 +87,52 @@ def read_listens(
     return parts, report
 
 
+def check_sources(sources: Sequence[Source], filters: Filters) -> set[str]:
+    """The roles that the sources' columns have, when they and the filters fit together.
+
+    Raises:
+      UserError: they don't, or an argument can't be used.
+    """
+    roles = [{} if source.columns is None else source.columns.roles() for source in sources]
+    for source, named in zip(sources, roles, strict=True):
+        _check_columns(source, named)
+    all_roles = {role for named in roles for role in named}
+    _check_filters(filters, all_roles)
+    return all_roles
+
+
 def _place(source: Source) -> object:
     if isinstance(source.files, tuple):
         return source.files[0].path if source.files else "config.data.path"
     return source.files
 
 
-def _files(source: Source) -> tuple[list[InputFile], list[str]]:
+def files_of(source: Source) -> tuple[list[InputFile], list[str]]:
+    """The files of a source, and notes on what was left out.
+
+    Raises:
+      UserError: as `find_files`.
+    """
     if isinstance(source.files, tuple):
         return list(source.files), []
     return find_files(source.files, format=source.layout.format)
 
 
 def _add(table: ListenTable, entry: int, source: Source, filters: Filters) -> None:
+    conditions = conditions_of(source, filters)
+    files, notes = files_of(source)
+    table.note(*notes)
+    for file in files:
+        with open_rows(file, source, conditions, table.note) as rows:
+            table.add_listens(entry, rows, conditions, learnt=source.learnt)
+
+
+def conditions_of(source: Source, filters: Filters) -> dict[str, list[Condition]]:
+    """What a source's rows are told apart by, by setting.
+
+    Raises:
+      UserError: a condition can't be read.
+    """
     settings = {
         "keep": filters.keep,
         "drop": filters.drop,
@@ -111,22 +141,22 @@ def _add(table: ListenTable, entry: int, source: Source, filters: Filters) -> No
         "no_item": source.no_item,
         "defects": source.defects,
     }
-    conditions = {name: parse(name, settings[name]) for name in JOINED}
-    files, notes = _files(source)
-    table.note(*notes)
-    for file in files:
-        with _open(table, file, source, conditions) as rows:
-            table.add_listens(entry, rows, conditions, learnt=source.learnt)
+    return {name: parse(name, settings[name]) for name in JOINED}
 
 
-def _add_names(table: ListenTable, names: Names) -> None:
+def add_names(table: ListenTable, names: Names) -> None:
+    """Adds a table of the items' names.
+
+    Raises:
+      UserError: it can't be read, or has a bad row, unless those are skipped.
+    """
     roles = dict(zip(("item", "item_name"), names.columns, strict=True))
     wanted = raw_columns(roles)
     try:
         files, notes = find_files(names.path, format=names.layout.format)
         table.note(*notes)
         for file in files:
-            with _reader(table, file, names.layout, wanted, frozenset()) as rows:
+            with _reader(file, names.layout, wanted, frozenset(), table.note) as rows:
                 table.add_names(with_meaning(rows, roles, {}))
     except UserError as error:  # the names' own fields are called after those of the listens
         own = r"config\.data\.(path|format|header|delimiter|quoted|escape|encoding|columns)\b"
@@ -134,13 +164,13 @@ def _add_names(table: ListenTable, names: Names) -> None:
 
 
 @contextlib.contextmanager
-def _open(
-    table: ListenTable,
+def open_rows(
     file: InputFile,
     source: Source,
     conditions: Mapping[str, list[Condition]],
+    note: Note,
 ) -> Iterator[Iterator[Rows]]:
-    """The rows of a file of listens, by role."""
+    """The rows of a file of listens, by role, in batches; `note` is told what was found out."""
     roles = {} if source.columns is None else source.columns.roles()
     user = source.user.of(file)
     if user is not None:
@@ -158,21 +188,21 @@ def _open(
         if key not in constants and name in partition
     }
     read = {key: name for key, name in wanted.items() if key not in constants}
-    with _reader(table, file, source.layout, read, source.optional) as rows:
+    with _reader(file, source.layout, read, source.optional, note) as rows:
         roles = roles or {"user": "user", "item": "item"}
         yield with_meaning(rows, roles, constants)
 
 
 def _reader(
-    table: ListenTable,
     file: InputFile,
     layout: Layout,
     wanted: Mapping[str, str],
     optional: frozenset[str],
+    note: Note,
 ) -> contextlib.closing[Generator[Rows]]:
     """The reader of a file's columns."""
     kind = find_kind(file, layout, wanted)
-    table.note(kind.note)
+    note(kind.note)
     if kind.format == "edges":
         more = [key for key in wanted if key not in ("user", "item")]
         if more:

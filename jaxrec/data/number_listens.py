@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from jaxrec.data.interactions import IdMap, Listens
-from jaxrec.data.listen_store import ListenStore
+from jaxrec.data.listen_store import ListenStore, Store
 
 # A pair once, from the first time that it was known.
 _KNOWN_PAIRS = (
@@ -14,15 +14,18 @@ _KNOWN_PAIRS = (
 )
 
 
-def number_ids(store: ListenStore, role: str, *, in_text: bool) -> np.ndarray:
-    """Numbers the ids from 0 in sorted order, in a table `<role>_ids`: the ids.
+def number_ids(store: Store, role: str, *, in_text: bool) -> np.ndarray:
+    """Numbers the ids of `listens` from 0 in sorted order, in a table `<role>_ids`: the ids.
 
     Args:
       store: the rows.
       role: `user` or `item`.
       in_text: whether they are text by their type, whatever they look like.
     """
-    store.query(f'CREATE TEMP TABLE distinct_{role} AS SELECT DISTINCT "{role}" AS id FROM listens')
+    store.query(
+        f'CREATE TEMP TABLE distinct_{role} AS SELECT "{role}" AS id, count(*) AS rows '
+        f'FROM listens GROUP BY "{role}"'
+    )
     numbers = not in_text and not store.number(
         f"SELECT count(*) FROM distinct_{role} "
         "WHERE TRY_CAST(id AS BIGINT)::VARCHAR IS DISTINCT FROM id"
@@ -36,7 +39,15 @@ def number_ids(store: ListenStore, role: str, *, in_text: bool) -> np.ndarray:
     return np.asarray(ids["id"], np.int64 if numbers else object)
 
 
-def item_names(store: ListenStore) -> tuple[np.ndarray, int]:
+def rows_of_ids(store: Store, role: str) -> np.ndarray:
+    """How many rows of `listens` each id has, by its number: [ids] int64."""
+    counts = store.arrays(
+        f"SELECT rows FROM distinct_{role} JOIN {role}_ids USING (id) ORDER BY index"
+    )
+    return np.asarray(counts["rows"], np.int64)
+
+
+def item_names(store: Store) -> tuple[np.ndarray, int]:
     """The items' names by index, "" where there is none, and how many have several artists."""
     names = store.arrays(
         "SELECT coalesce(arg_min(name, row), '') AS name, "

@@ -101,32 +101,86 @@ class Portrait:
     words: tuple[tuple[str, str, int], ...]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tally:
+    """What is counted of a history's rows; of several users' histories it can be added up.
+
+    Attributes:
+      of_user: [users] int64, the rows of each.
+      of_item: [items] int64, the rows of each.
+      first: the first time, seconds since 1970, None without times.
+      last: the last time.
+      at_zero: rows at time 0.
+      identical: rows that repeat user, item and time of another.
+      tied: rows that have another of the same user at the same time.
+    """
+
+    of_user: np.ndarray
+    of_item: np.ndarray
+    first: int | None
+    last: int | None
+    at_zero: int
+    identical: int
+    tied: int
+
+    def __add__(self, other: "Tally") -> "Tally":
+        """Both together; no user has rows in both."""
+        firsts = [each for each in (self.first, other.first) if each is not None]
+        lasts = [each for each in (self.last, other.last) if each is not None]
+        return Tally(
+            of_user=self.of_user + other.of_user,
+            of_item=self.of_item + other.of_item,
+            first=min(firsts, default=None),
+            last=max(lasts, default=None),
+            at_zero=self.at_zero + other.at_zero,
+            identical=self.identical + other.identical,
+            tied=self.tied + other.tied,
+        )
+
+
+def tally(listens: Listens) -> Tally:
+    """Counts a history's rows."""
+    time = listens.timestamp if len(listens) else None
+    identical, tied = _repeats(listens)
+    return Tally(
+        of_user=np.bincount(listens.user, minlength=len(listens.users)),
+        of_item=np.bincount(listens.item, minlength=len(listens.items)),
+        first=None if time is None else int(time.min()),
+        last=None if time is None else int(time.max()),
+        at_zero=0 if time is None else int((time == 0).sum()),
+        identical=identical,
+        tied=tied,
+    )
+
+
 def portray(listens: Listens) -> Portrait:
     """Looks at a history of at least one row."""
-    time = listens.timestamp
-    of_user = np.bincount(listens.user, minlength=len(listens.users))
-    of_item = np.bincount(listens.item, minlength=len(listens.items))
-    identical, tied = _repeats(listens)
+    return portrait_of(tally(listens), listens.users, listens.items)
+
+
+def portrait_of(counted: Tally, users: IdMap, items: IdMap) -> Portrait:
+    """What a history of at least one row looks like, by what was counted."""
+    listens = int(counted.of_user.sum())
     words = [
         (role, str(word), int(counts[index]))
         for role, ids, counts in (
-            ("user", listens.users, of_user),
-            ("item", listens.items, of_item),
+            ("user", users, counted.of_user),
+            ("item", items, counted.of_item),
         )
         for word, index in zip(WORDS_FOR_NOTHING, _where(ids), strict=True)
         if index >= 0 and counts[index]
     ]
     return Portrait(
-        listens=len(listens),
-        users=int((of_user > 0).sum()),
-        items=int((of_item > 0).sum()),
-        first=None if time is None else int(time.min()),
-        last=None if time is None else int(time.max()),
-        at_zero=0 if time is None else int((time == 0).sum()),
-        tied_share=tied / len(listens),
-        identical=identical,
-        top_user=_most(listens.users, of_user),
-        top_item=_most(listens.items, of_item),
+        listens=listens,
+        users=int((counted.of_user > 0).sum()),
+        items=int((counted.of_item > 0).sum()),
+        first=counted.first,
+        last=counted.last,
+        at_zero=counted.at_zero,
+        tied_share=counted.tied / listens,
+        identical=counted.identical,
+        top_user=_most(users, counted.of_user),
+        top_item=_most(items, counted.of_item),
         words=tuple(words),
     )
 

@@ -98,8 +98,8 @@ class Split:
             part = getattr(self, name)
             if part is not None:
                 table[name] = {
-                    "users": len(np.unique(part.user)),
-                    "items": len(np.unique(part.item)),
+                    "users": int(np.count_nonzero(np.bincount(part.user))),
+                    "items": int(np.count_nonzero(np.bincount(part.item))),
                     "interactions": len(part),
                     **self.protocol["cold"].get(name, _cold_counts(0, 0, 0)),
                 }
@@ -200,7 +200,7 @@ def split(
                 part, parts.train, items_too=kind != "yambda"
             )
     result = Split(train=parts.train, **warm, protocol=protocol, known=known)
-    _check_not_empty(result)
+    check_not_empty(result)
     if "moment" in protocol:
         protocol["again"] = {
             name: int(np.isin(part.keys(), result.seen_before(name).keys()).sum())
@@ -239,7 +239,12 @@ def _leave_out_cold(
     return part.select(~cold), _cold_counts(len(users), len(items), int(cold.sum()))
 
 
-def _check_not_empty(result: Split) -> None:
+def check_not_empty(result: Split) -> None:
+    """Refuses a split of which a part is empty.
+
+    Raises:
+      UserError: a part has no interaction.
+    """
     kind = result.protocol["kind"]
     for name in ("train", "validation", "test"):
         part = getattr(result, name)

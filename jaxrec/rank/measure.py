@@ -226,7 +226,7 @@ def _found(whole: Interactions, before: Interactions, rule: SeenRule) -> Interac
     """What is to be found of a part: all of it, what is new, or what was known before."""
     if rule == "include":
         return whole
-    known = np.isin(whole.keys(), before.keys())
+    known = whole.among(before)
     return whole.select(known if rule == "only" else ~known)
 
 

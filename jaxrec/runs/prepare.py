@@ -8,14 +8,18 @@ from jaxrec.config import DataConfig, RunConfig, with_fields
 from jaxrec.data import catalog, synthetic
 from jaxrec.data.datasets import DATASETS
 from jaxrec.data.exports import SERVICES, find_sources
-from jaxrec.data.interactions import Listens, together
+from jaxrec.data.interactions import IdMap, Listens, together
 from jaxrec.data.listens import read_listens
 from jaxrec.data.meaning import Columns, Filters, FixedUser, Layout, Names, Source
+from jaxrec.data.prepared.opened import Prepared
+from jaxrec.data.prepared.splitting import split_prepared
+from jaxrec.data.read_report import portray
 from jaxrec.data.splits import Split, split
 from jaxrec.data.times import TimeColumn, read_moment, shown_moment
 from jaxrec.errors import UserError
 from jaxrec.rank.measure import check_found
 from jaxrec.report.console import Console
+from jaxrec.runs.prepared import check_memory, cut_of, prepared_of
 from jaxrec.runs.say_report import check_several_users, say_report
 
 
@@ -49,11 +53,18 @@ def prepare_cuts(config: RunConfig, console: Console) -> list[Split]:
     return [first, *(_split(config, history, moment, validation_seed=seed) for seed in seeds)]
 
 
-def _prepare(config: RunConfig, console: Console) -> tuple[Split, "History", int | None]:
+def _prepare(config: RunConfig, console: Console) -> tuple[Split, "History | Prepared", int | None]:
     """The split, the history that was split, and the moment where `time` cuts."""
-    history = read_history(config, console)
-    check_several_users(history.listens)
-    moment = _moment(config, history, console)
+    history: History | Prepared
+    prepared = prepared_of(config, console)
+    if prepared is None:
+        history = read_history(config, console)
+    elif cut_of(config, None) is None:
+        history = _in_memory(prepared)
+    else:
+        history = prepared
+    check_several_users(history.users)
+    moment = _moment(config, history.times, console)
     result = _split(config, history, moment)
     _say_counts(result, console)
     check_found(result, config.eval.seen)
@@ -68,12 +79,21 @@ class History:
     given_test: Listens | None = None
     times: TimeColumn | None = None
 
+    @property
+    def users(self) -> IdMap:
+        """The users' ids."""
+        return self.listens.users
+
 
 def prepare_all(config: RunConfig, console: Console) -> Split:
     """Reads the listening history again and leaves all of it in train: nothing is held out.
 
     What a given test part has is in it, too.
     """
+    none = with_fields(config, {"data.split": "none"})
+    prepared = prepared_of(none, console)
+    if prepared is not None:
+        return _split(none, prepared, None)
     history = read_history(config, console)
     if history.given_test is not None:  # parts that are given are not filtered
         whole = together(history.listens, history.given_test)
@@ -119,19 +139,35 @@ def prepare_histories(config: RunConfig, path: Path, console: Console) -> Split:
 
 
 def read_history(config: RunConfig, console: Console) -> History:
-    """All listens, those of a given test part, and what the column of times holds."""
+    """All listens in memory, those of a given test part, and what the column of times holds.
+
+    Raises:
+      UserError: they can't be read, or prepared data have no room in memory.
+    """
+    prepared = prepared_of(config, console)
+    if prepared is not None:
+        return _in_memory(prepared)
     if config.data.source == "synthetic":
         return History(synthetic.generate(config.seed))
     return _read(config, console)
 
 
+def _in_memory(prepared: Prepared) -> History:
+    check_memory(prepared)
+    return History(prepared.listens(), times=prepared.times)
+
+
 def _split(
     config: RunConfig,
-    history: History,
+    history: History | Prepared,
     moment: int | None,
     *,
     validation_seed: int | None = None,
 ) -> Split:
+    if isinstance(history, Prepared):
+        cut = cut_of(config, moment, validation_seed)
+        assert cut is not None
+        return split_prepared(history, cut)
     data = config.data
     return split(
         history.listens,
@@ -153,10 +189,7 @@ def _split(
 
 def _read(config: RunConfig, console: Console) -> History:
     data = config.data
-    histories, names, notes = _sources(config, console)
-    on_bad_rows = data.on_bad_rows
-    if data.source in DATASETS and DATASETS[data.source].ragged:
-        on_bad_rows = "skip"  # what the publisher has broken; counted and shown
+    histories, names, notes = sources_of(config, console)
     if (len(histories) == 2) != (data.split == "given"):
         raise UserError(
             f"config.data.split is {data.split!r} with {len(histories)} part(s) of data; expected "
@@ -164,30 +197,39 @@ def _read(config: RunConfig, console: Console) -> History:
         )
     for note in notes:
         console.note(note)
-    parts, report = read_listens(
-        histories,
-        names=names,
-        filters=Filters(
-            on_bad_rows=on_bad_rows,
-            keep=data.keep,
-            drop=data.drop,
-            against=data.against,
-            time_from=data.time_from,
-            time_until=data.time_until,
-            time_format=data.time_format,
-            min_ms_played=data.min_ms_played,
-            min_rating=data.min_rating,
-            identical_rows=data.identical_rows,
-        ),
-    )
-    say_report(report, parts, console)
+    parts, report = read_listens(histories, names=names, filters=filters_of(config))
+    say_report(report, [portray(part) for part in parts], console)
     return History(parts[0], parts[1] if len(parts) == 2 else None, report.times)
 
 
-def _sources(
+def filters_of(config: RunConfig) -> Filters:
+    """Which rows are learnt from."""
+    data = config.data
+    on_bad_rows = data.on_bad_rows
+    if data.source in DATASETS and DATASETS[data.source].ragged:
+        on_bad_rows = "skip"  # what the publisher has broken; counted and shown
+    return Filters(
+        on_bad_rows=on_bad_rows,
+        keep=data.keep,
+        drop=data.drop,
+        against=data.against,
+        time_from=data.time_from,
+        time_until=data.time_until,
+        time_format=data.time_format,
+        min_ms_played=data.min_ms_played,
+        min_rating=data.min_rating,
+        identical_rows=data.identical_rows,
+    )
+
+
+def sources_of(
     config: RunConfig, console: Console
 ) -> tuple[list[list[Source]], Names | None, list[str]]:
-    """The sources of each history, the table of names, and notes."""
+    """The sources of each history, the table of names, and notes.
+
+    Raises:
+      UserError: what the configuration names isn't there, or it says too little or too much.
+    """
     data = config.data
     if data.source != "listens":
         _refuse_own_layout(config)
@@ -249,12 +291,12 @@ def _refuse_own_layout(config: RunConfig) -> None:
             )
 
 
-def _moment(config: RunConfig, history: History, console: Console) -> int | None:
+def _moment(config: RunConfig, times: TimeColumn | None, console: Console) -> int | None:
     """Where `time` cuts, read as the times of the history are."""
     moment = config.data.moment
     if moment is None:
         return None
-    found = read_moment("config.data.moment", moment, history.times or TimeColumn())
+    found = read_moment("config.data.moment", moment, times or TimeColumn())
     if moment != (shown := shown_moment(found)):
         console.note(f"config.data.moment {moment} is taken as {shown} UTC")
     return found

@@ -6,7 +6,7 @@ checkpoints, metric files and results. With it `evaluate`, `recommend` and `simi
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from jaxrec.config import RunConfig, read_config, to_json
 from jaxrec.data.events import Events
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.id_files import read_ids, write_ids
+from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
@@ -31,6 +32,7 @@ from jaxrec.runs.identity import (
 from jaxrec.runs.run_folder import RunFolder
 
 PARTS = ("train", "validation", "test", "known")
+ROWS_AT_ONCE = 1 << 22  # pairs that are written at a time
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,8 +89,8 @@ def open_run(
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
         if not folder.config.exists():
-            _write_ids(folder.users, split.train.users)
-            _write_ids(folder.items, split.train.items)
+            write_ids(folder.users, split.train.users)
+            write_ids(folder.items, split.train.items)
             _write_interactions(folder.interactions, split)
             if split.train.events is not None:
                 _write_events(folder.events, split.train.events)
@@ -126,18 +128,18 @@ def load_run(folder: RunFolder) -> Run:
       UserError: no run there, or a file of it is missing or damaged.
     """
     saved, config = _read_config(folder)
-    users, items = _read_ids(folder.users), _read_ids(folder.items)
-    table = _read_table(folder.interactions)
-    part_of_row = table["part"].to_numpy()
+    users, items = read_ids(folder.users), read_ids(folder.items)
+    columns = _read_columns(folder.interactions)
+    part_of_row = columns.pop("part")
     parts: dict[str, Interactions | None] = {}
     for number, name in enumerate(PARTS):
-        rows = table.filter(part_of_row == number)
-        timestamp = rows["timestamp"].to_numpy() if "timestamp" in table.column_names else None
+        start, stop = np.searchsorted(part_of_row, np.array([number, number + 1], np.int8))
+        rows = {name: column[start:stop] for name, column in columns.items()}
         parts[name] = Interactions(
-            user=rows["user"].to_numpy(),
-            item=rows["item"].to_numpy(),
-            plays=rows["plays"].to_numpy(),
-            timestamp=timestamp,
+            user=rows["user"],
+            item=rows["item"],
+            plays=rows["plays"],
+            timestamp=rows.get("timestamp"),
             users=users,
             items=items,
         )
@@ -153,71 +155,68 @@ def load_run(folder: RunFolder) -> Run:
     return Run(config=config, split=split)
 
 
-def _write_ids(path: Path, id_map: IdMap) -> None:
-    columns = {
-        "index": pa.array(np.arange(len(id_map), dtype=np.int32)),
-        "id": pa.array(id_map.ids),
-    }
-    if id_map.names is not None:
-        columns["name"] = pa.array(id_map.names, pa.string())
-    _write_table(pa.table(columns), path)
-
-
-def _read_ids(path: Path) -> IdMap:
-    table = _read_table(path)
-    names = table["name"].to_numpy() if "name" in table.column_names else None
-    return IdMap(table["id"].to_numpy(), names)
-
-
 def _write_interactions(path: Path, split: Split) -> None:
-    parts = [(number, getattr(split, name)) for number, name in enumerate(PARTS)]
-    present = [(number, part) for number, part in parts if part is not None]
-    columns = {
-        "part": pa.array(
-            np.concatenate([np.full(len(p), number, np.int8) for number, p in present])
-        ),
-        "user": pa.array(np.concatenate([p.user for _, p in present])),
-        "item": pa.array(np.concatenate([p.item for _, p in present])),
-        "plays": pa.array(np.concatenate([p.plays for _, p in present])),
-    }
-    if split.train.timestamp is not None:
-        columns["timestamp"] = pa.array(np.concatenate([p.timestamp for _, p in present]))
-    _write_table(pa.table(columns), path)
+    """Writes the parts one after another, a block of rows at a time."""
+    names = ["user", "item", "plays"] + ["timestamp"] * (split.train.timestamp is not None)
+
+    def blocks() -> Iterator[dict[str, np.ndarray]]:
+        for number, name in enumerate(PARTS):
+            part: Interactions | None = getattr(split, name)
+            for start in range(0, 0 if part is None else len(part), ROWS_AT_ONCE):
+                rows = slice(start, start + ROWS_AT_ONCE)
+                found = {each: getattr(part, each)[rows] for each in names}
+                yield {"part": np.full(len(found["user"]), number, np.int8)} | found
+
+    _write_columns(path, blocks())
 
 
 def _write_events(path: Path, events: Events) -> None:
-    columns = {
-        "pair": pa.array(events.pairs()),
-        "timestamp": pa.array(events.timestamp),
-        "plays": pa.array(events.plays),
-    }
     about = {"until": "" if events.until is None else str(events.until)}
     about["adds_up"] = str(events.adds_up)
-    _write_table(pa.table(columns).replace_schema_metadata(about), path)
+
+    def blocks() -> Iterator[dict[str, np.ndarray]]:
+        for start in range(0, len(events.offsets) - 1, ROWS_AT_ONCE):
+            offsets = events.offsets[start : start + ROWS_AT_ONCE + 1]
+            rows = slice(offsets[0], offsets[-1])
+            yield {
+                "pair": np.repeat(np.arange(start, start + len(offsets) - 1), np.diff(offsets)),
+                "timestamp": events.timestamp[rows],
+                "plays": events.plays[rows],
+            }
+
+    _write_columns(path, blocks(), about)
 
 
 def _read_events(path: Path) -> Events:
     """The listens of train's pairs, which are numbered in the order of the interactions."""
-    table = _read_table(path)
-    pair, about = table["pair"].to_numpy(), table.schema.metadata or {}
+    columns = _read_columns(path)
+    about = pq.read_schema(path).metadata or {}
     until = about.get(b"until", b"")
     return Events(
-        offsets=np.r_[0, np.cumsum(np.bincount(pair))].astype(np.int64),
-        timestamp=table["timestamp"].to_numpy(),
-        plays=table["plays"].to_numpy(),
+        offsets=np.r_[0, np.cumsum(np.bincount(columns["pair"]))].astype(np.int64),
+        timestamp=columns["timestamp"],
+        plays=columns["plays"],
         adds_up=about.get(b"adds_up") != b"False",
         until=int(until) if until else None,
     )
 
 
-def _write_table(table: pa.Table, path: Path) -> None:
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary)
+def _write_columns(
+    path: Path, blocks: Iterator[dict[str, np.ndarray]], about: Mapping[str, str] | None = None
+) -> None:
+    """Writes a table of at least one block."""
+    first = pa.table(next(blocks)).replace_schema_metadata(about)
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, first.schema) as writer:
+        writer.write_table(first)
+        for block in blocks:
+            writer.write_table(pa.table(block).cast(first.schema))
 
 
-def _read_table(path: Path) -> pa.Table:
+def _read_columns(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a table, each read by itself, so that none is in memory twice for long."""
     try:
-        return pq.read_table(path)
+        names = pq.read_schema(path).names
+        return {name: pq.read_table(path, columns=[name])[name].to_numpy() for name in names}
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"{path}: unreadable ({error}); expected the file `train` wrote") from error
 

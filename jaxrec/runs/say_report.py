@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from jaxrec.data.interactions import Listens
-from jaxrec.data.read_report import Portrait, ReadReport, portray
+from jaxrec.data.interactions import IdMap
+from jaxrec.data.read_report import Portrait, ReadReport
 from jaxrec.data.times import shown_moment
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
@@ -17,8 +17,8 @@ _SEVERAL_SHARE = 0.01
 _YEAR = 365 * 86_400
 
 
-def say_report(report: ReadReport, parts: Sequence[Listens], console: Console) -> None:
-    """Says what was read."""
+def say_report(report: ReadReport, portraits: Sequence[Portrait], console: Console) -> None:
+    """Says what was read: of a history, or of a train and a test part."""
     for note in report.notes:
         console.note(note)
     left_out = {
@@ -39,23 +39,22 @@ def say_report(report: ReadReport, parts: Sequence[Listens], console: Console) -
         console.warning(f"skipped {report.skipped:,} bad rows, the first of them:")
         for example in report.examples:
             console.warning(example)
-    for name, part in zip(("", "test: "), parts, strict=False):
-        portrait = portray(part)
+    for name, portrait in zip(("", "test: "), portraits, strict=False):
         console.note(name + _describe(portrait))
         for oddity in _oddities(portrait, report):
             console.warning(name + oddity)
-    _say_matches(report, parts[0], console)
+    _say_matches(report, portraits[0], console)
 
 
-def check_several_users(listens: Listens) -> None:
+def check_several_users(users: IdMap) -> None:
     """Refuses to learn from one user alone.
 
     Raises:
       UserError: there is one; the message says how to be recommended to.
     """
-    if len(listens.users) == 1:
+    if len(users) == 1:
         raise UserError(
-            f"the history has one listener alone, {listens.users.label(0)!r}, and what songs go "
+            f"the history has one listener alone, {users.label(0)!r}, and what songs go "
             "together is learnt from many; expected a history of several listeners: put yours into "
             "one folder with other people's, a folder or file for each (docs/data.md), or beside a "
             "public history with the same ids, then train on all and recommend to this one with "
@@ -114,13 +113,13 @@ def _oddities(portrait: Portrait, report: ReadReport) -> list[str]:
     return found
 
 
-def _say_matches(report: ReadReport, part: Listens, console: Console) -> None:
-    if report.unmatched and report.unmatched < len(part):
+def _say_matches(report: ReadReport, portrait: Portrait, console: Console) -> None:
+    if report.unmatched and report.unmatched < portrait.listens:
         console.note(
             f"{report.unmatched:,} rows have no song's id and match none by artist and title; "
             "their artist and title are the id"
         )
-    if report.several_artists > max(0, _SEVERAL_SHARE * len(part.items)):
+    if report.several_artists > max(0, _SEVERAL_SHARE * portrait.items):
         console.warning(
             f"{report.several_artists:,} songs' ids have several artists; an id of both is made "
             "with config.data.columns.item='ARTIST + TITLE'"

@@ -1,0 +1,128 @@
+"""A block of users cut into train, validation and test, as `splits.split` cuts a whole history.
+
+Every kind of cut here is made user by user, but for what `Cut` says: the moments, and which pairs
+the filters keep, depend on everybody and are found out first.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from jaxrec.data.cuts import last_rows, random_rows, tied_users
+from jaxrec.data.interactions import Interactions, Listens
+from jaxrec.data.known import find_known
+from jaxrec.data.split_rules import Rules
+
+KINDS = ("none", "random", "last_n", "time")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cut(Rules):
+    """How a history is cut, by what depends on everybody, too.
+
+    Attributes:
+      validation_moment: for `time`, where validation begins; test begins at `moment`.
+    """
+
+    validation_moment: int | None = None
+
+    @property
+    def with_validation(self) -> bool:
+        """Whether there is a validation part."""
+        if self.kind == "last_n":
+            return self.validation_last_n > 0
+        return self.kind != "none" and self.validation_fraction > 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the parts that there are."""
+        validation = ("validation",) if self.with_validation else ()
+        return ("train", *validation, *(() if self.kind == "none" else ("test",)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Block:
+    """A block that has been cut.
+
+    Attributes:
+      parts: by name, whether cold or not.
+      known: what its users know besides; None where they know nothing.
+      left_out: how many pairs no part has because of the filters.
+      tied: how many users have equal times where `last_n` cuts.
+    """
+
+    parts: dict[str, Interactions]
+    known: Interactions | None
+    left_out: int
+    tied: int
+
+
+def candidates(block: Interactions, cut: Cut) -> Interactions:
+    """The pairs of a block that `core` chooses among."""
+    if cut.kind == "time":
+        assert cut.validation_moment is not None
+        block = block.before(cut.validation_moment)
+    return block.select(block.plays >= cut.min_plays)
+
+
+def cut_block(block: Interactions, known: Listens, keep: np.ndarray | None, cut: Cut) -> Block:
+    """Cuts the pairs of some users.
+
+    Args:
+      block: the pairs.
+      known: what the users know besides.
+      keep: which of `candidates` stay, a mask; None for all.
+      cut: how.
+    """
+    chosen = candidates(block, cut)
+    chosen = chosen if keep is None else chosen.select(keep)
+    tied = 0
+    if cut.kind == "time":
+        parts, left_out = _by_time(block, chosen, cut)
+    else:
+        parts, left_out = {"train": chosen}, block.select(~block.among(chosen))
+        if cut.kind == "random":
+            parts = _hold_out(parts, "test", random_rows(chosen, cut.test_fraction, cut.seed))
+        elif cut.kind == "last_n":
+            tied = tied_users(chosen, cut.last_n)
+            parts = _hold_out(parts, "test", last_rows(chosen, cut.last_n, cut.seed))
+        if cut.with_validation:
+            parts = _hold_out(parts, "validation", _validation_rows(parts["train"], cut))
+    listens = dataclasses.replace(known, known=known if len(known) else None)
+    ordered = [parts.get(name) for name in ("train", "validation", "test")]
+    return Block(parts, find_known(listens, left_out, ordered), len(left_out), tied)
+
+
+def _hold_out(
+    parts: dict[str, Interactions], name: str, rows: np.ndarray
+) -> dict[str, Interactions]:
+    """The parts with the marked rows of train as a part of their own."""
+    train = parts["train"]
+    return parts | {"train": train.select(~rows), name: train.select(rows)}
+
+
+def _validation_rows(train: Interactions, cut: Cut) -> np.ndarray:
+    if cut.kind == "last_n":
+        return last_rows(train, cut.validation_last_n, cut.seed)
+    seed = cut.seed if cut.validation_seed is None else cut.validation_seed
+    return random_rows(train, cut.validation_fraction, seed)
+
+
+def _by_time(
+    block: Interactions, train: Interactions, cut: Cut
+) -> tuple[dict[str, Interactions], Interactions]:
+    """The parts by when the listens were, and the pairs that none of them has."""
+    assert cut.moment is not None and cut.validation_moment is not None
+    parts = {"train": train}
+    parts["validation"] = block.before(cut.moment).since(cut.validation_moment)
+    parts["test"] = block.since(cut.moment)
+    for name in ("validation", "test"):
+        parts[name] = parts[name].select(parts[name].plays >= cut.min_plays)
+    first_heard = block.timestamp
+    assert first_heard is not None
+    kept = block.among(train)
+    kept |= (first_heard >= cut.validation_moment) & block.among(parts["validation"])
+    kept |= (first_heard >= cut.moment) & block.among(parts["test"])
+    if not cut.with_validation:
+        del parts["validation"]
+    return parts, block.select(~kept)

@@ -1,0 +1,149 @@
+"""Prepared data as a command makes them, and runs that start from them."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaxrec import commands
+from jaxrec.config import RunConfig, with_fields
+from jaxrec.errors import UserError
+from jaxrec.report.console import Console
+from jaxrec.runs import prepared as prepared_module
+from jaxrec.runs.prepare import prepare_histories, prepare_split
+
+MakeConfig = Callable[..., RunConfig]
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture
+def made(checkerboard_config: MakeConfig, tmp_path: Path) -> tuple[RunConfig, RunConfig]:
+    """A configuration that reads files, and the same that starts from them prepared."""
+    config = checkerboard_config(method="itemknn")
+    output = tmp_path / "prepared"
+    commands.prepare(config, output)
+    return config, with_fields(config, {"data.path": str(output), "data.source": "listens"})
+
+
+def test_a_run_from_prepared_data_is_the_run_from_their_files(
+    made: tuple[RunConfig, RunConfig], tmp_path: Path
+) -> None:
+    workdirs = tmp_path / "from files", tmp_path / "from prepared"
+    for workdir, config in zip(workdirs, made, strict=True):
+        commands.train(config, workdir)
+    one, other = (json.loads((each / "results.json").read_text("utf-8")) for each in workdirs)
+    assert one == other
+    commands.train(made[0], workdirs[1])  # it goes on from either
+    shutil.rmtree(made[1].data.path or "")
+    commands.evaluate(workdirs[1], config=None, step=None)
+
+
+def test_what_was_read_is_told_each_time(
+    made: tuple[RunConfig, RunConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_split(made[0], Console())
+    first = capsys.readouterr().out.splitlines()[1:]
+    prepare_split(made[1], Console())
+    assert capsys.readouterr().out.splitlines()[1:] == first
+
+
+def test_prepared_data_serve_as_histories(made: tuple[RunConfig, RunConfig]) -> None:
+    path = Path(made[1].data.path or "")
+    found = prepare_histories(made[0], path, QUIET)
+    assert (
+        found.fingerprints
+        == prepare_histories(made[0], Path(made[0].data.path or ""), QUIET).fingerprints
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"data.min_ms_played": 30},
+            r"config\.data\.min_ms_played is 30 and the data in .* are prepared with 0",
+        ),
+        ({"data.columns.user": "who"}, r"config\.data\.columns\.user is 'who'"),
+        ({"data.split": "given", "data.test_path": None}, "prepared data are one history"),
+        ({"data.source": "gowalla"}, r"config\.data\.source is 'gowalla'"),
+    ],
+)
+def test_settings_that_would_read_otherwise_are_refused(
+    made: tuple[RunConfig, RunConfig], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        prepare_split(with_fields(made[1], changes), QUIET)
+
+
+def test_what_is_damaged_or_unfinished_is_refused(made: tuple[RunConfig, RunConfig]) -> None:
+    folder = Path(made[1].data.path or "")
+    with (folder / "item.npy").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(UserError, match=r"damaged \(item\.npy: .* bytes, expected"):
+        prepare_split(made[1], QUIET)
+    (folder / "item.npy").unlink()
+    with pytest.raises(UserError, match=r"damaged \(item\.npy: No such file"):
+        prepare_split(made[1], QUIET)
+    (folder / "manifest.json").unlink()
+    with pytest.raises(UserError, match="not finished; expected the same `prepare` command"):
+        prepare_split(made[1], QUIET)
+
+
+def test_what_needs_all_in_memory_is_refused_where_there_is_no_room(
+    made: tuple[RunConfig, RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared_module, "free_bytes", lambda: 1000)
+    cut = with_fields(made[1], {"data.split": "random", "data.validation_fraction": 0.2})
+    prepare_split(cut, QUIET)  # from the disk
+    with pytest.raises(UserError, match=r"need about .* GiB of memory where"):
+        prepare_split(with_fields(cut, {"data.validation_rule": "alike"}), QUIET)
+
+
+def test_a_bad_row_is_refused_by_its_place_and_nothing_is_left(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = checkerboard_config()
+    path = Path(config.data.path or "")
+    rows = path.read_text(encoding="utf-8").splitlines()
+    rows.insert(7, "," + rows[1].partition(",")[2])
+    path.write_text("\n".join(rows), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{path}:8: user is empty"):
+        commands.prepare(config, tmp_path / "prepared")
+    assert [each.name for each in (tmp_path / "prepared").iterdir()] == [".lock"]
+    skipping = with_fields(config, {"data.on_bad_rows": "skip"})
+    commands.prepare(skipping, tmp_path / "prepared")
+    assert (tmp_path / "prepared" / "manifest.json").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match=r"--output=.* holds 'letter\.txt'; expected a folder"):
+        commands.prepare(checkerboard_config(), tmp_path / "mine")
+
+
+def test_other_settings_need_another_folder(made: tuple[RunConfig, RunConfig]) -> None:
+    other = with_fields(made[0], {"data.identical_rows": "keep", "data.user_from": "column"})
+    commands.prepare(other, Path(made[1].data.path or ""))  # the same
+    other = with_fields(made[0], {"data.on_bad_rows": "skip"})
+    with pytest.raises(UserError, match=r"was begun with config\.data\.on_bad_rows = 'error'"):
+        commands.prepare(other, Path(made[1].data.path or ""))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data.source": "synthetic"}, "made up in memory"),
+        ({"data.source": "lastfm-lightgcn", "data.split": "given"}, r"no such file|expected"),
+    ],
+)
+def test_what_is_no_one_history_is_refused(
+    checkerboard_config: MakeConfig, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        commands.prepare(with_fields(checkerboard_config(), changes), tmp_path / "prepared")
