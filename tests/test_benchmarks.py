@@ -1,5 +1,6 @@
 """The benchmarks' arithmetic, tables and synthetic graphs, and that jaxrec's side still runs."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import (
@@ -17,12 +19,14 @@ from benchmarks import (
     datasets,
     fold_in,
     kernels,
+    prepare,
     report,
     rivals,
     scaling,
     worker,
 )
 from benchmarks.edges import normalised_adjacency, read_edges, spectral_embeddings
+from benchmarks.make_listens import write_listens
 from benchmarks.measuring import TimedBatches, machine, resident_mb, seconds_of
 from benchmarks.processes import MeasurementError, run_worker
 from benchmarks.roofline import share_read, step_bytes
@@ -418,7 +422,7 @@ def test_the_script_wants_a_benchmark() -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "jaxrec: the first word is 'everything'; expected compare, scaling, kernels, "
-        "variants, rivals, datasets, by_time, aged_ranking, fold_in or load\n"
+        "variants, rivals, datasets, by_time, aged_ranking, fold_in, load or prepare\n"
     )
 
 
@@ -435,3 +439,26 @@ def test_fold_in_measures_those_left_out_beside_themselves_trained_with(tmp_path
     assert "10 of 40 listeners left out" in table
     for way in ("trained with", "own vector left out", "folded in", "into the graph"):
         assert table.count(way) >= 2  # of the network alone, and with walks
+
+
+def test_generated_listens_are_the_same_each_time_and_some_are_heard_far_more(
+    tmp_path: Path,
+) -> None:
+    for name in ("one", "other"):
+        write_listens(tmp_path / name, rows=5_000, users=300, items=100, seed=4)
+    one, other = (pq.read_table(tmp_path / name) for name in ("one", "other"))
+    assert one.equals(other)
+    plays = np.sort(np.unique(one["item"].to_numpy(), return_counts=True)[1])
+    assert plays.sum() == 5_000
+    assert len(plays) == 100
+    assert plays[-1] > 10 * plays[0]
+
+
+def test_what_preparing_took_is_told_in_tables(tmp_path: Path) -> None:
+    given = argparse.Namespace(rows=10, memory_mb=64)
+    cost = {"wall": 60.4, "processor": 90.0, "peak_gb": 1.94}
+    found = {"prepared": cost, "used": cost | {"seconds": {"the split": 1.25}}}
+    text = prepare.report(given, found | {"the same when killed": True})
+    assert "| prepared | 60 | 90 | 1.9 |" in text
+    assert "| the split | 1.2 |" in text
+    assert "the same SHA-256 when killed: True" in text

@@ -69,7 +69,7 @@ def as_users_do(*arguments: str, cwd: Path) -> Said:
         (["--config=nope.py:a"], "--config=nope.py:a: no such file"),
         (["--config.lr=0"], "config.lr is 0.0; expected a number above 0"),
         (["evaluate", "--config.lr=1"], "--config.lr needs a config; expected --config=FILE"),
-        (["fly"], "command is 'fly'; expected one of train, evaluate, recommend, explain"),
+        (["fly"], "command is 'fly'; expected one of prepare, train, evaluate, recommend, explain"),
         (["--nonsense"], "nonsense"),
         (["train", "--workdir", "evaluate"], "--config is missing; expected --config=FILE or --c"),
         (["tune", CONFIG, "--config.tune.space=lr"], "config.tune.space has 'lr': expected"),

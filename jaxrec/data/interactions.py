@@ -286,13 +286,20 @@ def union(parts: Sequence[Interactions]) -> Interactions:
     first = parts[0]
     if len(parts) == 1:
         return Interactions(first.user, first.item, first.plays, None, first.users, first.items)
-    columns: dict[str, list[np.ndarray]] = {"user": [], "item": [], "plays": []}
+    most = sum(map(len, parts))
+    columns = {
+        name: np.empty(most, getattr(first, name).dtype) for name in ("user", "item", "plays")
+    }
+    count = 0
     for block in _blocks_of_users(parts):
         keys = np.concatenate([part.keys() for part in block])
         _, rows = np.unique(keys, return_index=True)
-        for name, pieces in columns.items():
-            pieces.append(np.concatenate([getattr(part, name) for part in block])[rows])
-    user, item, plays = map(np.concatenate, columns.values())
+        for name, column in columns.items():
+            column[count : count + len(rows)] = np.concatenate(
+                [getattr(part, name) for part in block]
+            )[rows]
+        count += len(rows)
+    user, item, plays = (column[:count] for column in columns.values())
     return Interactions(user, item, plays, None, first.users, first.items)
 
 

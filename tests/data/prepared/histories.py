@@ -17,13 +17,13 @@ from jaxrec.runs.prepare_folder import prepare_folder
 from tests.data.prepared.columns import COLUMNS
 
 
-def write_history(folder: Path, *, seed: int = 0, text: bool = True, files: int = 3) -> Path:
+def write_history(folder: Path, *, seed: int = 0, text: bool = True, files: int = 2) -> Path:
     """Writes Parquet files of some hundred listens: repeated ones, rows of no plays, fractions."""
     rng = np.random.default_rng(seed)
     folder.mkdir()
     for number in range(files):
-        rows = 300
-        user, item = rng.integers(0, 25, rows), rng.integers(0, 18, rows) * 7 - 30
+        rows = 250
+        user, item = rng.integers(0, 20, rows), rng.integers(0, 15, rows) * 7 - 30
         table = {
             "who": [f"ü{u}" for u in user] if text else user,
             "what": item if number % 2 else [str(i) for i in item],

@@ -1,5 +1,7 @@
 """What is prepared on disk is what the reader in memory gives, pair for pair and id for id."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,11 @@ from jaxrec.config import with_fields
 from jaxrec.data.interactions import aggregate
 from jaxrec.data.prepared import prepare, splitting, stage
 from jaxrec.data.prepared.arrays import open_array
+from jaxrec.data.prepared.layout import Layout
+from jaxrec.data.prepared.moments import kth_smallest
 from jaxrec.data.prepared.opened import open_prepared
+from jaxrec.data.prepared.orientation import write_orientations
+from jaxrec.errors import UserError
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_all, prepare_cuts, prepare_split, read_history
 from tests.data.prepared.histories import (
@@ -22,6 +28,7 @@ from tests.data.prepared.histories import (
 )
 
 QUIET = Console(quiet=True)
+KNOWN: dict[str, Any] = {"drop": "skipped == true"}
 READINGS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "numbers for ids": {"text": False},
@@ -35,9 +42,9 @@ READINGS: dict[str, dict[str, Any]] = {
 }
 SPLITS: dict[str, dict[str, Any]] = {
     "none": {"split": "none"},
-    "none, filtered": {"split": "none", "min_plays": 0.75, "core": 9},
+    "none, filtered": {"split": "none", "min_plays": 0.75, "core": 4},
     "random": {"split": "random"},
-    "random, filtered": {"split": "random", "min_plays": 0.75, "core": 9},
+    "random, filtered": {"split": "random", "min_plays": 0.75, "core": 4},
     "alike": {"split": "random", "validation_rule": "alike"},
     "last_n": {"split": "last_n", "last_n": 2, "validation_last_n": 1},
     "time": {"split": "time"},
@@ -46,12 +53,23 @@ SPLITS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def small_pieces() -> Iterator[None]:
     """Many chunks, partitions and blocks of few rows."""
-    monkeypatch.setattr(stage, "CHUNK_ROWS", 100)
-    monkeypatch.setattr(prepare, "_BYTES_PER_ROW", 1 << 20)
-    monkeypatch.setattr(splitting, "BLOCK_PAIRS", 40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "CHUNK_ROWS", 100)
+        patch.setattr(prepare, "_BYTES_PER_ROW", 1 << 20)
+        patch.setattr(splitting, "BLOCK_PAIRS", 40)
+        yield
+
+
+@pytest.fixture(scope="module")
+def twice(small_pieces: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A history with pairs that are known, in files, and prepared."""
+    folder = tmp_path_factory.mktemp("twice")
+    files = write_history(folder / "history")
+    prepared(config_of(files, **KNOWN), folder / "prepared")
+    return files, folder / "prepared"
 
 
 @pytest.mark.parametrize("reading", READINGS)
@@ -71,14 +89,12 @@ def test_prepared_is_what_is_read(reading: str, tmp_path: Path) -> None:
     assert len(list(found.blocks(40))) > 3
 
 
-def test_both_orientations_are_the_pairs(tmp_path: Path) -> None:
-    config = config_of(write_history(tmp_path / "history"))
-    expected = aggregate(read_history(config, QUIET).listens)
-    prepared(config, tmp_path / "prepared")
-    found = open_prepared(tmp_path / "prepared")
+def test_both_orientations_are_the_pairs(twice: tuple[Path, Path]) -> None:
+    expected = aggregate(read_history(config_of(twice[0], **KNOWN), QUIET).listens)
+    layout = open_prepared(twice[1]).layout
 
     def array(name: str) -> np.ndarray:
-        return open_array(found.layout.array(name))
+        return open_array(layout.array(name))
 
     np.testing.assert_array_equal(array("user_offsets"), expected.user_offsets())
     order = np.lexsort((expected.user, expected.item))
@@ -87,31 +103,47 @@ def test_both_orientations_are_the_pairs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.diff(array("item_offsets")), degrees)
 
 
-def test_items_are_turned_over_a_few_at_a_time(tmp_path: Path) -> None:
-    config = config_of(write_history(tmp_path / "history"))
-    prepared(config, tmp_path / "prepared")
-    layout = open_prepared(tmp_path / "prepared").layout
-    before = layout.array("item_users").read_bytes()
-    prepare.write_orientations(layout, 25, 18, rows_at_once=1)
-    assert layout.array("item_users").read_bytes() == before
+def test_items_are_turned_over_a_few_at_a_time(twice: tuple[Path, Path], tmp_path: Path) -> None:
+    found = open_prepared(twice[1])
+    layout = Layout(tmp_path)
+    for name in ("user", "item"):
+        shutil.copy(found.layout.array(name), layout.array(name))
+    write_orientations(layout, len(found.users), len(found.items), rows_at_once=1)
+    for name in ("user_offsets", "item_offsets", "item_users"):
+        assert layout.array(name).read_bytes() == found.layout.array(name).read_bytes()
 
 
 @pytest.mark.parametrize("cut", SPLITS)
-def test_a_split_from_the_disk_is_the_one_in_memory(cut: str, tmp_path: Path) -> None:
-    history = write_history(tmp_path / "history")
-    config = config_of(history, drop="skipped == true", **SPLITS[cut])
-    prepared(config, tmp_path / "prepared")
-    from_disk = with_fields(config, {"data.path": str(tmp_path / "prepared")})
-    expected = prepare_split(config, QUIET)
+def test_a_split_from_the_disk_is_the_one_in_memory(cut: str, twice: tuple[Path, Path]) -> None:
+    from_files, from_disk = (config_of(path, **KNOWN, **SPLITS[cut]) for path in twice)
+    expected = prepare_split(from_files, QUIET)
     assert_same_split(prepare_split(from_disk, QUIET), expected)
     assert_same_split(prepare_split(from_disk, QUIET), expected)  # what is there is opened
-    assert_same_split(prepare_all(from_disk, QUIET), prepare_all(config, QUIET))
 
 
-def test_validation_parts_from_the_disk_are_those_in_memory(tmp_path: Path) -> None:
-    config = with_fields(config_of(write_history(tmp_path / "history")), {"tune.cuts": 3})
-    prepared(config, tmp_path / "prepared")
-    from_disk = with_fields(config, {"data.path": str(tmp_path / "prepared")})
-    pairs = zip(prepare_cuts(from_disk, QUIET), prepare_cuts(config, QUIET), strict=True)
-    for found, expected in pairs:
+def test_all_of_it_from_the_disk_is_all_of_it_in_memory(twice: tuple[Path, Path]) -> None:
+    one, other = (prepare_all(config_of(path, **KNOWN), QUIET) for path in twice)
+    assert_same_split(one, other)
+
+
+def test_validation_parts_from_the_disk_are_those_in_memory(twice: tuple[Path, Path]) -> None:
+    from_files, from_disk = (
+        prepare_cuts(with_fields(config_of(path, **KNOWN), {"tune.cuts": 3}), QUIET)
+        for path in twice
+    )
+    for found, expected in zip(from_disk, from_files, strict=True):
         assert_same_split(found, expected)
+
+
+def test_filters_that_leave_nothing_are_refused_alike(twice: tuple[Path, Path]) -> None:
+    for path in twice:
+        with pytest.raises(UserError, match=r"core is 99; expected lower values: no interaction"):
+            prepare_split(config_of(path, **KNOWN, core=99), QUIET)
+
+
+def test_the_kth_smallest_is_found_without_sorting() -> None:
+    rng = np.random.default_rng(0)
+    for numbers in (rng.integers(-5, 5, 99), rng.integers(-(2**50), 2**50, 99), np.zeros(3, int)):
+        pieces = np.array_split(numbers, 4)
+        for k in range(len(numbers)):
+            assert kth_smallest(lambda pieces=pieces: iter(pieces), k) == np.sort(numbers)[k]
