@@ -139,6 +139,7 @@ def test_other_settings_need_another_folder(made: tuple[RunConfig, RunConfig]) -
     ("changes", "message"),
     [
         ({"data.source": "synthetic"}, "made up in memory"),
+        ({"data.against": "plays < 2"}, r"config\.data\.against is set, .* is not prepared"),
         ({"data.source": "lastfm-lightgcn", "data.split": "given"}, r"no such file|expected"),
     ],
 )
