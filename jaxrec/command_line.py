@@ -12,6 +12,7 @@ from ml_collections import ConfigDict, config_flags
 from jaxrec.config import add_defaults, default_config, describe_field
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
+from jaxrec.hosts.place import check_flags
 
 FLAGS = flags.FLAGS
 
@@ -116,14 +117,30 @@ flags.DEFINE_integer(
     "port", 8000, "serve: the port; 0 is any that is free.", lower_bound=0, upper_bound=65535
 )
 flags.DEFINE_string("api_key_file", None, "serve: a file with the keys that may ask, one per line.")
+flags.DEFINE_string(
+    "processes",
+    None,
+    "train, evaluate, recommend: how many processes run this very command together; auto is what "
+    "SLURM, Open MPI, Kubernetes or Cloud TPU say.",
+)
+flags.DEFINE_integer(
+    "process", None, "Which of them this one is, from 0; --processes=auto knows.", lower_bound=0
+)
+flags.DEFINE_string(
+    "coordinator",
+    None,
+    "HOST:PORT, the machine of process 0 and a port that is free there, as the one below it; "
+    "--processes=auto knows.",
+)
 
+_TOGETHER = ("processes", "process", "coordinator")
 _FLAGS_OF = {
     "prepare": ("config", "output"),
-    "train": ("config", "workdir"),
-    "evaluate": ("config", "workdir", "step", "final", "seeds"),
+    "train": ("config", "workdir", *_TOGETHER),
+    "evaluate": ("config", "workdir", "step", "final", "seeds", *_TOGETHER),
     "recommend": (
         *("workdir", "k", "output", "users", "users_file", "histories", "config", "join", "cold"),
-        *("seen", "items_file", "exclude_file", "because", "step"),
+        *("seen", "items_file", "exclude_file", "because", "step", *_TOGETHER),
     ),
     "explain": ("workdir", "users", "histories", "config", "item", "k", "step"),
     "score": ("workdir", "pairs", "output", "step"),
@@ -162,6 +179,7 @@ def _check_flags(command: str) -> None:
                 f"--{flag} is for {', '.join(takers)}; expected flags of {command}: "
                 f"{', '.join(f'--{name}' for name in own)}"
             )
+    check_flags(FLAGS.processes, FLAGS.process, FLAGS.coordinator)
     if command == "serve" and FLAGS["bundle"].present and FLAGS["workdir"].present:
         raise UserError(
             f"--bundle={FLAGS.bundle} with --workdir={FLAGS.workdir}; expected one of them"
@@ -171,6 +189,11 @@ def _check_flags(command: str) -> None:
     if command == "evaluate" and FLAGS.final:
         if FLAGS.step is not None:
             raise UserError(f"--step={FLAGS.step} with --final; expected one of them")
+        if FLAGS.processes is not None:
+            raise UserError(
+                f"--processes={FLAGS.processes} with --final, whose runs are a process each; "
+                "expected one of them"
+            )
     elif command == "evaluate":
         if FLAGS["seeds"].present:
             raise UserError(f"--seeds={FLAGS.seeds} without --final; expected both")

@@ -42,6 +42,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,14 @@ from jaxrec import command_line
 from jaxrec.command_line import FLAGS, given_fields, name_of, one_line
 from jaxrec.config import RunConfig, read_config
 from jaxrec.errors import RunError, UserError, printable
+from jaxrec.hosts.guard import guarded
+from jaxrec.hosts.watch import Patience
+from jaxrec.hosts.wire import Wire
 from jaxrec.runs.stop import Stopped
 
 
-def run(command: str) -> None:
+def run(command: str, config: RunConfig | None) -> None:
     """Runs a command with what `FLAGS` say."""
-    config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())
     name, found = _call(command, config)
     if name == "serve":  # without JAX
         _check_serves()
@@ -198,6 +201,36 @@ def _show_unless_known(unraisable: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(unraisable)
 
 
+def _start() -> int:
+    """Runs the command, in a process of a run of many where the flags say so."""
+    if any(name_of(argument) in ("help", "h", "helpfull") for argument in sys.argv):
+        print(f"{__doc__}\nFlags:\n{FLAGS.module_help(command_line)}", flush=True)
+        return 0
+    command = command_line.parse()
+    config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())
+    if FLAGS.processes is None:
+        run(command, config)
+        return 0
+    settings = (config or RunConfig()).processes
+    patience = Patience(settings.silence_seconds, settings.start_seconds)
+
+    def work(link: Wire) -> int:
+        return _status_of(lambda: _run_among_others(command, config, link, patience))
+
+    return guarded(work, patience)
+
+
+def _run_among_others(
+    command: str, config: RunConfig | None, link: Wire, patience: Patience
+) -> int:
+    """Runs the command as one of several processes."""
+    from jaxrec.hosts.joining import join  # with JAX
+
+    join(link, FLAGS.processes, FLAGS.process, FLAGS.coordinator, patience)
+    run(command, config)
+    return 0
+
+
 def main() -> int:
     """Parses flags, runs the command, and turns its end into an exit status."""
     os.umask(os.umask(0o077) | 0o002)  # nothing of a run is for everyone to write
@@ -205,11 +238,13 @@ def main() -> int:
     # Nor what asyncio logs: of several failed writes one is raised, the others are left behind.
     stdlib_logging.getLogger("asyncio").setLevel(stdlib_logging.CRITICAL)
     sys.unraisablehook = _show_unless_known
+    return _status_of(_start)
+
+
+def _status_of(work: Callable[[], int]) -> int:
+    """The exit status of some work, or of the error that ends it, which is said in a line."""
     try:
-        if any(name_of(argument) in ("help", "h", "helpfull") for argument in sys.argv):
-            print(f"{__doc__}\nFlags:\n{FLAGS.module_help(command_line)}", flush=True)
-        else:
-            run(command_line.parse())
+        return work()
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
@@ -229,7 +264,6 @@ def main() -> int:
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return stopped.status
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxrec.commands.show import show_results
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
+from jaxrec.hosts import together
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked
@@ -44,7 +45,7 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
         results = measure_finally(measure, trained.model, step=trained.step, show=console.progress)
         show_results(results, console)
         if writes:
-            write_results(workdir, results)
+            together.by_first("results", lambda: write_results(workdir, results))
             console.files(
                 {
                     paths.results: "the figures above, with their protocol",

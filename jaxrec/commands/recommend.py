@@ -15,8 +15,9 @@ from jaxrec.commands.who import Who, of_file, of_ids, without_history
 from jaxrec.config import RunConfig
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
+from jaxrec.hosts import together
 from jaxrec.models import popularity
-from jaxrec.rank.lists import check_ending, write_lists
+from jaxrec.rank.lists import check_ending, read_lists, write_lists
 from jaxrec.report.console import Console
 from jaxrec.runs.trained import open_for_use
 
@@ -114,7 +115,9 @@ def recommend(
             tables, by_all.lists(unheard, k=k, because=because, candidates=candidates)
         )
     with console.progress(count, "recommending", unit="users") as bar:
-        rows = write_lists(tables, path, lambda users: bar.update(users))
+        write = write_lists if together.is_first() else read_lists
+        rows = write(tables, path, lambda users: bar.update(users))
+        together.by_first("lists", lambda: None)  # the others end when the file is whole
     console.note(f"wrote {rows:,} recommendations for {count:,} users to {path}")
 
 

@@ -10,6 +10,7 @@ from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.gcn import native
+from jaxrec.hosts import together
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import is_automatic, method_of
 from jaxrec.runs.prepare import prepare_split
@@ -39,6 +40,11 @@ def train(config: RunConfig, workdir: Path, *, given: Set[str] = frozenset()) ->
         )
     console = Console(quiet=config.quiet)
     if is_automatic(config):
+        if together.count() > 1:
+            raise UserError(
+                f"config.method is {config.method!r} with --processes, and it chooses in one "
+                "process; expected it without, and then the method and settings that it chooses"
+            )
         from jaxrec.commands.auto import auto  # it ends here, by `train_on`
 
         return auto(config, workdir, given, console)
@@ -52,6 +58,8 @@ def say_device(config: RunConfig, console: Console) -> None:
     """Says what the run computes with, and makes the processor's kernel ready if it may be used."""
     device = jax.devices()[0]
     console.note(f"jax {jax.__version__} on {device.platform} ({device.device_kind})")
+    if together.count() > 1:
+        console.note(f"{together.count()} processes, {jax.device_count()} devices in all")
     may_use = method_of(config).sums and config.model.kernel == "auto"
     if device.platform != "cpu" or not may_use:
         return

@@ -62,6 +62,18 @@ class CheckpointConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ProcessesConfig:
+    """How long the processes of one run wait for each other; docs/scale.md has how they start."""
+
+    silence_seconds: float = setting(
+        60.0, "seconds of silence after which a process counts as hanging and all end", above=0
+    )
+    start_seconds: float = setting(
+        300.0, "seconds that processes wait at the start until all have come", above=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TuneConfig:
     """Among what `tune` chooses, and how long it searches."""
 
@@ -128,6 +140,7 @@ class RunConfig:
     blend: BlendConfig = group(BlendConfig)
     eval: EvalConfig = group(EvalConfig)
     checkpoint: CheckpointConfig = group(CheckpointConfig)
+    processes: ProcessesConfig = group(ProcessesConfig)
     tune: TuneConfig = group(TuneConfig)
     auto: AutoConfig = group(AutoConfig)
 

@@ -27,27 +27,19 @@ class MetricLog:
     A context manager, since the files stay open in between.
 
     Attributes:
-      path: the `metrics.jsonl`.
+      path: the `metrics.jsonl`; None where the rows are kept in memory alone.
     """
 
-    def __init__(self, workdir: Path, history: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, workdir: Path | None, history: Sequence[Mapping[str, Any]] = ()) -> None:
         """Opens the log to go on after some epochs; the file then holds their rows only.
 
         Args:
-          workdir: the run's folder; exists.
+          workdir: the run's folder, which exists; None to keep the rows in memory alone.
           history: the rows of the epochs already done; none starts anew.
         """
-        self.path = workdir / FILE_NAME
         self._rows = [dict(row) for row in history]
-        with replacing(self.path) as temporary:
-            temporary.write_text("".join(map(_line, self._rows)), encoding="utf-8")
-        done = len(self._rows)
-        self._file = self.path.open("a", encoding="utf-8", newline="\n")
-        try:
-            self._events = _EventFile(workdir / FOLDER_NAME, first_epoch=done + 1)
-        except OSError:
-            self._file.close()
-            raise
+        self.path = None if workdir is None else workdir / FILE_NAME
+        self._files = None if workdir is None else _Files(workdir, self._rows)
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Adds an epoch's row; it is on disk when this returns.
@@ -60,11 +52,11 @@ class MetricLog:
           ValueError: a value is NaN or infinite.
         """
         line = _line(row)
-        self._file.write(line)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        if self._files is not None:
+            self._files.write(line)
         self._rows.append(dict(row))
-        self._events.append(row)
+        if self._files is not None:
+            self._files.events.append(row)
 
     def history(self) -> list[dict[str, Any]]:
         """The rows so far, those kept from before included, oldest first."""
@@ -72,8 +64,8 @@ class MetricLog:
 
     def close(self) -> None:
         """Closes the files."""
-        with contextlib.closing(self._events):
-            self._file.close()
+        if self._files is not None:
+            self._files.close()
 
     def __enter__(self) -> "MetricLog":
         return self
@@ -85,6 +77,31 @@ class MetricLog:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Files:
+    """The two places of the rows, open."""
+
+    def __init__(self, workdir: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+        path = workdir / FILE_NAME
+        with replacing(path) as temporary:
+            temporary.write_text("".join(map(_line, rows)), encoding="utf-8")
+        self._lines = path.open("a", encoding="utf-8", newline="\n")
+        try:
+            self.events = _EventFile(workdir / FOLDER_NAME, first_epoch=len(rows) + 1)
+        except OSError:
+            self._lines.close()
+            raise
+
+    def write(self, line: str) -> None:
+        """Adds a line; it is on disk when this returns."""
+        self._lines.write(line)
+        self._lines.flush()
+        os.fsync(self._lines.fileno())
+
+    def close(self) -> None:
+        with contextlib.closing(self.events):
+            self._lines.close()
 
 
 class _EventFile:

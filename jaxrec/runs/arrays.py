@@ -34,7 +34,7 @@ def write_arrays(path: Path, tree: Any) -> None:
     leaves = jax.tree.leaves(tree)
     for number, part in enumerate(_parts(leaves)):
         arrays = _part_of(leaves, part)
-        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+        with _checkpointer() as checkpointer:
             checkpointer.save(path / str(number), args=ocp.args.StandardSave(arrays))
         if tree_digest(_read_part(path / str(number), arrays)) != tree_digest(arrays):
             raise RunError("read back, it was not what had been saved")
@@ -59,9 +59,19 @@ def read_arrays(path: Path, like: Any) -> Any:
     return jax.tree.unflatten(structure, found)
 
 
+def _checkpointer() -> ocp.Checkpointer:
+    """Orbax's, which in one of several processes would wait for all others."""
+    own = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process-{own}"
+    )
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
 def _read_part(path: Path, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     empty = {name: np.empty(each.shape, each.dtype) for name, each in like.items()}
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+    with _checkpointer() as checkpointer:
         found: dict[str, np.ndarray] = checkpointer.restore(
             path, args=ocp.args.StandardRestore(empty)
         )

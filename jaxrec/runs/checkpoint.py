@@ -70,7 +70,7 @@ class Checkpoints:
         Args:
           directory: the folder of the checkpoints.
           keep: how many of the newest are kept, beside the best one.
-          read_only: nothing is written or removed.
+          read_only: nothing is written or removed; `save` saves nothing.
 
         Raises:
           UserError: there are checkpoints, but none is whole.
@@ -79,6 +79,7 @@ class Checkpoints:
         self.directory = directory.absolute()
         self.damaged: dict[int, str] = {}
         self._keep = keep
+        self._read_only = read_only
         self._whole: dict[int, _Record] = {}
         self._pending: concurrent.futures.Future[None] | None = None
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
@@ -131,6 +132,8 @@ class Checkpoints:
         host = jax.tree.map(_on_host, saved.arrays)
         if not all(map(_is_finite, jax.tree.leaves(host))):
             raise RunError(f"step {step}: the parameters are no longer finite; nothing was saved")
+        if self._read_only:
+            return
         self._pending = self._thread.submit(
             self._write, Saved(host, saved.about), step, score, progress or Progress()
         )
@@ -144,6 +147,11 @@ class Checkpoints:
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
+
+    def look_again(self) -> None:
+        """Takes in what others have saved there since it was opened."""
+        if self._read_only:
+            self._read_all()
 
     def steps(self) -> list[int]:
         """The steps of the whole checkpoints, oldest first."""

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from jaxrec.config import RunConfig
+from jaxrec.hosts import together
 from jaxrec.models.method import Fitting, Hooks
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
@@ -66,7 +67,8 @@ def run_epochs(
     begin = time.perf_counter()
     cadence = Cadence(parse_every(config.checkpoint.every), step=fitting.step(state))
     saving = 0.0
-    with MetricLog(job.folder.root, progress.history) as log, CompileClock() as clock:
+    written = job.folder.root if together.is_first() else None
+    with MetricLog(written, progress.history) as log, CompileClock() as clock:
 
         def scores() -> list[float]:
             return [row[measure.watched] for row in log.history() if measure.watched in row]
@@ -88,12 +90,13 @@ def run_epochs(
                 progress=Progress(history, loss_sum, seconds),
             )
             cadence.saved(step)
-            if stop.asked is not None:
+            asked = stop.agreed()
+            if asked is not None:
                 checkpoints.wait()
-                raise Stopped(stop.asked, f"step {step} is saved in {checkpoints.directory}")
+                raise Stopped(asked, f"step {step} is saved in {checkpoints.directory}")
 
         for epoch in range(len(progress.history), fitting.epochs):
-            if measure.out_of_patience(scores()):
+            if together.decided("patience", measure.out_of_patience(scores())):
                 console.note(
                     f"stopped: no better {measure.watched} for {config.eval.patience} evaluations"
                 )
@@ -102,7 +105,9 @@ def run_epochs(
             hooks = Hooks(
                 show=console.progress,
                 longest_seconds=config.checkpoint.grace_seconds / DISPATCHES_PER_GRACE,
-                pause_at=lambda step: stop.asked is not None or cadence.due(step),
+                pause_at=lambda step: together.decided(
+                    "pause", stop.asked is not None or cadence.due(step)
+                ),
                 on_pause=functools.partial(save, start=start),
             )
             state, loss = fitting.advance(state, epoch, hooks, loss_sum=progress.loss_sum)
@@ -130,7 +135,8 @@ def run_epochs(
                 }
             )
             due = last or cadence.due(step, epochs_done=epoch + 1)
-            if due or (better and config.eval.patience) or stop.asked is not None:
+            due = due or bool(better and config.eval.patience) or stop.asked is not None
+            if together.decided("save", due):
                 save(state, score=score)
             saving = time.perf_counter() - evaluated
         seconds = time.perf_counter() - begin

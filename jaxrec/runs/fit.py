@@ -6,6 +6,7 @@ from typing import Any
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
+from jaxrec.hosts import together
 from jaxrec.models.method import Fitting
 from jaxrec.models.model import Model
 from jaxrec.runs.checkpoint import Checkpoints, Progress
@@ -99,10 +100,10 @@ def _fit(job: Job, fitting: Fitting) -> Fitted:
         console.warning(warning)
     for note in fitting.notes:
         console.note(note)
-    with Checkpoints(folder.checkpoints, keep=config.checkpoint.keep) as checkpoints:
+    with _open(folder, config.checkpoint.keep) as checkpoints:
         for damage in checkpoints.damages():
             console.warning(f"damaged checkpoint, not used: {damage}")
-        latest = checkpoints.latest_step()
+        latest = _same_for_all(checkpoints)
         if latest is None:
             state, progress = fitting.fresh(), Progress()
         else:
@@ -117,13 +118,31 @@ def _fit(job: Job, fitting: Fitting) -> Fitted:
             console.note(f"wrote a trace of some steps to {folder.profile}")
         with job.stop.deferring():
             state, history = run_epochs(job, fitting, state, progress, checkpoints)
-        checkpoints.wait()
-        best = checkpoints.best_step()
+        together.by_first("saved", checkpoints.wait)
+        best = together.decided("best", checkpoints.best_step())
         if config.eval.patience and best is not None and best != fitting.step(state):
+            checkpoints.look_again()  # what another process has saved
             state = restore(checkpoints, best, fitting)
     if not fitting.iterative:
         return Fitted(fitting.model(state), step=None, history=[])
     return Fitted(fitting.model(state), fitting.step(state), history)
+
+
+def _open(folder: RunFolder, keep: int) -> Checkpoints:
+    """The checkpoints, which process 0 writes and the others read."""
+    own = together.by_first("checkpoints", lambda: Checkpoints(folder.checkpoints, keep=keep))
+    return Checkpoints(folder.checkpoints, keep=keep, read_only=True) if own is None else own
+
+
+def _same_for_all(checkpoints: Checkpoints) -> int | None:
+    """The newest whole checkpoint's step, which every process must see."""
+    latest: int | None = together.decided("latest", checkpoints.latest_step())
+    if latest is not None and latest not in checkpoints.steps():
+        raise UserError(
+            f"process {together.index()} doesn't find step {latest} in {checkpoints.directory}, "
+            "where process 0 does; expected a --workdir that all processes share"
+        )
+    return latest
 
 
 def restore(checkpoints: Checkpoints, step: int, fitting: Fitting) -> Any:

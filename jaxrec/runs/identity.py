@@ -4,9 +4,14 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from jaxrec.config import RunConfig, flat_fields
+from jaxrec.config import RunConfig, flat_fields, to_json
 from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
+from jaxrec.hosts import together
 from jaxrec.runs.methods import method_of
+
+# Where something lies on a machine, and what is shown, may differ between processes.
+_PLACES = ("data.path", "data.test_path", "data.names_path", "quiet")
 
 FINGERPRINT = "data ({} interactions, SHA-256)"
 
@@ -66,6 +71,24 @@ def scored_by(config: RunConfig) -> dict[str, Any]:
         "eval.users": config.eval.users,
     }
     return scores | method_of(config).ranking(config) | _ranked_by(config)
+
+
+def check_alike(config: RunConfig, split: Split) -> None:
+    """Makes sure that all processes of a run have the same settings and data, wherever these lie.
+
+    Raises:
+      UserError: one has others.
+    """
+    settings = flat_fields(to_json(config))
+    own = {name: value for name, value in settings.items() if name not in _PLACES}
+    first, *others = together.gathered("settings and data", own | _data_identity(config, split))
+    for number, other in enumerate(others, start=1):
+        if difference := first_difference(first, other):
+            field, there, here = difference
+            raise UserError(
+                f"process {number} has {field} = {here}, process 0 has {there}; expected the same "
+                "command with the same data for every process"
+            )
 
 
 def first_difference(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jaxrec.errors import UserError
+from jaxrec.hosts import together
 
 FILE_NAME = ".lock"
 _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
@@ -20,7 +21,8 @@ _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 def locked(workdir: Path, warn: Callable[[str], None]) -> Iterator[None]:
     """Makes a run's folder where it's missing, and holds it while the block runs.
 
-    The file of the lock stays: removing it would let two runs lock two files of one name.
+    The file of the lock stays: removing it would let two runs lock two files of one name. Of
+    several processes the first one holds it, for all.
 
     Args:
       workdir: the run's folder.
@@ -29,6 +31,26 @@ def locked(workdir: Path, warn: Callable[[str], None]) -> Iterator[None]:
     Raises:
       UserError: another run holds the folder, or it can't be written to.
     """
+    if not together.is_first():
+        refused = together.decided("lock", None)
+        if refused is not None:
+            raise UserError(refused)
+        yield
+        return
+    try:
+        file = _held(workdir, warn)
+    except UserError as error:
+        together.decided("lock", str(error))
+        raise
+    try:
+        together.decided("lock", None)
+        yield
+    finally:
+        os.close(file)
+
+
+def _held(workdir: Path, warn: Callable[[str], None]) -> int:
+    """The open file by which the folder is held."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = os.open(workdir / FILE_NAME, os.O_RDWR | os.O_CREAT, 0o666)
@@ -38,9 +60,10 @@ def locked(workdir: Path, warn: Callable[[str], None]) -> Iterator[None]:
         ) from error
     try:
         _hold(file, workdir, warn)
-        yield
-    finally:
+    except BaseException:
         os.close(file)
+        raise
+    return file
 
 
 def _hold(file: int, workdir: Path, warn: Callable[[str], None]) -> None:

@@ -7,11 +7,12 @@ from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.files import remove_leftovers, write_json
+from jaxrec.hosts import together
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.epochs import Job
 from jaxrec.runs.fit import Fitted, fit, plan
-from jaxrec.runs.identity import identity
+from jaxrec.runs.identity import check_alike, identity
 from jaxrec.runs.lock import locked
 from jaxrec.runs.record import open_run
 from jaxrec.runs.results import Results, measure_finally, write_results
@@ -69,22 +70,33 @@ def run(
         )
     planned = plan(config, split)
     measure = Measure(config, split, peek=peek)
-    with locked(workdir, console.warning):
+    check_alike(config, split)
+
+    def take_folder() -> None:
         open_run(folder, config, split, steps_per_epoch=planned.steps_per_epoch(folder))
         remove_leftovers(workdir)
+
+    with locked(workdir, console.warning):
+        together.by_first("folder", take_folder)
         fitted = fit(Job(folder, config, measure, stop, console), planned)
         results = measure_finally(measure, fitted.model, step=fitted.step, show=console.progress)
-        write_results(workdir, results)
-        if fitted.history:
-            from jaxrec.report.curves import draw_curves  # matplotlib is slow to load
+        done = Run(folder, fitted, measure, results)
+        together.by_first("results", lambda: _write(done, config.eval.metric))
+    return done
 
-            draw_curves(
-                fitted.history,
-                folder.curves,
-                metric=config.eval.metric,
-                most_popular=measure.most_popular_at_epoch(),
-            )
-    return Run(folder, fitted, measure, results)
+
+def _write(done: Run, metric: str) -> None:
+    """The figures and, where there are epochs, their picture."""
+    write_results(done.folder.root, done.results)
+    if done.fitted.history:
+        from jaxrec.report.curves import draw_curves  # matplotlib is slow to load
+
+        draw_curves(
+            done.fitted.history,
+            done.folder.curves,
+            metric=metric,
+            most_popular=done.measure.most_popular_at_epoch(),
+        )
 
 
 def fit_for_use(

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Self
 
+from jaxrec.hosts import together
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -100,6 +102,14 @@ class StopRequest:
             self._deferring = False
         if self.asked is not None:
             raise Stopped(self.asked)
+
+    def agreed(self) -> signal.Signals | None:
+        """What process 0 has been asked by, in every process of a run alike."""
+        asked = together.decided("stop", self.asked)
+        if asked is None:
+            return None
+        self.asked = signal.Signals(asked)
+        return self.asked
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self.asked is not None:

@@ -15,6 +15,7 @@ from jaxrec.errors import RunError
 from jaxrec.gcn.batches import Batches
 from jaxrec.gcn.objectives import Objective
 from jaxrec.gcn.training_graph import TrainingGraph
+from jaxrec.hosts import together
 from jaxrec.train.step import TrainState, train_steps
 
 STEPS_PER_DISPATCH = 16
@@ -130,7 +131,7 @@ def train_epoch(
     pending: tuple[int, jax.Array] | None = None
     last_read: float | None = None
     while start < num_steps:
-        size = min(pace.steps, num_steps - start)
+        size = together.decided("steps", min(pace.steps, num_steps - start))
         block = jax.lax.dynamic_slice_in_dim(order, start, size)
         state, dispatched = advance(state, training.data, block, step_key)
         if pending is not None:

@@ -28,7 +28,7 @@ from jaxrec.train.step import TrainState
 _SCHEDULE = ("lr", "lr_schedule", "warmup_epochs", "batch_size", "seed")
 _FOREIGN = (
     *("method", "data", "eval", "checkpoint", "tune", "auto", "baseline", "blend"),
-    *("quiet", "profile"),
+    *("quiet", "profile", "processes"),
 )
 
 

@@ -1,0 +1,35 @@
+"""How long the others may be silent, and how long the first of them to come waits for the last."""
+
+import dataclasses
+
+BEATS_IN_SILENCE = 5
+# After a first bad end: others may explain it, and process 0 may be about to say the same.
+SETTLE_SECONDS = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """In seconds.
+
+    Attributes:
+      silence: after so long a silence a process counts as hanging.
+      start: so long processes wait for each other at the start.
+    """
+
+    silence: float
+    start: float
+
+    @property
+    def beat(self) -> float:
+        """Between two signs of life."""
+        return min(2.0, self.silence / BEATS_IN_SILENCE)
+
+    @property
+    def hangs(self) -> str:
+        """What is said of a process that is silent for too long."""
+        return f"has not been heard of for {self.silence:g} s (config.processes.silence_seconds)"
+
+    @property
+    def absent(self) -> str:
+        """What is said of a process that didn't come."""
+        return f"has not come within {self.start:g} s (config.processes.start_seconds)"
