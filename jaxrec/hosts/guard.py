@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -69,7 +70,9 @@ def guarded(work: Callable[[Wire], int], patience: Patience) -> int:
     errors, end_of_errors = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where a config has imported JAX, which isn't used yet
+        child = os.fork()
     if child:
         theirs.close()
         os.close(end_of_errors)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +104,13 @@ class Runs:
         fault: dict[str, Any] | None = None,
         *,
         variables: dict[str, str] | None = None,
+        more: Sequence[str] = (),
         **flags: object,
     ) -> Forked:
-        """Starts a run, with a fault if one is given."""
+        """Starts a run, with a fault if one is given; `more` are flags beside the config's."""
         environment = self._nursery.environment(**(variables or {}))
-        return self._nursery.start(self._arguments(workdir, flags), fault or {}, environment)
+        arguments = [*self._arguments(workdir, flags), *more]
+        return self._nursery.start(arguments, fault or {}, environment)
 
     def run_as_users_do(self, workdir: Path, **flags: object) -> Ended:
         """Runs the command itself, not a fork of what has imported it, and waits for its end."""

@@ -1,0 +1,36 @@
+"""A run of two processes comes to the bits of one, also where one of them is lost on the way."""
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.faults.groups import GUARD, WORK, Fault, has_saved, run_group, strike_group
+from tests.faults.runs import Outcome, Runs, outcome
+
+SILENCE = {"processes.silence_seconds": 10.0}
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault(1, WORK, signal.SIGKILL), r"process 1 of 2 on \S+ was ended by SIGKILL"),
+        (Fault(0, GUARD, signal.SIGSTOP), r"process 0 of 2 on \S+ has not been heard of for 10 s"),
+    ],
+    ids=["killed", "stopped"],
+)
+def test_a_process_that_is_lost_ends_the_others_and_the_run_goes_on_to_the_same_end(
+    runs: Runs, reference: Outcome, tmp_path: Path, fault: Fault, said: str
+) -> None:
+    workdir = tmp_path / "run"
+    ended = strike_group(runs, workdir, 2, fault, after=has_saved, **SILENCE)
+    assert ended is not None
+    assert {each.status for each in ended.values()} == {1}
+    lines = [line for each in ended.values() for line in each.stderr.splitlines()]
+    assert len(lines) == 1
+    assert re.match(rf"failed: {said}.*; started again, the run goes on", lines[0])
+    assert max(each.seconds for each in ended.values()) < 30
+    again = run_group(runs, workdir, 2, **SILENCE)
+    assert [(each.status, each.stderr) for each in again] == [(0, "")] * 2
+    assert outcome(workdir) == reference
