@@ -1,6 +1,7 @@
 """The guard of process 0: the others come to it, and it decides when and why all is over."""
 
 import contextlib
+import os
 import selectors
 import signal
 import socket
@@ -56,8 +57,9 @@ class Leader:
         except OSError as error:
             self.over = Verdict(
                 2,
-                f"error: {place.host}:{place.guards_port}: {error.strerror}; expected that port "
-                f"and {place.port} to be free on this machine, or another --coordinator",
+                f"error: {place.host}:{place.guards_port}: {os.strerror(error.errno or 0)}; "
+                f"expected that port and {place.port} to be free on this machine, or another "
+                "--coordinator",
             )
             return
         selector.register(self._server, selectors.EVENT_READ, self._accept)
