@@ -3,15 +3,17 @@
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 TOOLS = ["bash", "basename", "cat", "chmod", "cp", "dirname", "env", "ls", "mkdir", "mv"]
-TOOLS += ["readlink", "rm"]
+TOOLS += ["readlink", "rm", "sleep"]
 SCRIPTS = ["launch/environment.sh", "launch/train.sh", "launch/test.sh", "launch/serve.sh"]
-SCRIPTS += [".ci/audit", ".ci/lowest", ".ci/run", ".ci/wheel"]
+SCRIPTS += ["launch/local.sh", "launch/slurm.sbatch"]
+SCRIPTS += [".ci/audit", ".ci/kubernetes", ".ci/lowest", ".ci/run", ".ci/slurm", ".ci/wheel"]
 
 # Stands in for Python: answers the version check, makes an environment with a copy of itself, and
 # keeps a record of what pip is asked for and what is run.
@@ -31,7 +33,14 @@ case "$1 $2" in
     record "pip ${*:3}"
     exit "${PIP_STATUS:-0}"
     ;;
-  *) record "run ${*} | in $PWD | $PYTHONPATH" ;;
+  *)
+    record "run ${*} | in $PWD | $PYTHONPATH"
+    trap 'exit 143' TERM
+    for number in $HANGS; do
+      if [[ "$*" == *"--process=$number "* ]]; then while :; do sleep 0.05; done; fi
+    done
+    if [[ "$*" == *--process=1* ]]; then exit "${STATUS_OF_1:-0}"; fi
+    ;;
 esac
 """
 
@@ -226,6 +235,39 @@ def test_works_from_any_folder_and_through_a_link(machine, tmp_path):
     assert lines[-1] == expected
     lines, _ = machine.call("test.sh", cwd=elsewhere)
     assert lines[-1] == f"run -m pytest | in {root} | "
+
+
+def test_several_processes_are_told_their_places_and_the_worst_status_counts(machine):
+    lines, _ = machine.call("local.sh", "3", "train", "--workdir=a b", JAXREC_PORT="1234")
+    root = machine.root
+    places = [f"--processes=3 --process={n} --coordinator=127.0.0.1:1234" for n in range(3)]
+    assert sorted(lines[2:]) == [
+        f"run -P -m jaxrec.main train --workdir=a b {place} | in {root} | {root}"
+        for place in places
+    ]
+    machine.call("local.sh", "3", "train", JAXREC_PORT="1234", STATUS_OF_1="7", status=7)
+
+
+def test_a_signal_to_the_script_reaches_each_process(machine):
+    machine.call("local.sh", "1", JAXREC_PORT="1234")
+    machine.record.write_text("")
+    process = subprocess.Popen(
+        [str(machine.root / "launch" / "local.sh"), "2"],
+        env={"PATH": str(machine.bin), "RECORD": str(machine.record), "STUB_VERSION": "3.13.1"}
+        | {"HANGS": "0 1", "JAXREC_PORT": "1234"},
+    )
+    while machine.record.read_text().count("run ") < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.2)  # the scripts' traps
+    process.terminate()
+    assert process.wait(timeout=10) == 143
+
+
+def test_how_many_processes_must_be_said(machine):
+    lines, said = machine.call("local.sh", "train", status=2)
+    assert lines == []
+    assert said.startswith("jaxrec: the first word is 'train'; expected the number of processes")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
