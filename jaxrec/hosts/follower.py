@@ -3,12 +3,11 @@
 import contextlib
 import selectors
 import socket
-import time
 from collections.abc import Callable
 
 from jaxrec.hosts.place import Place
 from jaxrec.hosts.verdict import End, Verdict, verdict
-from jaxrec.hosts.watch import Patience
+from jaxrec.hosts.watch import Patience, WakingClock
 from jaxrec.hosts.wire import Message, Wire
 
 _CONNECT_SECONDS = 1.0
@@ -23,6 +22,7 @@ class Follower:
       kill: sends the process a signal.
       selector: of the guard.
       patience: with process 0.
+      clock: by which it waits.
 
     Attributes:
       over: what to do at the end, as soon as it is decided.
@@ -35,11 +35,12 @@ class Follower:
         kill: Callable[[int], None],
         selector: selectors.BaseSelector,
         patience: Patience,
+        clock: WakingClock,
     ) -> None:
         self.over: Verdict | None = None
         self._place, self._link, self._kill, self._patience = place, link, kill, patience
-        self._selector = selector
-        self._began = self._last = self._beaten = time.monotonic()
+        self._selector, self._clock = selector, clock
+        self._began = self._last = self._beaten = self._clock.now()
         self._leader: Wire | None = None
         self._hosts: list[str] = []
 
@@ -102,7 +103,7 @@ class Follower:
             if self.over is None:
                 self._lose("is gone: its machine or the network closed the connection")
             return
-        self._last = time.monotonic()
+        self._last = self._clock.now()
         for message in messages:
             self._take(message)
 

@@ -11,7 +11,6 @@ import selectors
 import signal
 import socket
 import sys
-import time
 import traceback
 import warnings
 from collections import deque
@@ -24,7 +23,7 @@ from jaxrec.hosts.follower import Follower
 from jaxrec.hosts.leader import Leader
 from jaxrec.hosts.place import Place
 from jaxrec.hosts.verdict import End, Verdict
-from jaxrec.hosts.watch import Patience
+from jaxrec.hosts.watch import Patience, WakingClock
 from jaxrec.hosts.wire import Message, Wire
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -109,7 +108,8 @@ class Guard:
         self._child, self._link, self._errors, self._patience = child, link, errors, patience
         self._selector = selectors.DefaultSelector()
         self._part: Part | None = None
-        self._heard = time.monotonic()
+        self._clock = WakingClock()
+        self._heard = self._clock.now()
         self._index = 0
         self._ended = False
         self._status: int | None = None
@@ -128,7 +128,7 @@ class Guard:
             while self._part is None or self._part.over is None:
                 for key, _ in self._selector.select(_TICK_SECONDS):
                     key.data()
-                self._tick(time.monotonic())
+                self._tick(self._clock.now())
                 if self._ended and self._part is None:  # before it knew its place
                     return self._leave(Verdict(self._own_status(), broken=0))
             return self._leave(self._part.over)
@@ -164,7 +164,7 @@ class Guard:
         if messages is None:
             self._selector.unregister(self._link)
             return
-        self._heard = time.monotonic()
+        self._heard = self._clock.now()
         for message in messages:
             if message["is"] == "place":
                 self._take_part(message)
@@ -175,7 +175,7 @@ class Guard:
         place = Place(*(message[name] for name in ("index", "count", "host", "port")))
         part = Leader if place.index == 0 else Follower
         self._index, self._keeps = place.index, place.index != 0
-        self._part = part(place, self._link, self._kill, self._selector, self._patience)
+        self._part = part(place, self._link, self._kill, self._selector, self._patience, self._clock)
 
     def _read_errors(self) -> None:
         """Passes on what the child says; what is of use only if nothing explains it is kept."""

@@ -5,14 +5,13 @@ import os
 import selectors
 import signal
 import socket
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from jaxrec.hosts.place import Place
 from jaxrec.hosts.verdict import End, Kind, Verdict, first_cause, verdict
-from jaxrec.hosts.watch import SETTLE_SECONDS, Patience
+from jaxrec.hosts.watch import SETTLE_SECONDS, Patience, WakingClock
 from jaxrec.hosts.wire import Message, Wire
 
 _SAME_SIGNAL_SECONDS = 1.0  # Ctrl-C at a terminal comes to every guard there
@@ -27,6 +26,7 @@ class Leader:
       kill: sends process 0 a signal.
       selector: of the guard.
       patience: with the others.
+      clock: by which it waits.
 
     Attributes:
       over: what all do at the end, as soon as it is decided.
@@ -39,11 +39,12 @@ class Leader:
         kill: Callable[[int], None],
         selector: selectors.BaseSelector,
         patience: Patience,
+        clock: WakingClock,
     ) -> None:
         self.over: Verdict | None = None
         self._place, self._link, self._kill, self._patience = place, link, kill, patience
-        self._selector = selector
-        self._began = self._beaten = time.monotonic()
+        self._selector, self._clock = selector, clock
+        self._began = self._beaten = self._clock.now()
         self._peers: dict[int, Wire] = {}
         self._last: dict[int, float] = {}
         self._hosts = {0: socket.gethostname()}
@@ -75,7 +76,7 @@ class Leader:
 
     def signalled(self, number: int) -> None:
         """Passes a signal on to all processes, each Ctrl-C once."""
-        now = time.monotonic()
+        now = self._clock.now()
         if now - self._asked.get(number, -_SAME_SIGNAL_SECONDS) < _SAME_SIGNAL_SECONDS:
             return
         self._asked[number] = now
@@ -130,7 +131,7 @@ class Leader:
         if end.process in self._ends:
             return
         if end.kind != Kind.DONE and all(each.kind == Kind.DONE for each in self._ends.values()):
-            self._first_end = time.monotonic()
+            self._first_end = self._clock.now()
         self._ends[end.process] = end
 
     def _accept(self) -> None:
@@ -161,7 +162,7 @@ class Leader:
             wire.send("refused", line=f"error: {why}")
             wire.close()
             return
-        self._peers[number], self._last[number] = wire, time.monotonic()
+        self._peers[number], self._last[number] = wire, self._clock.now()
         self._hosts[number] = str(hello.get("host"))
         self._selector.register(wire, selectors.EVENT_READ, lambda: self._read(number))
         self._meet_when_all_are_here()
@@ -181,7 +182,7 @@ class Leader:
                 End(number, None, "is gone: its machine or the network closed the connection")
             )
             return
-        self._last[number] = time.monotonic()
+        self._last[number] = self._clock.now()
         for message in messages:
             self._take(number, message)
 

@@ -15,7 +15,10 @@ from jaxrec.config import RunConfig, field_value, with_fields
 from jaxrec.errors import UserError
 from jaxrec.runs.methods import method_of
 
-_FIXED = ("method", "data", "eval", "checkpoint", "tune", "auto", "seed", "quiet", "profile")
+_FIXED = (
+    *("method", "data", "eval", "checkpoint", "processes", "tune", "auto", "seed", "quiet"),
+    "profile",
+)
 # How plays become weights is the method's.
 _FREE = (
     *("data.weight", "history.weight", "history.half_life_days"),

@@ -55,7 +55,7 @@ def start_group(runs: Runs, workdir: Path, count: int, **flags: object) -> list[
     """Starts one run as so many processes."""
     place = [f"--processes={count}", f"--coordinator=127.0.0.1:{free_port()}"]
     return [
-        runs.start(workdir, more=[*place, f"--process={number}"], **flags)
+        runs.start(workdir, more=[*place, f"--process={number}"], hasty=True, **flags)
         for number in range(count)
     ]
 

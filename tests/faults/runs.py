@@ -105,12 +105,13 @@ class Runs:
         *,
         variables: dict[str, str] | None = None,
         more: Sequence[str] = (),
+        hasty: bool = False,
         **flags: object,
     ) -> Forked:
         """Starts a run, with a fault if one is given; `more` are flags beside the config's."""
         environment = self._nursery.environment(**(variables or {}))
         arguments = [*self._arguments(workdir, flags), *more]
-        return self._nursery.start(arguments, fault or {}, environment)
+        return self._nursery.start(arguments, fault or {}, environment, hasty=hasty)
 
     def run_as_users_do(self, workdir: Path, **flags: object) -> Ended:
         """Runs the command itself, not a fork of what has imported it, and waits for its end."""

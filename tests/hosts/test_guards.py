@@ -13,7 +13,7 @@ from jaxrec.hosts.follower import Follower
 from jaxrec.hosts.leader import Leader
 from jaxrec.hosts.place import Place
 from jaxrec.hosts.verdict import End
-from jaxrec.hosts.watch import SETTLE_SECONDS, Patience
+from jaxrec.hosts.watch import SETTLE_SECONDS, Patience, WakingClock
 from jaxrec.hosts.wire import Message, Wire
 from tests.faults.groups import free_port
 
@@ -27,10 +27,11 @@ class Process:
         ours, theirs = socket.socketpair()
         self.link, self.child = Wire(ours), Wire(theirs, 0.01)
         self.signals: list[int] = []
+        self.clock = WakingClock()
         self.selector = selectors.DefaultSelector()
         part = Leader if index == 0 else Follower
         place = Place(index, count, "127.0.0.1", port)
-        self.part = part(place, self.link, self.signals.append, self.selector, patience)
+        self.part = part(place, self.link, self.signals.append, self.selector, patience, self.clock)
         self.messages: list[Message] = []
 
     def __enter__(self) -> "Process":
@@ -48,7 +49,7 @@ class Process:
         """What the guard's loop does in a round; `later` pretends that so many seconds went by."""
         for key, _ in self.selector.select(0.0):
             key.data()
-        self.part.tick(time.monotonic() + later)
+        self.part.tick(self.clock.now() + later)
         self.messages += [each for each in self.child.receive() or [] if each["is"] != "beat"]
 
 
@@ -172,6 +173,12 @@ def test_silence_is_taken_for_a_hang_in_time(silent: int) -> None:
         assert over is not None and over.status == 1
         assert f"process {silent} of 2" in over.line
         assert "has not been heard of for 1 s (config.processes.silence_seconds)" in over.line
+
+
+def test_while_the_one_who_watches_is_stopped_nobody_is_silent() -> None:
+    seconds = iter([0.0, 0.5, 1000.0, 1000.25])
+    clock = WakingClock(lambda: next(seconds), longest=1.0)
+    assert [clock.now() for _ in range(3)] == [0.5, 1.5, 1.75]
 
 
 def test_who_does_not_come_is_named() -> None:

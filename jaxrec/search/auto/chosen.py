@@ -29,7 +29,10 @@ from jaxrec.search.auto.recipe import Recommendation, choose
 from jaxrec.search.auto.trials import fixed_fields
 
 # Fields that say nothing of what is chosen.
-_ASIDE = ("method", "auto", "data", "eval", "checkpoint", "tune", "seed", "quiet", "profile")
+_ASIDE = (
+    *("method", "auto", "data", "eval", "checkpoint", "processes", "tune", "seed", "quiet"),
+    "profile",
+)
 
 
 def choose_for(
