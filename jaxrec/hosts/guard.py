@@ -175,7 +175,9 @@ class Guard:
         place = Place(*(message[name] for name in ("index", "count", "host", "port")))
         part = Leader if place.index == 0 else Follower
         self._index, self._keeps = place.index, place.index != 0
-        self._part = part(place, self._link, self._kill, self._selector, self._patience, self._clock)
+        self._part = part(
+            place, self._link, self._kill, self._selector, self._patience, self._clock
+        )
 
     def _read_errors(self) -> None:
         """Passes on what the child says; what is of use only if nothing explains it is kept."""

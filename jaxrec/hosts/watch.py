@@ -19,9 +19,7 @@ class WakingClock:
       longest: a longer time between two looks at the clock counts as so long.
     """
 
-    def __init__(
-        self, clock: Callable[[], float] = time.monotonic, longest: float = 1.0
-    ) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, longest: float = 1.0) -> None:
         self._clock, self._longest = clock, longest
         self._before, self._seconds = clock(), 0.0
 

@@ -30,10 +30,6 @@ from tests.faults.groups import (
 from tests.faults.runs import Ended, Outcome, Runs, outcome, wait
 from tests.nursery import Nursery
 
-IN_TIME = (
-    10.0  # seconds: to be noticed where nothing is silent, and to end; twice on a busy machine
-)
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the campaign and prints what came of it."""
@@ -42,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=20, help="SIGKILL, at random moments")
     parser.add_argument("--stops", type=int, default=5, help="SIGSTOP, at random moments")
     parser.add_argument("--silence", type=float, default=10.0, help="seconds to take for a hang")
+    parser.add_argument("--in-time", type=float, default=10.0, help="to end in, beside that")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     flags = {"processes.silence_seconds": options.silence}
@@ -125,7 +122,7 @@ def _try(
 def _said_wrong(ended: dict[int, Ended], fault: Fault, options: argparse.Namespace) -> str | None:
     """What is wrong in how all others ended, if anything."""
     longest = max(each.seconds for each in ended.values())
-    in_time = IN_TIME + (2 * options.silence if fault.signal == signal.SIGSTOP else 0)
+    in_time = options.in_time + (2 * options.silence if fault.signal == signal.SIGSTOP else 0)
     lines = [line for each in ended.values() for line in each.stderr.splitlines()]
     if {each.status for each in ended.values()} != {1}:
         return f"ended with other statuses: {ended}"
