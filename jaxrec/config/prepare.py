@@ -15,3 +15,9 @@ class PrepareConfig:
     temp_folder: str | None = setting(
         None, "where the database puts what memory can't hold; without it, the output's folder"
     )
+    above_mb: float = setting(
+        2048.0,
+        "MiB of your own files from which on other commands prepare them first, once, in the "
+        "cache; 0 is never",
+        minimum=0,
+    )

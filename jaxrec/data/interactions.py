@@ -12,12 +12,15 @@ from collections.abc import Iterator, Sequence
 from typing import get_args
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from jaxrec.data.events import Events
 from jaxrec.data.options import Weight
 from jaxrec.errors import UserError
 
 WEIGHTS = get_args(Weight)
+_NOTHING = pa.scalar("", pa.large_string())  # between texts that are joined
 _PAIRS_AT_ONCE = 1 << 22  # where parts are merged; bounds the memory
 
 
@@ -231,19 +234,24 @@ class Interactions:
         The text hashed is `user<TAB>item<LF>` per pair, in the order of the rows; tabs, line
         feeds and backslashes inside ids are escaped.
         """
-        users = [_escape(value) for value in self.users.ids.tolist()]
-        items = [_escape(value) for value in self.items.ids.tolist()]
+        users, items = _lines(self.users, "\t"), _lines(self.items, "\n")
         digest = hashlib.sha256()
         block = 1 << 16
         for start in range(0, len(self), block):
             rows = slice(start, start + block)
-            pairs = zip(self.user[rows].tolist(), self.item[rows].tolist(), strict=True)
-            digest.update("".join(f"{users[u]}\t{items[i]}\n" for u, i in pairs).encode())
+            user, item = pa.array(self.user[rows]), pa.array(self.item[rows])
+            text = pc.binary_join_element_wise(users.take(user), items.take(item), _NOTHING)
+            _, offsets, characters = text.buffers()
+            digest.update(memoryview(characters)[: np.frombuffer(offsets, np.int64)[len(text)]])
         return digest.hexdigest()
 
 
-def _escape(value: object) -> str:
-    return str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+def _lines(id_map: IdMap, end: str) -> pa.Array:
+    """Each id as text, escaped, with what ends it."""
+    text = pa.array(id_map.ids).cast(pa.large_string())
+    for character, escaped in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n")):
+        text = pc.replace_substring(text, character, escaped)
+    return pc.binary_join_element_wise(text, pa.scalar(end, pa.large_string()), _NOTHING)
 
 
 def aggregate(listens: Listens) -> Interactions:

@@ -1,16 +1,21 @@
 """Prepared data made as a configuration says."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
-from jaxrec.config import RunConfig
+from jaxrec.config import RunConfig, with_fields
+from jaxrec.data.inputs import list_files
+from jaxrec.data.prepared.opened import Prepared
 from jaxrec.data.prepared.prepare import Room, prepare
 from jaxrec.data.prepared.stage import Input
 from jaxrec.errors import UserError
+from jaxrec.files import cache_folder
 from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked
-from jaxrec.runs.prepare import filters_of, sources_of
-from jaxrec.runs.prepared import reading_settings
+from jaxrec.runs.prepared import cut_of, prepared_of, reading_settings
+from jaxrec.runs.sources import filters_of, sources_of
 
 
 def prepare_folder(config: RunConfig, output: Path, console: Console) -> dict[str, Any]:
@@ -40,3 +45,34 @@ def prepare_folder(config: RunConfig, output: Path, console: Console) -> dict[st
             return prepare(given, reading_settings(config), output, room, console.progress)
     except UserError as error:
         raise UserError(str(error).replace("--workdir=", "--output=")) from error
+
+
+def prepared_once(config: RunConfig, console: Console) -> Prepared | None:
+    """Own files above `config.prepare.above_mb`, prepared in the cache unless they are there.
+
+    None where the files are smaller, or can't be used so: then they are read into memory.
+
+    Raises:
+      UserError: as `prepare`.
+    """
+    data = config.data
+    usable = data.source == "listens" and data.path is not None and data.against is None
+    if not usable or not config.prepare.above_mb or cut_of(config, None) is None:
+        return None
+    assert data.path is not None
+    found = [(str(file.absolute()), file.stat()) for file in list_files(data.path)]
+    size = sum(status.st_size for _, status in found)
+    if size <= config.prepare.above_mb * 2**20:
+        return None
+    about = {
+        "settings": {**reading_settings(config), "data.path": None},
+        "files": [(path, status.st_size, status.st_mtime_ns) for path, status in found],
+    }
+    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+    folder = cache_folder() / "prepared" / key
+    console.note(
+        f"{data.path} has {size / 1e9:,.1f} GB, more than config.prepare.above_mb: it is prepared "
+        f"once, in {folder}, which can be removed when it is no longer needed"
+    )
+    prepare_folder(config, folder, console)
+    return prepared_of(with_fields(config, {"data.path": str(folder)}), console)

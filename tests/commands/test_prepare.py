@@ -10,6 +10,7 @@ import pytest
 
 from jaxrec import commands
 from jaxrec.config import RunConfig, with_fields
+from jaxrec.data.prepared import prepare
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
 from jaxrec.runs import prepared as prepared_module
@@ -133,6 +134,23 @@ def test_other_settings_need_another_folder(made: tuple[RunConfig, RunConfig]) -
     other = with_fields(made[0], {"data.on_bad_rows": "skip"})
     with pytest.raises(UserError, match=r"was begun with config\.data\.on_bad_rows = 'error'"):
         commands.prepare(other, Path(made[1].data.path or ""))
+
+
+def test_large_files_are_prepared_once_by_whoever_reads_them(
+    checkerboard_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAXREC_CACHE", str(tmp_path / "cache"))
+    config = checkerboard_config()
+    expected = prepare_split(config, QUIET)
+    assert not (tmp_path / "cache").exists()
+    large = with_fields(config, {"prepare.above_mb": 0.001})
+    assert prepare_split(large, QUIET).fingerprints == expected.fingerprints
+    assert len(list((tmp_path / "cache" / "prepared").iterdir())) == 1
+    monkeypatch.setattr(prepare, "stage", lambda *_: pytest.fail("read again"))
+    assert prepare_split(large, QUIET).fingerprints == expected.fingerprints
+    in_memory = {"data.split": "random", "data.validation_fraction": 0.2}
+    in_memory |= {"data.validation_rule": "alike"}
+    prepare_split(with_fields(large, in_memory), QUIET)  # which is cut in memory, and read so
 
 
 @pytest.mark.parametrize(
