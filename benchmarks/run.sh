@@ -2,6 +2,7 @@
 # Makes the environments that a benchmark needs, once, and runs it:
 #   ./benchmarks/run.sh compare --data=FOLDER [--out=FOLDER] [--rounds=5] ...
 #   ./benchmarks/run.sh scaling [--out=FOLDER] ...
+#   ./benchmarks/run.sh scale [--dim=64] [--layers=3] [--steps=1000] [--reached=0.5]
 #   ./benchmarks/run.sh kernels [--out=FOLDER] [--edges=810128,10000000] ...
 #   ./benchmarks/run.sh variants --config=configs/gowalla.py [--data=FOLDER] ...
 #   ./benchmarks/run.sh rivals --config=configs/lastfm_lightgcn.py [--out=FOLDER] ...
@@ -52,12 +53,12 @@ prepare_peer() {
 }
 
 case "${1:-}" in
-  compare | scaling | kernels | variants | rivals | datasets | by_time | aged_ranking | \
+  compare | scaling | scale | kernels | variants | rivals | datasets | by_time | aged_ranking | \
     fold_in | load | prepare)
     benchmark="$1" && shift
     ;;
   *)
-    fail "the first word is '${1:-}'; expected compare, scaling, kernels, variants, rivals," \
+    fail "the first word is '${1:-}'; expected compare, scaling, scale, kernels, variants, rivals," \
       "datasets, by_time, aged_ranking, fold_in, load or prepare"
     ;;
 esac

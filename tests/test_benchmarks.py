@@ -1,6 +1,7 @@
 """The benchmarks' arithmetic, tables and synthetic graphs, and that jaxrec's side still runs."""
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from benchmarks import (
     prepare,
     report,
     rivals,
+    scale,
     scaling,
     worker,
 )
@@ -43,6 +45,7 @@ from jaxrec.search.space import parse_space
 from jaxrec.train import loop
 from tests.checkerboard import write_checkerboard
 from tests.listening import config_by_time, listens, write
+from tests.nursery import ROOT
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -234,6 +237,27 @@ def test_spectral_embeddings_find_the_groups_and_are_the_same_every_time(request
     scores = user @ item.T
     assert scores[own].mean() > 10 * abs(scores[~own].mean())
     np.testing.assert_array_equal(user, spectral_embeddings(edges, 4)[0])
+
+
+def test_the_projection_in_the_docs_is_the_model_s() -> None:
+    text = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    lines = [line for line in scale.tables(scale.Settings()).splitlines() if line]
+    assert [line for line in lines if line not in text.splitlines()] == []
+
+
+def test_the_projection_follows_the_design_s_formula() -> None:
+    data, settings = scale.Data("small", 1000, 200, 50_000), scale.Settings(dim=16, layers=2)
+    assert scale.received_bytes(data, 1, settings) == 0
+    assert scale.received_bytes(data, 4, settings) == 2 * 2 * 3 / 4 * 1200 * 16 * 4
+    one, eight = (scale.device_bytes(data, count, settings) for count in (1, 8))
+    assert eight["tables"] == one["tables"] / 8 and eight["graph"] == one["graph"] / 8
+    assert eight["order"] == one["order"] == 200_000  # on every device
+    fast = scale.Hardware("fast", 8, 1e9, 1e12, 1e12)
+    slow = dataclasses.replace(fast, wire_speed=1e11)
+    found = [scale.projected(data, each, settings)["on the wire"] for each in (fast, slow)]
+    assert found[1] == pytest.approx(10 * found[0])
+    assert scale.breaks_first(data, fast, settings) == "nothing that the model knows of"
+    assert "int32" in scale.breaks_first(dataclasses.replace(data, edges=2**31), fast, settings)
 
 
 def test_synthetic_graphs_have_the_size_and_skew_asked_for() -> None:
