@@ -1,6 +1,8 @@
 """A method fitted in a run's folder, going on where a fit there stopped."""
 
 import dataclasses
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from jaxrec.config import RunConfig
@@ -114,7 +116,9 @@ def _fit(job: Job, fitting: Fitting) -> Fitted:
                 f"{len(progress.history)})"
             )
         if config.profile and fitting.iterative:
-            fitting.profile(folder.profile, state)
+            with tempfile.TemporaryDirectory() as aside:  # all take part, one trace is enough
+                where = folder.profile if together.is_first() else Path(aside)
+                fitting.profile(where, state)
             console.note(f"wrote a trace of some steps to {folder.profile}")
         with job.stop.deferring():
             state, history = run_epochs(job, fitting, state, progress, checkpoints)
