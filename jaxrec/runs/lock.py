@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,12 @@ from jaxrec.errors import UserError
 from jaxrec.hosts import together
 
 FILE_NAME = ".lock"
+_TURN_SECONDS = 0.5
 _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+
+
+class InUseError(UserError):
+    """Another process holds the folder."""
 
 
 @contextlib.contextmanager
@@ -49,6 +55,26 @@ def locked(workdir: Path, warn: Callable[[str], None]) -> Iterator[None]:
         os.close(file)
 
 
+@contextlib.contextmanager
+def locked_in_turn(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
+    """As `locked`, but of several processes each holds the folder, one after another.
+
+    For what each process makes where it isn't there yet, on whatever machine it is.
+    """
+    while True:
+        try:
+            file = _held(folder, warn)
+            break
+        except InUseError:
+            if together.count() == 1:
+                raise
+            time.sleep(_TURN_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(file)
+
+
 def _held(workdir: Path, warn: Callable[[str], None]) -> int:
     """The open file by which the folder is held."""
     try:
@@ -71,7 +97,7 @@ def _hold(file: int, workdir: Path, warn: Callable[[str], None]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         owner = os.pread(file, 32, 0).decode(errors="replace").strip()
-        raise UserError(
+        raise InUseError(
             f"--workdir={workdir}: process {owner or 'unknown'} is running there; expected a "
             "folder of its own for each run, or that one to end first"
         ) from error

@@ -13,7 +13,7 @@ from jaxrec.data.prepared.stage import Input
 from jaxrec.errors import UserError
 from jaxrec.files import cache_folder
 from jaxrec.report.console import Console
-from jaxrec.runs.lock import locked
+from jaxrec.runs.lock import locked_in_turn
 from jaxrec.runs.prepared import cut_of, prepared_of, reading_settings
 from jaxrec.runs.sources import filters_of, sources_of
 
@@ -41,7 +41,7 @@ def prepare_folder(config: RunConfig, output: Path, console: Console) -> dict[st
     spill_to = None if config.prepare.temp_folder is None else Path(config.prepare.temp_folder)
     room = Room(config.prepare.memory_mb, spill_to)
     try:
-        with locked(output, console.warning):
+        with locked_in_turn(output, console.warning):
             return prepare(given, reading_settings(config), output, room, console.progress)
     except UserError as error:
         raise UserError(str(error).replace("--workdir=", "--output=")) from error
