@@ -32,12 +32,12 @@ def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files that a killed process has left in a folder."""
     for path in folder.glob(f"*.[0-9]*{PARTIAL}"):
         writer = path.name.removesuffix(PARTIAL).rpartition(".")[2]
-        if not _is_another(writer):
+        if not is_another_process(writer):
             path.unlink(missing_ok=True)
 
 
-def _is_another(process: str) -> bool:
-    """Whether that is the number of a process running here, and not our own."""
+def is_another_process(process: str) -> bool:
+    """Whether that is the number of a process running on this machine, and not our own."""
     try:
         os.kill(int(process), 0)
     except (ValueError, OverflowError, ProcessLookupError):

@@ -12,6 +12,7 @@ from jaxrec.data.prepared.prepare import Room, prepare
 from jaxrec.data.prepared.stage import Input
 from jaxrec.errors import UserError
 from jaxrec.files import cache_folder
+from jaxrec.hosts import together
 from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked_in_turn
 from jaxrec.runs.prepared import cut_of, prepared_of, reading_settings
@@ -50,14 +51,16 @@ def prepare_folder(config: RunConfig, output: Path, console: Console) -> dict[st
 def prepared_once(config: RunConfig, console: Console) -> Prepared | None:
     """Own files above `config.prepare.above_mb`, prepared in the cache unless they are there.
 
-    None where the files are smaller, or can't be used so: then they are read into memory.
+    None where the files are smaller, or can't be used so: then they are read into memory. Nor in
+    one of several processes: which of them is to prepare what all can see, a person has to say.
 
     Raises:
       UserError: as `prepare`.
     """
     data = config.data
     usable = data.source == "listens" and data.path is not None and data.against is None
-    if not usable or not config.prepare.above_mb or cut_of(config, None) is None:
+    alone = together.count() == 1
+    if not usable or not alone or not config.prepare.above_mb or cut_of(config, None) is None:
         return None
     assert data.path is not None
     found = [(str(file.absolute()), file.stat()) for file in list_files(data.path)]

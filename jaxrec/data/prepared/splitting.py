@@ -4,6 +4,9 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
+import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from jaxrec.data.prepared.moments import moments
 from jaxrec.data.prepared.opened import Prepared
 from jaxrec.data.splits import Split, check_not_empty
 from jaxrec.errors import UserError
-from jaxrec.files import remove_leftovers, write_json
+from jaxrec.files import PARTIAL, is_another_process, write_json
 from jaxrec.manifest import write_manifest
 
 BLOCK_PAIRS = 1 << 22
@@ -63,18 +66,39 @@ def split_prepared(prepared: Prepared, cut: Cut) -> Split:
         )
     settings = dataclasses.asdict(cut)
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    layout = Layout(prepared.layout.splits / key)
-    if not layout.manifest.exists():
+    folder = prepared.layout.splits / key
+    if not folder.exists():
         try:
-            layout.root.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(layout.root)
-            _write(prepared, cut, layout, settings)
+            with _making(folder) as unfinished:
+                _write(prepared, cut, Layout(unfinished), settings)
         except OSError as error:
             raise UserError(
-                f"{layout.root}: {error.strerror or error}; expected room for the parts of the "
-                "split in the folder of the prepared data"
+                f"{folder}: {error.strerror or error}; expected room for the parts of the split in "
+                "the folder of the prepared data"
             ) from error
-    return open_split(layout.root)
+    return open_split(folder)
+
+
+@contextlib.contextmanager
+def _making(folder: Path) -> Iterator[Path]:
+    """Yields a folder that is renamed at the end of the block, unless it is there by then.
+
+    Several processes, of several machines, may make the same one: the first to end counts.
+    """
+    own = f"{folder.name}.{socket.gethostname()}."
+    for left in folder.parent.glob(f"{own}*{PARTIAL}"):
+        if not is_another_process(left.name.removeprefix(own).removesuffix(PARTIAL)):
+            shutil.rmtree(left)  # of a process that was killed
+    unfinished = folder.with_name(f"{own}{os.getpid()}{PARTIAL}")
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        with contextlib.suppress(OSError):
+            unfinished.rename(folder)
+        if not folder.exists():
+            raise OSError(f"{unfinished} can't be renamed")
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def open_split(folder: Path) -> Split:

@@ -12,9 +12,10 @@ from jaxrec.config import with_fields
 from jaxrec.data.interactions import aggregate
 from jaxrec.data.prepared import prepare, splitting, stage
 from jaxrec.data.prepared.arrays import open_array
+from jaxrec.data.prepared.cutting import Cut
 from jaxrec.data.prepared.layout import Layout
 from jaxrec.data.prepared.moments import kth_smallest
-from jaxrec.data.prepared.opened import open_prepared
+from jaxrec.data.prepared.opened import Prepared, open_prepared
 from jaxrec.data.prepared.orientation import write_orientations
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
@@ -133,6 +134,35 @@ def test_validation_parts_from_the_disk_are_those_in_memory(twice: tuple[Path, P
     )
     for found, expected in zip(from_disk, from_files, strict=True):
         assert_same_split(found, expected)
+
+
+def test_of_two_that_cut_at_the_same_time_the_first_counts(
+    twice: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, write = config_of(twice[1], **KNOWN, test_fraction=0.3), splitting._write
+
+    def overtaken(found: Prepared, cut: Cut, layout: Layout, settings: dict[str, Any]) -> None:
+        write(found, cut, layout, settings)
+        shutil.copytree(layout.root, found.layout.splits / layout.root.name.partition(".")[0])
+
+    monkeypatch.setattr(splitting, "_write", overtaken)
+    expected = prepare_split(config_of(twice[0], **KNOWN, test_fraction=0.3), QUIET)
+    assert_same_split(prepare_split(config, QUIET), expected)
+    assert not list((twice[1] / "splits").glob("*.partial"))
+
+
+def test_what_a_killed_process_has_left_of_a_split_is_removed(
+    twice: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = config_of(twice[1], **KNOWN, test_fraction=0.4)
+    monkeypatch.setattr(splitting.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(splitting, "_write", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        prepare_split(killed, QUIET)
+    monkeypatch.undo()
+    assert len(list((twice[1] / "splits").glob("*.partial"))) == 1
+    prepare_split(killed, QUIET)
+    assert not list((twice[1] / "splits").glob("*.partial"))
 
 
 def test_filters_that_leave_nothing_are_refused_alike(twice: tuple[Path, Path]) -> None:
