@@ -223,9 +223,12 @@ class Interactions:
 
     def among(self, others: "Interactions") -> np.ndarray:
         """[n] bool: which of the pairs others, of the same ids, have too."""
-        found = [
-            np.isin(own.keys(), theirs.keys()) for own, theirs in _blocks_of_users([self, others])
-        ]
+        found = []
+        for own, theirs in _blocks_of_users([self, others]):
+            wanted, keys = own.keys(), theirs.keys()
+            # Both increase, so that a search stays in the cache, where np.isin would not.
+            place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+            found.append(keys[place] == wanted if len(keys) else np.zeros(len(wanted), bool))
         return np.concatenate(found)
 
     def fingerprint(self) -> str:

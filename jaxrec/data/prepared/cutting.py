@@ -80,7 +80,10 @@ def cut_block(block: Interactions, known: Listens, keep: np.ndarray | None, cut:
     if cut.kind == "time":
         parts, left_out = _by_time(block, chosen, cut)
     else:
-        parts, left_out = {"train": chosen}, block.select(~block.among(chosen))
+        dropped = np.zeros(0, np.int64)
+        if len(chosen) < len(block):
+            dropped = np.flatnonzero(~block.among(chosen))
+        parts, left_out = {"train": chosen}, block.select(dropped)
         if cut.kind == "random":
             parts = _hold_out(parts, "test", random_rows(chosen, cut.test_fraction, cut.seed))
         elif cut.kind == "last_n":

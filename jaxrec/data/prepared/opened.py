@@ -57,8 +57,14 @@ class Prepared:
             yield first, max(first + 1, last)
             first = max(first + 1, last)
 
-    def block(self, first: int, last: int) -> Interactions:
-        """The pairs of the users from `first` up to `last`, numbered from 0, in memory."""
+    def block(self, first: int, last: int, *, with_events: bool = True) -> Interactions:
+        """The pairs of the users from `first` up to `last`, numbered from 0, in memory.
+
+        Args:
+          first: the first user.
+          last: the first user after them.
+          with_events: whether with single listens, where these have times.
+        """
         start, stop = int(self.user_offsets[first]), int(self.user_offsets[last])
 
         def rows(name: str) -> np.ndarray:
@@ -71,7 +77,7 @@ class Prepared:
             timestamp=rows("timestamp") if self.with_times else None,
             users=IdMap(self.users.ids[first:last]),
             items=self.items,
-            events=self._events(start, stop) if self.with_times else None,
+            events=self._events(start, stop) if self.with_times and with_events else None,
         )
 
     def known(self, first: int, last: int) -> Listens:

@@ -213,12 +213,13 @@ def _core(prepared: Prepared, cut: Cut) -> list[np.ndarray]:
 
 
 def _cut_blocks(
-    prepared: Prepared, cut: Cut, keep: list[np.ndarray] | None
+    prepared: Prepared, cut: Cut, keep: list[np.ndarray] | None, *, with_events: bool
 ) -> Iterator[tuple[int, Block]]:
     """The first user of each block, and the block when it has been cut."""
     for number, (first, last) in enumerate(prepared.blocks(BLOCK_PAIRS)):
         mask = None if keep is None else keep[number]
-        block, known = prepared.block(first, last), prepared.known(first, last)
+        block = prepared.block(first, last, with_events=with_events or cut.kind == "time")
+        known = prepared.known(first, last)
         yield first, cut_block(block, known, mask, cut)
 
 
@@ -227,7 +228,7 @@ def _find_used(prepared: Prepared, cut: Cut, keep: list[np.ndarray] | None) -> _
         np.zeros((2, len(prepared.users)), bool),
         np.zeros((2, len(prepared.items)), bool),
     )
-    for first, block in _cut_blocks(prepared, cut, keep):
+    for first, block in _cut_blocks(prepared, cut, keep, with_events=False):
         for name, part in block.parts.items():
             for row in (0, 1) if name == "train" else (0,):
                 users[row, part.user + first] = True
@@ -256,7 +257,7 @@ def _write_parts(
             name: stack.enter_context(_writing_part(layout, name, with_times=with_times))
             for name in (*cut.names, "known")
         }
-        for first, block in _cut_blocks(prepared, cut, keep):
+        for first, block in _cut_blocks(prepared, cut, keep, with_events=True):
             parts = block.parts | {
                 name: part.select(cold[name].warm(first, part))
                 for name, part in block.parts.items()
