@@ -54,7 +54,11 @@ flags.DEFINE_string(
     "recommend, score, similar: file to write, .parquet or .csv. compare: one, .json or .csv. "
     "export, prepare: the folder.",
 )
-flags.DEFINE_list("users", None, "recommend, explain: ids of listeners, by commas; default is all.")
+flags.DEFINE_list(
+    "users",
+    None,
+    "recommend, explain, similar: ids of listeners, by commas; default of recommend is all.",
+)
 flags.DEFINE_string("users_file", None, "recommend: a file with a listener's id per line.")
 flags.DEFINE_enum(
     "seen",
@@ -91,6 +95,12 @@ flags.DEFINE_string(
     None,
     "recommend: songs that may not be listed, an id per line; or a .csv or .parquet file of user "
     "and item, for each listener alone.",
+)
+flags.DEFINE_integer(
+    "per_artist",
+    None,
+    "recommend: songs of one artist in a list, at the most; by names such as title — artist.",
+    lower_bound=1,
 )
 flags.DEFINE_integer(
     "because",
@@ -140,11 +150,11 @@ _FLAGS_OF = {
     "evaluate": ("config", "workdir", "step", "final", "seeds", *_TOGETHER),
     "recommend": (
         *("workdir", "k", "output", "users", "users_file", "histories", "config", "join", "cold"),
-        *("seen", "items_file", "exclude_file", "because", "step", *_TOGETHER),
+        *("seen", "items_file", "exclude_file", "per_artist", "because", "step", *_TOGETHER),
     ),
     "explain": ("workdir", "users", "histories", "config", "item", "k", "step"),
     "score": ("workdir", "pairs", "output", "step"),
-    "similar": ("workdir", "item", "items_file", "output", "k", "step"),
+    "similar": ("workdir", "item", "users", "items_file", "output", "k", "step"),
     "tune": ("config", "workdir"),
     "compare": ("runs", "output"),
     "export": ("workdir", "output", "step"),

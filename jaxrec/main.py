@@ -22,7 +22,7 @@ Commands, each with an example:
              jaxrec explain --workdir=models --users=listener-0001 --item=song-00042
   score      write the scores of given pairs of a listener and a song
              jaxrec score --workdir=models --pairs=pairs.csv --output=scores.csv
-  similar    show the songs nearest to a song, or write those of all songs
+  similar    show the songs nearest to a song, or write those of all songs; or listeners like one
              jaxrec similar --workdir=models --item=song-00042
   export     write a run's model as a bundle, to deploy where there is no JAX
              jaxrec export --workdir=models --output=bundle
@@ -117,22 +117,30 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
             "api_key_file": keys,
             "say": lambda line: print(line, file=sys.stderr, flush=True),
         }
-    return "recommend", {
-        "workdir": workdir,
-        "k": FLAGS.k,
-        "output": output,
-        "users": FLAGS.users,
-        "users_file": _path(FLAGS.users_file),
-        "histories": _path(FLAGS.histories),
-        "config": config,
-        "join": FLAGS.join,
-        "cold": FLAGS.cold,
-        "seen": FLAGS.seen,
-        "items_file": _path(FLAGS.items_file),
-        "exclude_file": _path(FLAGS.exclude_file),
-        "because": FLAGS.because,
-        "step": FLAGS.step,
-    }
+    return command, _about_lists(config) | {"workdir": workdir, "output": output}
+
+
+def _about_lists(config: RunConfig | None) -> dict[str, Any]:
+    """The arguments of `recommend`."""
+    from jaxrec.commands import Lists, Whose
+
+    whose = Whose(
+        users=FLAGS.users,
+        users_file=_path(FLAGS.users_file),
+        histories=_path(FLAGS.histories),
+        config=config,
+        join=FLAGS.join,
+        cold=FLAGS.cold,
+    )
+    lists = Lists(
+        k=FLAGS.k,
+        seen=FLAGS.seen,
+        items_file=_path(FLAGS.items_file),
+        exclude_file=_path(FLAGS.exclude_file),
+        per_artist=FLAGS.per_artist,
+        because=FLAGS.because,
+    )
+    return {"whose": whose, "lists": lists, "step": FLAGS.step}
 
 
 def _about_songs(command: str, config: RunConfig | None) -> dict[str, Any]:
@@ -144,7 +152,8 @@ def _about_songs(command: str, config: RunConfig | None) -> dict[str, Any]:
         return found | {"pairs": Path(FLAGS.pairs), "output": _path(FLAGS.output)}
     found |= {"item": FLAGS.item, "k": FLAGS.k}
     if command == "similar":
-        return found | {"items_file": _path(FLAGS.items_file), "output": _path(FLAGS.output)}
+        found |= {"items_file": _path(FLAGS.items_file), "output": _path(FLAGS.output)}
+        return found | {"users": FLAGS.users}
     if FLAGS.item is None:
         raise UserError("--item is missing; expected the id of a song")
     if FLAGS.users is not None and len(FLAGS.users) != 1:

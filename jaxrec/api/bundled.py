@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jaxrec.api.words import check_asked, check_length
+from jaxrec.api.words import check_asked, check_length, check_per_artist
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 from jaxrec.serve.history import History
@@ -60,6 +60,7 @@ class BundledRecommender:
         histories: Iterable[Iterable[Any]] | None = None,
         k: int = 10,
         seen: SeenRule = "exclude",
+        per_artist: int | None = None,
     ) -> pa.Table:
         """The best k items of each user, or for each history of somebody new.
 
@@ -70,15 +71,18 @@ class BundledRecommender:
           k: items per list, fewer where fewer are left.
           seen: what was listened to before: `exclude` it, `include` it, or list `only` that (of
             what the model has learnt from).
+          per_artist: as of `Recommender.recommend`.
 
         Returns:
           An Arrow table, a row per item: user (the id; of histories, their place from 0), rank
           from 1, item, name (where names are known), score.
 
         Raises:
-          UserError: an unknown user, or a history of which nothing is known.
+          UserError: an unknown user, a history of which nothing is known, or a limit per artist
+            where no item has one.
         """
         check_asked(users, histories, k, seen)
+        check_per_artist(per_artist, any_artist=self._scorer.names.any_artist)
         asked: list[tuple[History, np.ndarray]]
         if histories is not None:
             asked = [(each, each.items) for each in self._histories(histories)]
@@ -93,6 +97,7 @@ class BundledRecommender:
                 k=k,
                 hidden=known if seen == "exclude" else (),
                 among=history.items if seen == "only" else None,
+                per_artist=per_artist,
             )
             for history, known in asked
         ]

@@ -9,19 +9,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from jaxrec.api.lookup import item_index, known_rows, user_indices
 from jaxrec.api.reading import item_rows
-from jaxrec.api.words import check_asked, check_length, plain_errors
+from jaxrec.api.words import check_asked, check_length, check_per_artist, plain_errors
 from jaxrec.config import RunConfig
-from jaxrec.data.interactions import IdMap, Listens
+from jaxrec.data.interactions import Listens
+from jaxrec.data.names import artist_numbers
 from jaxrec.data.options import SeenRule
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 from jaxrec.rank.asked import Asked, gather, of_rows, of_users
+from jaxrec.rank.limits import PerGroup
 from jaxrec.rank.lists import similar_items, top_lists
 from jaxrec.rank.measure import histories_of
 from jaxrec.rank.reasons import item_columns, reasons_table
+from jaxrec.rank.similar_users import similar_users
 from jaxrec.runs.bundling import bundle_of, figures_of, put_bundle
 from jaxrec.runs.saving import save_trained
 from jaxrec.runs.trained import Trained, known_items
@@ -74,16 +78,7 @@ class Recommender:
         >>> jr.fit(groups, method="itemknn").items[:2]
         ['a0', 'a1']
         """
-        return list(self.split.train.items.ids[self.listable].tolist())
-
-    @property
-    def listable(self) -> np.ndarray:
-        """[num_items] bool, the items it can recommend.
-
-        >>> jr.fit(groups, method="itemknn").listable.sum()
-        np.int64(8)
-        """
-        return known_items(self.split)
+        return list(self.split.train.items.ids[known_items(self.split)].tolist())
 
     def recommend(
         self,
@@ -93,6 +88,7 @@ class Recommender:
         k: int = 10,
         seen: SeenRule = "exclude",
         because: int = 0,
+        per_artist: int | None = None,
     ) -> pa.Table:
         """The best k items of each user, or for each history of somebody new.
 
@@ -111,6 +107,8 @@ class Recommender:
           k: items per list, fewer where fewer are left.
           seen: what was listened to before: `exclude` it, `include` it, or list `only` that.
           because: how many items of the history to name as reasons, in a column `because`.
+          per_artist: items of one artist per list at the most, by their names ("title — artist");
+            None for any number.
 
         Returns:
           An Arrow table, a row per item: user (the id; of lists, their place from 0), rank from 1,
@@ -122,10 +120,11 @@ class Recommender:
         """
         check_asked(users, histories, k, seen)
         if histories is None:
-            asked = self.asked(self.user_indices(users), seen)
+            asked = of_users(self.split, self.config, user_indices(self.split, users), seen)
         else:
             asked = self._of(histories, seen)
-        return pa.concat_tables([table for _, table in self.lists(asked, k=k, because=because)])
+        lists = self.lists(asked, k=k, because=because, per_artist=per_artist)
+        return pa.concat_tables([table for _, table in lists])
 
     def lists(
         self,
@@ -134,70 +133,40 @@ class Recommender:
         k: int,
         because: int = 0,
         candidates: np.ndarray | None = None,
+        per_artist: int | None = None,
     ) -> Iterator[tuple[int, pa.Table]]:
         """The tables of `recommend`, some thousand users at a time.
 
         >>> model = jr.fit(groups, method="itemknn")
-        >>> asked = model.asked(model.user_indices(["u0", "u1"]))
+        >>> import numpy as np
+        >>> from jaxrec.rank.asked import of_users
+        >>> asked = of_users(model.split, model.config, np.array([0, 1]), "exclude")
         >>> [count for count, _ in model.lists(asked, k=1)]
         [2]
 
         Args:
-          asked: whose lists are wanted, from `asked` or `rank.asked.gather`.
+          asked: whose lists are wanted, from `rank.asked`.
           k: items per list.
           because: as of `recommend`.
           candidates: [num_items] bool, the items that may be listed; None for all that are known.
+          per_artist: as of `recommend`.
 
         Yields:
           How many users a table is for, and the table.
+
+        Raises:
+          UserError: a limit per artist, and no name tells of one.
         """
         return top_lists(
             self.model,
             asked,
             item_ids=self.split.train.items,
             k=min(k, self.split.train.num_items),
-            candidates=self.listable if candidates is None else candidates,
+            candidates=known_items(self.split) if candidates is None else candidates,
             memory_budget_mb=self.config.eval.memory_budget_mb,
             because=because,
+            limit=self._limit(per_artist),
         )
-
-    def asked(self, users: np.ndarray, seen: SeenRule = "exclude") -> Asked:
-        """Users as training knew them, whose lists are wanted.
-
-        >>> model = jr.fit(groups, method="itemknn")
-        >>> len(model.asked(model.user_indices(["u0", "u1"])))
-        2
-
-        Args:
-          users: [n] int, from `user_indices`.
-          seen: as of `recommend`.
-        """
-        return of_users(self.split, self.config, users, seen)
-
-    def user_indices(self, users: Sequence[Any] | None) -> np.ndarray:
-        """The users' places in the model, by their ids: [n] int.
-
-        >>> jr.fit(groups, method="itemknn").user_indices(["u1", "u0"]).tolist()
-        [1, 0]
-
-        Args:
-          users: their ids; None for all of them.
-
-        Raises:
-          UserError: an unknown user.
-        """
-        train = self.split.train
-        if users is None:
-            return np.unique(train.user)
-        if isinstance(users, str | bytes):
-            raise UserError(f"users is {users!r}; expected a list of ids")
-        users = list(users)
-        index = train.users.index_of(users)
-        degree = np.diff(train.user_offsets())
-        for user, position in zip(users, index, strict=True):
-            if position < 0 or degree[position] == 0:
-                raise UserError(f"user {user!r}: {_unknown(train.users, position, 'user')}")
-        return np.asarray(index)
 
     def similar(self, item: Any, *, k: int = 10) -> pa.Table:
         """The k items most like one: by the cosine of their vectors, where items have any.
@@ -216,13 +185,38 @@ class Recommender:
           UserError: an item that the model doesn't know.
         """
         check_length(k)
-        index = self.item_index(item)
+        index = item_index(self.split, item)
         nearest, similarities = similar_items(
             self.model, index, k=k, candidates=known_items(self.split)
         )
         columns = {"rank": pa.array(np.arange(1, len(nearest) + 1, dtype=np.int32))}
         columns |= item_columns(self.split.train.items, nearest)
         return pa.table(columns | {"similarity": pa.array(similarities)})
+
+    def similar_users(self, user: Any, *, k: int = 10) -> pa.Table:
+        """The k users most like one.
+
+        By the cosine of their vectors, where the model has any, else of what they have listened to;
+        of a blend by both.
+
+        >>> jr.fit(groups, method="itemknn").similar_users("u1", k=2)["user"].to_pylist()
+        ['u0', 'u2']
+
+        Args:
+          user: the id.
+          k: how many; fewer where there are fewer.
+
+        Returns:
+          An Arrow table: rank from 1, user, similarity.
+
+        Raises:
+          UserError: a user whom the model doesn't know.
+        """
+        check_length(k)
+        index = user_indices(self.split, [user])
+        ids = self.split.train.users
+        ((_, table),) = similar_users(self.model, self._histories(), index, k=k, ids=ids)
+        return table.drop_columns("to")
 
     def explain(self, user: Any, item: Any) -> pa.Table:
         """Why an item has its score for a user: what each item of the history brings.
@@ -246,10 +240,10 @@ class Recommender:
         """
         train = self.split.train
         if isinstance(user, list | tuple):
-            history = self._heard_once(self._known_rows([list(user)]))
+            history = self._heard_once(known_rows(self.split, [list(user)]))
         else:
-            history = self._histories().take(self.user_indices([user]))
-        return reasons_table(self.model, history, self.item_index(item), train.items)
+            history = self._histories().take(user_indices(self.split, [user]))
+        return reasons_table(self.model, history, item_index(self.split, item), train.items)
 
     def save(self, folder: str | Path) -> None:
         """Saves the model with all it needs; `load` takes it back, and so does the command line.
@@ -295,13 +289,20 @@ class Recommender:
             learnt=self.config.learnt_weights,
         )
 
+    def _limit(self, per_artist: int | None) -> PerGroup | None:
+        if per_artist is None:
+            return None
+        artists = artist_numbers(self.split.train.items)
+        check_per_artist(per_artist, any_artist=bool((artists >= 0).any()))
+        return PerGroup(artists, per_artist)
+
     def _histories(self) -> Histories:
         return histories_of(self.split.train, self.config)
 
     def _of(self, histories: Listens | Iterable[Iterable[Any]], seen: SeenRule) -> Asked:
         """Those whose histories came after training."""
         if not isinstance(histories, Listens):
-            rows = self._known_rows(item_rows(histories))
+            rows = known_rows(self.split, item_rows(histories))
             return of_rows(np.arange(len(rows)), self._heard_once(rows), seen)
         found = gather(self.split, self.config, split(histories, kind="none", seed=0), seen)
         heard = np.flatnonzero(np.diff(found.asked.histories.offsets))
@@ -317,55 +318,7 @@ class Recommender:
             )
         return found.asked.take(heard)
 
-    def item_index(self, item: Any) -> int:
-        """An item's place in the model, by its id.
-
-        >>> jr.fit(groups, method="itemknn").item_index("a1")
-        1
-
-        Args:
-          item: its id.
-
-        Raises:
-          UserError: an item that the model doesn't know.
-        """
-        items = self.split.train.items
-        index = int(items.index_of([item])[0])
-        if index < 0 or not known_items(self.split)[index]:
-            raise UserError(f"item {item!r}: {_unknown(items, index, 'item')}")
-        return index
-
-    def _known_rows(self, histories: Sequence[Sequence[Any]]) -> list[np.ndarray]:
-        """The indices of each history's items, those that the model doesn't know left out."""
-        known, rows, unknown, total = known_items(self.split), [], 0, 0
-        for place, history in enumerate(histories):
-            index = self.split.train.items.index_of(history)
-            index = index[index >= 0]
-            index = index[known[index]]
-            if len(history) == 0:
-                raise UserError(f"history {place} is empty; expected some of model.items")
-            if len(index) == 0:
-                raise UserError(
-                    f"history {place} has no item that the model knows; expected some of "
-                    "model.items"
-                )
-            unknown, total = unknown + len(history) - len(index), total + len(history)
-            rows.append(index)
-        if unknown:
-            warnings.warn(
-                f"{unknown:,} of {total:,} items in the histories are not known and left out",
-                stacklevel=3,
-            )
-        return rows
-
 
 def recommender_of(trained: Trained) -> Recommender:
     """The recommender of a run that was opened."""
     return Recommender(trained.model, trained.config, trained.split)
-
-
-def _unknown(ids: IdMap, index: int, what: str) -> str:
-    if index >= 0:
-        return f"this {what} has no training listens, so there is nothing to go by"
-    example = ", ".join(map(str, ids.ids[:3].tolist()))
-    return f"the model knows no such {what}; expected an id such as {example}"

@@ -45,6 +45,19 @@ def check_length(k: Any) -> None:
         raise UserError(f"k is {k!r}; expected a whole number of at least 1")
 
 
+def check_per_artist(most: Any, *, any_artist: bool) -> None:
+    """Raises UserError unless it is None, or a number of items where artists are known."""
+    if most is None:
+        return
+    if not any_artist:
+        raise UserError(
+            f"per_artist is {most!r} and no item's name tells of an artist; expected None, or "
+            "listens that were read with a column of artists"
+        )
+    if isinstance(most, bool) or not isinstance(most, int | np.integer) or most < 1:
+        raise UserError(f"per_artist is {most!r}; expected None or a whole number of at least 1")
+
+
 def check_seen(seen: object) -> None:
     """Raises UserError unless it is a `SeenRule`."""
     if seen not in get_args(SeenRule):

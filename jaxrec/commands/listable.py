@@ -10,10 +10,33 @@ from jaxrec.api.recommender import Recommender
 from jaxrec.commands.tables import is_table, read_ids, read_pairs
 from jaxrec.commands.who import NAMED
 from jaxrec.data.interactions import IdMap
+from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 from jaxrec.rank.asked import Asked
 from jaxrec.report.console import Console
 from jaxrec.runs.trained import known_items
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lists:
+    """What lists are asked for, by the flags.
+
+    Attributes:
+      k: songs per list.
+      seen: songs the user has listened to: `exclude` them, `include` them, or list `only` them.
+      items_file: a file with the ids of the songs that may be listed, one per line, or None.
+      exclude_file: a file of ids that may not, or a table of user and item; or None.
+      per_artist: songs of one artist per list at the most; None for any number.
+      because: how many songs of the history are named as reasons.
+    """
+
+    k: int = 10
+    seen: SeenRule = "exclude"
+    items_file: Path | None = None
+    exclude_file: Path | None = None
+    per_artist: int | None = None
+    because: int = 0
+
 
 Key = int | str  # of a user: the index in training; the id as text where training has none
 

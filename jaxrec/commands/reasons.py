@@ -1,18 +1,19 @@
-"""`explain`, `score` and `similar`: what a model says of some listeners and songs."""
+"""`explain` and `score`: what a model says of some listeners and songs."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from jaxrec.api.lookup import item_index, user_indices
 from jaxrec.api.recommender import Recommender, recommender_of
-from jaxrec.commands.tables import read_ids, read_pairs
+from jaxrec.commands.tables import read_pairs
 from jaxrec.commands.who import NAMED, of_file
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
-from jaxrec.rank.lists import check_ending, similar_lists, write_lists
+from jaxrec.rank.lists import check_ending, write_lists
+from jaxrec.rank.measure import histories_of
 from jaxrec.rank.reasons import reasons_table
 from jaxrec.report.console import Console
 from jaxrec.runs.trained import open_for_use
@@ -48,7 +49,7 @@ def explain(
     console = Console(quiet=model.config.quiet)
     history, name = _history(model, user, histories, config, console)
     items = model.split.train.items
-    index = model.item_index(item)
+    index = item_index(model.split, item)
     table = reasons_table(model.model, history, index, items)
     values = table["contribution"].to_numpy()
     of_songs = len(history.items)
@@ -110,71 +111,6 @@ def score(workdir: Path, *, pairs: Path, output: Path | None, step: int | None =
     console.note(f"wrote {int(known.sum()):,} scores to {path}")
 
 
-def similar(
-    workdir: Path,
-    *,
-    item: str | None,
-    k: int,
-    items_file: Path | None = None,
-    output: Path | None = None,
-    step: int | None = None,
-) -> None:
-    """Shows the k songs nearest to a song, or writes those of some or all songs to a file.
-
-    Args:
-      workdir: the run's folder.
-      item: the song's id; None for those of `items_file`, or all.
-      k: songs per song.
-      items_file: a file with ids of songs, one per line, or None.
-      output: a .parquet or .csv file; None to show them.
-      step: which checkpoint, None for the one that `train` reported on.
-
-    Raises:
-      UserError: no run there, it doesn't know a song, or the file can't be written.
-    """
-    if output is None:
-        if item is None or items_file is not None:
-            raise UserError(
-                "--item is missing; expected the id of a song, or --output for all songs or those "
-                "of --items_file"
-                if item is None
-                else "--items_file without --output; expected both, or --item alone"
-            )
-        return _show_similar(recommender_of(open_for_use(workdir, step)), item, k)
-    check_ending(output)
-    if item is not None and items_file is not None:
-        raise UserError("--item and --items_file are both set; expected one of them")
-    model = recommender_of(open_for_use(workdir, step))
-    console = Console(quiet=model.config.quiet)
-    ids: Sequence[object] = model.items
-    if item is not None:
-        ids = [item]
-    elif items_file is not None:
-        ids = read_ids(items_file, "items_file")
-    index = np.array([model.item_index(each) for each in ids], np.int32)
-    tables = similar_lists(
-        model.model, index, k=k, candidates=model.listable, item_ids=model.split.train.items
-    )
-    with console.progress(len(index), "comparing", unit="songs") as bar:
-        rows = write_lists(tables, output, lambda songs: bar.update(songs))
-    console.note(f"wrote {rows:,} similar songs of {len(index):,} songs to {output}")
-    return None
-
-
-def _show_similar(model: Recommender, item: str, k: int) -> None:
-    table = model.similar(item, k=k)
-    items = model.split.train.items
-    labels = [items.label(index) for index in items.index_of(table["item"].to_pylist())]
-    Console().table(
-        f"Songs like {items.label(int(items.index_of([item])[0]))}",
-        ["rank", "song", "name", "similarity"],
-        [
-            [row["rank"], str(row["item"]), label, row["similarity"]]
-            for row, label in zip(table.to_pylist(), labels, strict=True)
-        ],
-    )
-
-
 def _history(
     model: Recommender,
     user: str | None,
@@ -186,7 +122,7 @@ def _history(
     if histories is None:
         if user is None:
             raise UserError("--users is missing; expected the id of a listener, or --histories")
-        return model.asked(model.user_indices([user])).histories, user
+        return _histories_of(model, user_indices(model.split, [user])), user
     asked = of_file(model, histories, config, "exclude", console)[1].asked
     names = [str(name) for name in asked.names.tolist()]
     if user is None and len(names) == 1:
@@ -200,6 +136,10 @@ def _history(
     return asked.histories.take(np.array([names.index(user)])), user
 
 
+def _histories_of(model: Recommender, users: np.ndarray) -> Histories:
+    return histories_of(model.split.train, model.config).take(users)
+
+
 def _scores(model: Recommender, user: np.ndarray, item: np.ndarray) -> np.ndarray:
     """Of pairs that the model knows: [n] float32."""
     found = np.zeros(len(user), np.float32)
@@ -207,7 +147,7 @@ def _scores(model: Recommender, user: np.ndarray, item: np.ndarray) -> np.ndarra
     for start in range(0, len(different), BLOCK):
         block = np.arange(start, min(start + BLOCK, len(different)))
         # Filled up, so that every product is of one shape, as in the lists.
-        histories = model.asked(different[np.resize(block, BLOCK)]).histories
+        histories = _histories_of(model, different[np.resize(block, BLOCK)])
         scores = np.asarray(model.model.scores(histories))
         here = (place >= start) & (place < start + BLOCK)
         found[here] = scores[place[here] - start, item[here]]

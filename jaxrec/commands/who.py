@@ -7,12 +7,14 @@ from typing import Any, cast
 
 import numpy as np
 
+from jaxrec.api.lookup import user_indices
 from jaxrec.api.recommender import Recommender
+from jaxrec.commands.tables import read_ids
 from jaxrec.config import RunConfig
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
-from jaxrec.rank.asked import Asked, Gathered, gather, of_rows
+from jaxrec.rank.asked import Asked, Gathered, gather, of_rows, of_users
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_histories
 from jaxrec.runs.trained import Trained
@@ -20,6 +22,38 @@ from jaxrec.train.joining import joined, own_vectors
 from jaxrec.train.network import NetworkFitting
 
 NAMED = 3  # ids that a warning names
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Whose:
+    """Whose lists are asked for, by the flags; by default everybody's.
+
+    Attributes:
+      users: ids of users, or None.
+      users_file: a file with one id per line, or None.
+      histories: a listening history of after training, whose users' lists are wanted, or None.
+      config: its `data` says how that is read; None for as the run's was.
+      join: whether the model is to know of those listens before, without training.
+      cold: `leave_out` or `popular`, what those get of whom nothing is known.
+    """
+
+    users: Sequence[str] | None = None
+    users_file: Path | None = None
+    histories: Path | None = None
+    config: RunConfig | None = None
+    join: bool = False
+    cold: str = "leave_out"
+
+    def __post_init__(self) -> None:
+        """Raises UserError where flags don't go together."""
+        given = {"users": self.users, "users_file": self.users_file, "histories": self.histories}
+        asked_by = [f"--{name}" for name, value in given.items() if value is not None]
+        if len(asked_by) > 1:
+            raise UserError(f"{' and '.join(asked_by)} are both set; expected one of them")
+        if self.users is not None and not all(each.strip() for each in self.users or [""]):
+            raise UserError(f"--users={','.join(self.users)}: an empty id; expected ids by commas")
+        if self.join and self.histories is None:
+            raise UserError("--join without --histories; expected both")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,6 +69,49 @@ class Who:
     cold: np.ndarray
 
 
+def find_who(
+    model: Recommender, whose: Whose, seen: SeenRule, console: Console, trained: Trained
+) -> tuple[Recommender, Who]:
+    """Those who are asked for, and what ranks them.
+
+    Args:
+      model: the run's.
+      whose: who is asked for.
+      seen: what is hidden, as of `recommend`.
+      console: where to say who isn't known.
+      trained: the run, for `Whose.join`.
+
+    Raises:
+      UserError: a file can't be read, or nobody is left to be ranked.
+    """
+    users = whose.users
+    if whose.users_file is not None:
+        users = read_ids(whose.users_file, "users_file")
+    if whose.histories is not None:
+        graph_of = trained if whose.join else None
+        model, who = of_file(model, whose.histories, whose.config, seen, console, graph_of)
+    elif users is not None:
+        who = of_ids(model, users, seen, console)
+    else:
+        who = _everybody(model, seen, console)
+    if len(who.asked) == 0 and (whose.cold == "leave_out" or len(who.cold) == 0):
+        known = ", ".join(map(str, model.users[:3]))
+        raise UserError(
+            f"none of the {len(who.cold):,} listeners is known; expected ids such as {known}, "
+            "--histories with what they have listened to, or --cold=popular"
+        )
+    return model, who if whose.cold == "popular" else dataclasses.replace(who, cold=who.cold[:0])
+
+
+def _everybody(model: Recommender, seen: SeenRule, console: Console) -> Who:
+    train = model.split.train
+    cold = np.setdiff1d(np.arange(train.num_users), train.user)
+    if len(cold):
+        console.warning(f"{len(cold):,} users without training listens are left out")
+    users = user_indices(model.split, None)
+    return Who(of_users(model.split, model.config, users, seen), train.users.ids[:0])
+
+
 def of_ids(model: Recommender, users: Sequence[str], seen: SeenRule, console: Console) -> Who:
     """Users as training knew them; those it doesn't know are told."""
     train = model.split.train
@@ -47,7 +124,7 @@ def of_ids(model: Recommender, users: Sequence[str], seen: SeenRule, console: Co
             f"{', '.join(map(repr, cold[:NAMED].tolist()))}; --histories takes what they have "
             "listened to since, --cold=popular gives them the most popular songs"
         )
-    return Who(model.asked(index[known], seen), cold)
+    return Who(of_users(model.split, model.config, index[known], seen), cold)
 
 
 def of_file(

@@ -14,8 +14,8 @@ from jaxrec.errors import UserError
 from jaxrec.files import replacing
 from jaxrec.models.model import Model
 from jaxrec.rank.asked import Asked
+from jaxrec.rank.limits import PerGroup, top_within
 from jaxrec.rank.reasons import item_columns, reasons_of
-from jaxrec.rank.top_k import top_k
 
 USERS_PER_TABLE = 16_384  # bounds the memory of a table, whatever the number of users
 
@@ -29,6 +29,7 @@ def top_lists(
     candidates: np.ndarray,
     memory_budget_mb: int,
     because: int = 0,
+    limit: PerGroup | None = None,
 ) -> Iterator[tuple[int, pa.Table]]:
     """The top k items of each history, a table per some thousand of them.
 
@@ -40,6 +41,7 @@ def top_lists(
       candidates: [num_items] bool, the items that may be listed.
       memory_budget_mb: MiB of scores held at once.
       because: how many items of the history are named as reasons; 0 for no such column.
+      limit: how often a group of items may be in a list; None for no limit.
 
     Yields:
       How many users a table is for, and the table: user, rank (from 1), item, name (where names are
@@ -47,10 +49,11 @@ def top_lists(
     """
     for start in range(0, max(len(asked), 1), USERS_PER_TABLE):
         some = asked.take(np.arange(start, min(start + USERS_PER_TABLE, len(asked))))
-        items, scores = top_k(
+        items, scores = top_within(
             model,
             some.histories,
             k=k,
+            limit=limit,
             seen=some.hidden,
             candidates=candidates,
             memory_budget_mb=memory_budget_mb,

@@ -19,12 +19,20 @@ from jaxrec.serve.scorer import Scorer
 Answer = dict[str, Any]
 
 
-class NotFound(Exception):
-    """A listener or a song that the model doesn't know."""
+class Refused(Exception):
+    """What can't be answered, and by which field."""
 
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class NotFound(Refused):
+    """A listener or a song that the model doesn't know."""
+
+
+class Unsuitable(Refused):
+    """A field that asks for what this model hasn't."""
 
 
 def search(scorer: Scorer, text: str, limit: int) -> Answer:
@@ -44,7 +52,12 @@ def recommend(scorer: Scorer, asked: RecommendRequest) -> Answer:
 
     Raises:
       NotFound: an unknown listener, or a history of which nothing is known.
+      Unsuitable: a limit per artist, and no song has one.
     """
+    if asked.per_artist is not None and not scorer.names.any_artist:
+        raise Unsuitable(
+            "the model knows no artist of any song; expected a list without it", "per_artist"
+        )
     history, seen, unknown = _history(scorer, asked)
     hidden = [history.items[:0] if asked.include_listened else seen]
     excluded, others = _known(scorer, asked.exclude)
@@ -55,7 +68,13 @@ def recommend(scorer: Scorer, asked: RecommendRequest) -> Answer:
         among, others = _known(scorer, asked.items)
         among = np.unique(among)
         unknown += others
-    items, scores = scorer.top(history, k=asked.k, hidden=np.concatenate(hidden), among=among)
+    items, scores = scorer.top(
+        history,
+        k=asked.k,
+        hidden=np.concatenate(hidden),
+        among=among,
+        per_artist=asked.per_artist,
+    )
     known = set(seen.tolist())
     return {
         "songs": [
@@ -76,14 +95,14 @@ def recommend_batch(scorer: Scorer, asked: BatchRequest) -> Answer:
     """A list for each request.
 
     Raises:
-      NotFound: as of `recommend`, naming the request.
+      NotFound, Unsuitable: as of `recommend`, naming the request.
     """
     answers = []
     for number, each in enumerate(asked.requests):
         try:
             answers.append(recommend(scorer, each))
-        except NotFound as error:
-            raise NotFound(str(error), f"requests[{number}].{error.field}") from error
+        except Refused as error:
+            raise type(error)(str(error), f"requests[{number}].{error.field}") from error
     return {"answers": answers}
 
 

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from jaxrec.serve import answers
-from jaxrec.serve.answers import Answer, NotFound
+from jaxrec.serve.answers import Answer, NotFound, Unsuitable
 from jaxrec.serve.gate import BODY_SECONDS, Gate, error_body
 from jaxrec.serve.requests import (
     LONGEST_TEXT,
@@ -182,6 +182,11 @@ def _add_errors(app: FastAPI) -> None:
     async def not_found(request: Request, error: NotFound) -> Response:
         del request
         return _error(404, str(error), error.field)
+
+    @app.exception_handler(Unsuitable)
+    async def unsuitable(request: Request, error: Unsuitable) -> Response:
+        del request
+        return _error(422, str(error), error.field)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

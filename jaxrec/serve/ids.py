@@ -1,6 +1,7 @@
 """External ids and names, as Arrow keeps them: no Python object for each of millions."""
 
 import bisect
+import functools
 import unicodedata
 from collections.abc import Sequence
 
@@ -9,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jaxrec.data.interactions import IdMap
+from jaxrec.data.names import PARTED_BY, numbered, part_name
 
 Id = int | str
-PARTED_BY = " — "  # "title — artist"
 
 
 class Ids:
@@ -74,12 +75,6 @@ def item_table(ids: IdMap) -> pa.Table:
     )
 
 
-def part_name(name: str) -> tuple[str, str]:
-    """Title and artist of a name such as "title — artist"."""
-    title, parted, artist = name.rpartition(PARTED_BY)
-    return (title, artist) if parted else (name, "")
-
-
 def search_key(text: str) -> str:
     """A text without accents, capitals and more than single spaces, by which names are compared."""
     plain = unicodedata.normalize("NFKD", text).casefold()
@@ -122,6 +117,16 @@ class Names:
         """Whose some items are; "" where that isn't known."""
         found: list[str] = self._artist.take(pa.array(index)).to_pylist()
         return found
+
+    @functools.cached_property
+    def any_artist(self) -> bool:
+        """Whether any item's artist is known."""
+        return bool((self.artist_numbers >= 0).any())
+
+    @functools.cached_property
+    def artist_numbers(self) -> np.ndarray:
+        """As `data.names.artist_numbers`: [num_items] int32."""
+        return numbered(self._artist.to_pylist())
 
     def whole(self, index: np.ndarray) -> pa.Array:
         """The names of some items as the data have them, "" where there is none: [n] string."""

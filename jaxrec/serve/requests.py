@@ -62,6 +62,7 @@ class RecommendRequest(Who):
     include_listened: StrictBool = False
     exclude: list[AnyId] = Field(default=[], max_length=MOST_ENTRIES)
     items: list[AnyId] | None = Field(default=None, max_length=MOST_ENTRIES)
+    per_artist: Count | None = None  # songs of one artist at the most
     reasons: StrictInt = Field(default=3, ge=0, le=MOST_REASONS)
 
 

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from jaxrec.data.interactions import edge_weight
+from jaxrec.data.names import first_of_each
 from jaxrec.data.weighting import DAY, LEAST, Weighting
 from jaxrec.serve.bundle import Bundle, bundle_id, read_bundle
 from jaxrec.serve.history import UNKNOWN, History
 from jaxrec.serve.ids import Ids, Names
 from jaxrec.serve.models import model_of
+
+FIRST_LOOK = 4  # times as many items as are wanted are looked through first for a limit
 
 
 class Scorer:
@@ -92,6 +95,7 @@ class Scorer:
         k: int,
         hidden: np.ndarray | Sequence[int] = (),
         among: np.ndarray | None = None,
+        per_artist: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The best k items, of equally good ones the lower index first.
 
@@ -100,6 +104,7 @@ class Scorer:
           k: how many; fewer where there are fewer.
           hidden: items that are left out.
           among: [n] int, distinct items that may be listed; None for all.
+          per_artist: items of one artist at the most; None for any number.
 
         Returns:
           items [<= k] int, scores [<= k] float32.
@@ -111,7 +116,17 @@ class Scorer:
             kept = scores[among]
             scores = np.full(len(scores), -np.inf, np.float32)
             scores[among] = kept
-        return _best(scores, k)
+        return _best(scores, k) if per_artist is None else self._limited(scores, k, per_artist)
+
+    def _limited(self, scores: np.ndarray, k: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """The best k with so many of an artist at the most, looking further down until there."""
+        width = FIRST_LOOK * k
+        while True:
+            items, own = _best(scores, width)
+            kept = first_of_each(self.names.artist_numbers[items][None], most)[0]
+            if kept.sum() >= k or len(items) < width:
+                return items[kept][:k], own[kept][:k]
+            width *= 2
 
     def contributions(
         self, history: History, items: np.ndarray

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from jaxrec.commands import recommend, train
+from jaxrec.commands import train
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
 from jaxrec.runs.trained import open_for_use, open_trained
 from jaxrec.search.auto import trials
+from tests.recommending import recommend
 
 MakeConfig = Callable[..., RunConfig]
 

@@ -21,6 +21,7 @@ from jaxrec.runs.trained import Trained, open_trained
 from jaxrec.train.network import NetworkFitting
 from tests.checkerboard import ITEMS_PER_GROUP, SMALL, config_of, withheld, write_checkerboard
 from tests.configurations import read_metrics
+from tests.recommending import recommend
 
 MakeConfig = Callable[..., RunConfig]
 MODELS = ("gcn", "itemknn", "gfcf")
@@ -140,7 +141,7 @@ def test_a_blend_of_factors_is_one_and_finds_what_is_withheld(
     assert isinstance(trained.model, Factors)
     lists = tmp_path / "lists.parquet"
     arguments = {"users": None, "users_file": None, "seen": "exclude", "step": None}
-    commands.recommend(tmp_path / "run", k=1, output=lists, **arguments)
+    recommend(tmp_path / "run", k=1, output=lists, **arguments)
     rows = pq.read_table(lists).to_pylist()
     assert {row["user"]: row["item"] for row in rows} == withheld()
 

@@ -21,6 +21,7 @@ from jaxrec.runs.source import source_of
 from jaxrec.serve.bundle import read_bundle
 from jaxrec.serve.scorer import Scorer
 from tests.checkerboard import SMALL
+from tests.recommending import recommend
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 def test_the_bundles_lists_are_those_of_recommend(run: Path) -> None:
     commands.export(run, output=None, step=None)
     options = {"users": None, "users_file": None, "seen": "exclude", "step": None}
-    commands.recommend(run, k=3, output=run / "lists.parquet", **options)
+    recommend(run, k=3, output=run / "lists.parquet", **options)
     table = pq.read_table(run / "lists.parquet").to_pylist()
     scorer = Scorer.load(run / "bundle")
     for user in range(len(scorer.users)):

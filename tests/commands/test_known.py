@@ -18,6 +18,7 @@ from jaxrec.runs.prepare import prepare_split
 from jaxrec.runs.record import load_run
 from jaxrec.runs.run_folder import RunFolder
 from tests.configurations import config_with
+from tests.recommending import recommend
 
 USERS, ITEMS, DAY = 12, 9, 86_400
 # Each listener u skips song u % ITEMS on day 4 and hears all others, one a day.
@@ -58,7 +59,7 @@ def config(tmp_path: Path) -> Callable[..., RunConfig]:
 
 def lists(run: Path, *, seen: SeenRule) -> set[tuple[str, str]]:
     output = run.parent / "lists.parquet"
-    commands.recommend(
+    recommend(
         run,
         k=ITEMS,
         output=output,

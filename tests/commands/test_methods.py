@@ -19,6 +19,7 @@ from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_split
 from tests.checkerboard import ITEMS_PER_GROUP, SMALL, config_of, withheld, write_checkerboard
 from tests.configurations import read_metrics
+from tests.recommending import recommend as recommend_by_flags
 
 MakeConfig = Callable[..., RunConfig]
 METHODS = sorted(closed_forms.CLOSED_FORMS)
@@ -35,7 +36,7 @@ def recommend(run: Path, **changes: Any) -> list[dict[str, Any]]:
         "seen": "exclude",
         "step": None,
     }
-    commands.recommend(run, **(arguments | changes))
+    recommend_by_flags(run, **(arguments | changes))
     rows: list[dict[str, Any]] = pq.read_table(output).to_pylist()
     return rows
 

@@ -10,6 +10,7 @@ from jaxrec.config import RunConfig, read_config
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_split
+from tests.recommending import recommend
 
 
 def config_of(name: str, folder: Path, **changes: object) -> RunConfig:
@@ -80,7 +81,7 @@ def test_lastfm_is_learnt_and_recommended_with_artist_names(
     metrics = json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]
     recall = metrics["model"]["recall@10"]["mean"]
     assert recall > 2 * metrics["most_popular"]["recall@10"]["mean"]
-    commands.recommend(
+    recommend(
         tmp_path / "run",
         k=5,
         output=tmp_path / "lists.csv",

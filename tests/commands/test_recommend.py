@@ -14,6 +14,7 @@ from jaxrec import commands
 from jaxrec.errors import UserError
 from jaxrec.gcn import native
 from tests.checkerboard import config_of
+from tests.recommending import recommend as recommend_by_flags
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def recommend(run: Path, **changes: Any) -> None:
         "seen": "exclude",
         "step": None,
     }
-    commands.recommend(run, **(arguments | changes))
+    recommend_by_flags(run, **(arguments | changes))
 
 
 def test_csv_and_parquet_hold_the_same_lists(run: Path, tmp_path: Path) -> None:
@@ -96,6 +97,7 @@ def test_the_default_output_lies_in_the_run(run: Path) -> None:
         ({"users_file": Path("missing.txt")}, "--users_file=missing.txt: .*No such file"),
         ({"output": Path("lists.xlsx")}, r"--output=lists.xlsx: expected a name ending in"),
         ({"output": Path("no/such/folder/a.csv")}, "--output=no/such/folder/a.csv: "),
+        ({"per_artist": 1}, "per_artist is 1 and no item's name tells of an artist"),
         ({"step": 7}, "--step=7: no such checkpoint; expected one of 0, "),
     ],
 )
@@ -353,6 +355,34 @@ def test_similar_songs_are_of_the_same_group(run: Path, capsys: pytest.CaptureFi
     assert "Songs like Song 4" in printed
     for item in range(10):
         assert (f"s1-{item}" in printed) == (item != 4)
+
+
+def test_similar_listeners_are_of_the_same_group(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands.similar(run, users=["u1-4"], k=11)
+    printed = capsys.readouterr().out
+    assert "Listeners like u1-4" in printed and printed.count("u1-") == 12
+    commands.similar(run, users=["u1-4", "u2-0"], k=11, output=tmp_path / "like.parquet")
+    for row in pq.read_table(tmp_path / "like.parquet").to_pylist():
+        assert row["to"] != row["user"] and row["to"][:3] == row["user"][:3]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"users": ["u0-0", "u0-1"]}, "--users=u0-0,u0-1 without --output; expected the id of one"),
+        ({"users": ["u0-0"], "item": "s0-0"}, "--item and --users are both set"),
+        ({"users": ["nobody"]}, "user 'nobody': the model knows no such user"),
+        ({}, "--item is missing; expected the id of a song, --users with that of a listener"),
+        ({"items_file": Path("x")}, "--items_file without --output"),
+    ],
+)
+def test_mistakes_in_what_is_alike_are_named(
+    run: Path, given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        commands.similar(run, k=3, **given)
 
 
 def test_an_unknown_song_is_named(run: Path) -> None:

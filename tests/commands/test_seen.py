@@ -16,6 +16,7 @@ from jaxrec.runs.record import load_run
 from jaxrec.runs.results import read_results
 from jaxrec.runs.run_folder import RunFolder
 from tests.listening import DAY, MOMENT, USERS, config_by_time, listens, write
+from tests.recommending import recommend
 
 SEEN = ("exclude", "include", "only")
 
@@ -92,9 +93,7 @@ def test_lists_leave_out_what_is_known_or_have_nothing_else(run: Path, tmp_path:
     lists = {}
     for seen in SEEN:
         output = tmp_path / f"{seen}.parquet"
-        commands.recommend(
-            run, k=100, output=output, users=None, users_file=None, seen=seen, step=None
-        )
+        recommend(run, k=100, output=output, users=None, users_file=None, seen=seen, step=None)
         lists[seen] = defaultdict(list)
         for row in pq.read_table(output).to_pylist():
             lists[seen][row["user"]].append((row["item"], row["score"]))

@@ -20,6 +20,7 @@ from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked
 from jaxrec.runs.trained import open_trained
 from tests.configurations import config_with, read_metrics
+from tests.recommending import recommend
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -37,7 +38,7 @@ def test_the_withheld_song_is_recommended_first(
 ) -> None:
     workdir = tmp_path / "run"
     commands.train(checkerboard_config(epochs=15), workdir)
-    commands.recommend(
+    recommend(
         workdir,
         k=1,
         output=tmp_path / "lists.parquet",

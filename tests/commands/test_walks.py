@@ -17,6 +17,7 @@ from jaxrec.runs.methods import fitting_of
 from jaxrec.runs.record import load_run
 from jaxrec.runs.run_folder import RunFolder
 from tests.checkerboard import ITEMS_PER_GROUP, withheld
+from tests.recommending import recommend
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def recall(run: Path) -> float:
 
 
 def recommended(run: Path) -> dict[str, str]:
-    commands.recommend(
+    recommend(
         run,
         k=1,
         output=None,

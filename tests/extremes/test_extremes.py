@@ -23,6 +23,7 @@ from jaxrec.gcn.propagation import propagate
 from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
 from tests.configurations import config_with
 from tests.kernels import KERNELS
+from tests.recommending import recommend as recommend_by_flags
 
 Pairs = Sequence[tuple[object, object]]
 
@@ -59,7 +60,7 @@ def recommend(run: Path, path: Path, **changes: Any) -> list[dict[str, Any]]:
         "seen": "exclude",
         "step": None,
     }
-    commands.recommend(run, **(arguments | changes))
+    recommend_by_flags(run, **(arguments | changes))
     return pq.read_table(path).to_pylist() if path.suffix == ".parquet" else []
 
 

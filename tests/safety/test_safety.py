@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import jaxrec
-from jaxrec import commands
 from jaxrec.errors import UserError
 from jaxrec.runs.record import load_run
 from jaxrec.runs.run_folder import RunFolder
+from tests.recommending import recommend
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("jaxrec", "configs", "benchmarks", "fuzz", "launch", "tests")
@@ -155,7 +155,7 @@ flags += [f"--workdir={folder / 'open'}"]
 sys.argv = ["jaxrec", "train", "--config=configs/default.py", *flags]
 os.umask(0)
 assert main.main() == 0
-options = {"k": 2, "users": None, "users_file": None, "seen": "exclude", "step": None}
+options = {"lists": commands.Lists(k=2)}
 commands.recommend(folder / "open", output=folder / "open" / "lists.csv", **options)
 config = load_run(RunFolder(folder / "open")).config
 os.umask(0o077)
@@ -250,7 +250,7 @@ def test_ids_like_code_come_out_as_they_went_in(runs: Path, tmp_path: Path) -> N
     for code in CODE[:4]:
         users.write_text(code)
         with pytest.raises(UserError, match="none of the 1 listeners is known"):
-            commands.recommend(
+            recommend(
                 runs / "closed",
                 k=2,
                 output=tmp_path / "lists.csv",

@@ -72,6 +72,23 @@ def test_a_history_has_a_list_with_reasons_that_add_up(client: TestClient) -> No
     assert found["unknown"] == []
 
 
+def test_an_artist_is_listed_as_often_as_asked(client: TestClient) -> None:
+    found = recommended(client, history=history("s3"), include_listened=True, per_artist=1)
+    assert songs(found) == ["s3", "s2", "s4", "s5"]  # not s0, by Zaz as s2; nor s1, as s4
+    batch = {"requests": [{"history": history("s3"), "per_artist": 0}]}
+    assert client.post("/recommend/batch", json=batch).status_code == 422
+
+
+def test_a_limit_where_no_artist_is_known_is_refused(tmp_path: Path) -> None:
+    ids = IdMap(np.array([f"s{number}" for number in range(len(NAMES))], object))
+    write_bundle(tmp_path, dataclasses.replace(small_bundle(), items=item_table(ids)))
+    with TestClient(make_app(tmp_path)) as client:
+        asked = {"history": history("s3"), "per_artist": 1}
+        response = client.post("/recommend/batch", json={"requests": [asked]})
+    assert response.status_code == 422
+    assert response.json()["error"]["field"] == "requests[0].per_artist"
+
+
 def test_a_known_listener_has_a_list_without_what_they_know(client: TestClient) -> None:
     found = recommended(client, listener="ann")
     assert songs(found) == ["s2", "s4", "s5"]  # s3 is known though nothing was learnt from it

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from jaxrec.data.interactions import IdMap
-from jaxrec.serve.ids import Ids, Names, item_table, part_name, search_key
+from jaxrec.data.names import part_name
+from jaxrec.serve.ids import Ids, Names, item_table, search_key
 from tests.serve.bundles import IDS, NAMES, NUM_LISTED
 
 ALL = np.ones(len(NAMES), bool)
