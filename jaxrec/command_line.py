@@ -75,8 +75,8 @@ flags.DEFINE_string(
 flags.DEFINE_bool(
     "join",
     False,
-    "recommend --histories: put the new listens into the network's graph first, so that the songs "
-    "know of them; nothing is trained.",
+    "recommend --histories: have the songs know of the new listens first: they are put into the "
+    "network's graph, nothing of it is trained, and other methods are fitted to them, too.",
 )
 flags.DEFINE_enum(
     "cold",

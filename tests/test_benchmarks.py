@@ -461,7 +461,7 @@ def test_fold_in_measures_those_left_out_beside_themselves_trained_with(tmp_path
     assert fold_in.main([f"--config={REPOSITORY / 'configs' / 'gowalla.py'}", *arguments]) == 0
     table = out.read_text()
     assert "10 of 40 listeners left out" in table
-    for way in ("trained with", "own vector left out", "folded in", "into the graph"):
+    for way in ("trained with", "own vector left out", "folded in", "joined", "solved for"):
         assert table.count(way) >= 2  # of the network alone, and with walks
 
 

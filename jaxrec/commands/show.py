@@ -14,7 +14,12 @@ from jaxrec.runs.trained import known_items
 # Published figures of histories with many songs stay far below this share of what is held out.
 TOO_GOOD = ("recall@10", 0.9)
 LISTENERS = 3
-SEEN_WORDS = {"include": "all", "exclude": "discovery", "only": "again"}
+SEEN_WORDS = {
+    "include": "all",
+    "exclude": "discovery",
+    "only": "again",
+    "new": "listeners who came since",
+}
 SONGS = 5
 
 
@@ -62,9 +67,9 @@ def show_results(results: Results, console: Console) -> None:
 
 
 def _show_views(results: Results, console: Console) -> None:
-    """The model's figures by each rule for what was known, beside each other."""
+    """The model's figures by each view, beside each other."""
     console.results(
-        "By what the listener knew before (mean and 95% interval)",
+        "By what was known before (mean and 95% interval)",
         {
             f"{SEEN_WORDS[seen]}, {view.users:,} users": {
                 metric: (figure["mean"], figure["low"], figure["high"])

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 
@@ -14,12 +13,13 @@ from jaxrec.config import RunConfig
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
+from jaxrec.models.method import Hooks
 from jaxrec.rank.asked import Asked, Gathered, gather, of_rows, of_users
 from jaxrec.report.console import Console
+from jaxrec.runs.joining import join
 from jaxrec.runs.prepare import prepare_histories
 from jaxrec.runs.trained import Trained
-from jaxrec.train.joining import joined, own_vectors
-from jaxrec.train.network import NetworkFitting
+from jaxrec.train.joining import Newcomers
 
 NAMED = 3  # ids that a warning names
 
@@ -143,10 +143,10 @@ def of_file(
       config: how to read it, by its `data`; None for the run's own.
       seen: what is hidden, as of `recommend`.
       console: where to say what was read.
-      trained: the run, where its graph is to have them in it; None to leave it as it is.
+      trained: the run, where its songs are to know of them; None to leave it as it is.
 
     Raises:
-      UserError: the history can't be read, or the graph can't have more users.
+      UserError: the history can't be read, or the model can't know of them.
     """
     own = model.config
     fresh = prepare_histories(own if config is None else config, path, console)
@@ -169,35 +169,24 @@ def of_file(
         )
     asked = found.asked
     if trained is not None:
-        model = _joined(model, trained, found)
+        model = _joined(model, trained, found, console)
     return model, Who(asked.take(np.flatnonzero(heard)), asked.names[cold])
 
 
-def _joined(model: Recommender, trained: Trained, found: Gathered) -> Recommender:
-    """The model with those who are new or have grown in its graph.
+def _joined(model: Recommender, trained: Trained, found: Gathered, console: Console) -> Recommender:
+    """The model that knows of those who are new or have grown.
 
     They are ranked by their histories all the same: solved for once more, with the songs as they
     are then, their vectors rank better than those they have as nodes.
     """
-    fitting, state = trained.made_of or (None, cast(Any, None))
-    if not isinstance(fitting, NetworkFitting):
-        raise UserError(
-            f"--join: a model of {trained.config.method}, and the network alone has a graph of "
-            "listeners that others can be put into; expected no --join"
-        )
     histories = found.asked.histories
     rows = np.flatnonzero((histories.users < 0) & (np.diff(histories.offsets) > 0))
-    added = histories.take(rows)
-    made = joined(
-        fitting.config,
-        model.split.train,
-        state,
-        added=added,
+    newcomers = Newcomers(
+        histories.take(rows),
         plays=found.plays[np.isin(histories.entry_rows(), rows)],
-        own=own_vectors(fitting, state, added),
         replaced=found.user_of[rows],
     )
-    return dataclasses.replace(model, model=made)
+    return dataclasses.replace(model, model=join(trained, newcomers, Hooks(console.progress)))
 
 
 def without_history(model: Recommender, names: np.ndarray) -> Asked:

@@ -27,6 +27,14 @@ class EvalConfig:
         "songs a listener knew before: exclude (what is new is to be found), include (both), only "
         "(what is heard again); those two need split = time or yambda",
     )
+    cold: Literal["leave_out", "fold_in"] = setting(
+        "leave_out",
+        "listeners who came after the moment that split = time cuts at: leave_out (counted), or "
+        "fold_in (measured apart: their first songs are their history, the others to be found)",
+    )
+    cold_history: float = setting(
+        0.5, "fold_in: the share of such a listener's songs that is the history", above=0, below=1
+    )
     every_epochs: int = setting(1, "epochs between the evaluations on a few listeners", minimum=1)
     users: int = setting(
         100, "random listeners of those evaluations, the same every time", minimum=1

@@ -177,7 +177,7 @@ class Interactions:
         Raises:
           UserError: there are no times.
         """
-        return self._where(self.listens().timestamp < moment, until=moment)
+        return self.where(self.listens().timestamp < moment, until=moment)
 
     def since(self, moment: int) -> "Interactions":
         """The pairs with listens at or after a moment; only these listens count.
@@ -185,7 +185,7 @@ class Interactions:
         Raises:
           UserError: there are no times.
         """
-        return self._where(self.listens().timestamp >= moment, until=self.listens().until)
+        return self.where(self.listens().timestamp >= moment, until=self.listens().until)
 
     def listens(self) -> Events:
         """The single listens.
@@ -200,7 +200,16 @@ class Interactions:
             )
         return self.events
 
-    def _where(self, keep: np.ndarray, *, until: int | None) -> "Interactions":
+    def where(self, keep: np.ndarray, *, until: int | None) -> "Interactions":
+        """The pairs with some of the listens; only these count.
+
+        Args:
+          keep: [listens] bool.
+          until: as of `Events`.
+
+        Raises:
+          UserError: there are no times.
+        """
         kept, events = self.listens().where(keep)
         return dataclasses.replace(
             self,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxrec.data.against import held_out_begins, lowered
+from jaxrec.data.cold import cold_counts, leave_out_cold, of_newcomers
 from jaxrec.data.interactions import Interactions, Listens, union
 from jaxrec.data.known import before_cut, find_known
 from jaxrec.data.options import SplitKind, ValidationRule
@@ -42,6 +43,8 @@ class Split:
         (`min_plays`). None of them is in a part, but it may be heard again in a later one. Their
         `timestamp` is when the user came to know the item, None where the history has no times;
         `known_before_cut` has those that an evaluation may mask. None where nothing was left out.
+      newcomers: with the kind `time` what users have listened to after the moment whom train
+        doesn't know, of items that it knows; None where there is nothing of the kind.
     """
 
     train: Interactions
@@ -49,6 +52,7 @@ class Split:
     test: Interactions | None
     protocol: dict[str, Any]
     known: Interactions | None = None
+    newcomers: Interactions | None = None
 
     def __repr__(self) -> str:
         parts = ("train", "validation", "test")
@@ -101,7 +105,7 @@ class Split:
                     "users": int(np.count_nonzero(np.bincount(part.user))),
                     "items": int(np.count_nonzero(np.bincount(part.item))),
                     "interactions": len(part),
-                    **self.protocol["cold"].get(name, _cold_counts(0, 0, 0)),
+                    **self.protocol["cold"].get(name, cold_counts(0, 0, 0)),
                 }
         return table
 
@@ -196,10 +200,11 @@ def split(
     protocol["cold"] = {}
     for name, part in held_out.items():
         if part is not None:
-            warm[name], protocol["cold"][name] = _leave_out_cold(
+            warm[name], protocol["cold"][name] = leave_out_cold(
                 part, parts.train, items_too=kind != "yambda"
             )
-    result = Split(train=parts.train, **warm, protocol=protocol, known=known)
+    newcomers = of_newcomers(parts.test, parts.train) if kind == "time" and parts.test else None
+    result = Split(train=parts.train, **warm, protocol=protocol, known=known, newcomers=newcomers)
     check_not_empty(result)
     if "moment" in protocol:
         protocol["again"] = {
@@ -222,21 +227,6 @@ def _lowered(parts: Parts, against: Listens, rules: Rules) -> Parts:
     fewer = lowered(train, against, plays=rules.against_plays, begins=begins)
     told = {"plays": rules.against_plays, "pairs_left_out": len(train) - len(fewer)}
     return dataclasses.replace(parts, train=fewer, protocol={**protocol, "against": told})
-
-
-def _cold_counts(users: int, items: int, interactions: int) -> dict[str, int]:
-    return {"cold_users": users, "cold_items": items, "cold_interactions": interactions}
-
-
-def _leave_out_cold(
-    part: Interactions, train: Interactions, *, items_too: bool
-) -> tuple[Interactions, dict[str, int]]:
-    """The part without cold users and, if so, cold items; and how many these are."""
-    cold_user = ~np.isin(part.user, train.user)
-    cold_item = ~np.isin(part.item, train.item)
-    cold = np.logical_or(cold_user, cold_item & items_too)
-    users, items = np.unique(part.user[cold_user]), np.unique(part.item[cold_item])
-    return part.select(~cold), _cold_counts(len(users), len(items), int(cold.sum()))
 
 
 def check_not_empty(result: Split) -> None:

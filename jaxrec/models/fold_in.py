@@ -6,10 +6,11 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from jaxrec.models.bpr_vectors import BprVector
 from jaxrec.models.histories import Histories
 from jaxrec.models.least_squares import Ridge
 from jaxrec.models.model import Array, part_of, with_prefix
-from jaxrec.models.own_vectors import SoftmaxDirection, unit
+from jaxrec.models.own_vectors import OwnVector, SoftmaxDirection
 
 
 class FoldIn(Protocol):
@@ -47,36 +48,32 @@ class MessageSum:
     """A graph convolution's: the sum of the items' messages, as a user of the graph receives it.
 
     A user's vector is g e_u^0 + d_u^-a sum_i w_ui m_i with a vector e_u^0 of their own, the sum
-    d_u of their weights and messages m_i (`LightGCN.item_messages`). Of somebody new e_u^0 is
-    not known. Where the loss is of directions it is such that the whole points to the least of
-    the loss (`SoftmaxDirection`), and as long as theirs who were there, about at right angles to
-    the sum. Else it is left out.
+    d_u of their weights and messages m_i (`LightGCN.item_messages`). Of somebody new g e_u^0 is
+    not known, but solved for by the loss that the network was trained by.
 
     Attributes:
       messages: m, [num_items, dim] float32.
       exponent: a.
-      direction: how the direction is found, or None.
-      own_length: |g e_u^0|, the root mean square over the users who were there.
+      own: how the own vector is solved for; None: it is left out.
     """
 
     messages: np.ndarray
     exponent: float
-    direction: SoftmaxDirection | None = None
-    own_length: float = 0.0
+    own: OwnVector | None = None
 
     kind: ClassVar[str] = "message_sum"
 
     def vectors(self, histories: Histories, item: np.ndarray) -> np.ndarray:
         """The vector that a user with each history has: [n, dim] float32.
 
-        The direction is that of the loss, which knows the weights that were learnt by; what others
+        The own vector is that of the loss, which knows the weights that were learnt by; what others
         change of the sum is added, as for a user who was there.
         """
         sums = self.sums(histories)
-        if self.direction is None:
+        if self.own is None:
             return sums
         learnt = self.sums(histories.as_learnt())
-        found = self.direction.solve(histories, item)[0] * self._lengths(learnt)
+        found = self.own.whole(histories, learnt, item)
         return found if histories.learnt is None else found + (sums - learnt)
 
     def of_known(self, histories: Histories, item: np.ndarray) -> np.ndarray:
@@ -94,19 +91,15 @@ class MessageSum:
     def parts(self, history: Histories, item: np.ndarray) -> np.ndarray:
         """What each entry brings: [num_entries, dim] float32.
 
-        To a user who was there d^-a w_i m_i, their own vector held fixed. Where the direction of
-        somebody new was solved for it is the entry's share in the mean direction, with the length
-        and what the other items bring held fixed.
+        To a user who was there d^-a w_i m_i, their own vector held fixed. To somebody new what it
+        brings to the whole that was solved for.
         """
-        if self.direction is not None and history.users[0] < 0:
-            _, share = self.direction.solve(history, item)
-            learnt = history.as_learnt()
-            length = self._lengths(self.sums(learnt))
-            found = share * length / max(len(history.items), 1) * unit(item[history.items])
-            if history.learnt is None:
-                return found
-            return np.asarray(found + self._messages(history) - self._messages(learnt), np.float32)
-        return self._messages(history)
+        messages = self._messages(history)
+        if self.own is None or history.users[0] >= 0:
+            return messages
+        learnt = self._messages(history.as_learnt())
+        found = self.own.parts(history, learnt, item)
+        return found if history.learnt is None else found + (messages - learnt)
 
     def _messages(self, history: Histories) -> np.ndarray:
         """d^-a w_i m_i of each entry: [num_entries, dim] float32."""
@@ -115,34 +108,23 @@ class MessageSum:
         return np.asarray(weights[:, None] * self.messages[history.items], np.float32)
 
     def arrays(self) -> dict[str, Array]:
-        """The messages, and what the direction is found with."""
-        own: dict[str, Array] = {"messages": self.messages}
-        if self.direction is None:
-            return own
-        return own | with_prefix(self.direction.arrays(), "direction")
+        """The messages, and what the own vector is found with."""
+        found: dict[str, Array] = {"messages": self.messages}
+        return found if self.own is None else found | with_prefix(self.own.arrays(), "own")
 
     def settings(self) -> dict[str, Any]:
-        """The exponent, the length, and those of the direction or None."""
-        direction = None if self.direction is None else self.direction.settings()
-        return {"exponent": self.exponent, "own_length": self.own_length, "direction": direction}
+        """The exponent, and the kind and settings of the own vector or None."""
+        own = None if self.own is None else {"kind": self.own.kind} | self.own.settings()
+        return {"exponent": self.exponent, "own": own}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
         """The sum of these messages."""
-        direction = settings["direction"]
-        if direction is not None:
-            direction = SoftmaxDirection.of_arrays(part_of(arrays, "direction"), direction)
-        return cls(
-            np.asarray(arrays["messages"]),
-            settings["exponent"],
-            direction,
-            settings["own_length"],
-        )
-
-    def _lengths(self, sums: np.ndarray) -> np.ndarray:
-        """Of the whole vectors: [n, 1] float32."""
-        squares = np.sum(np.square(sums), axis=1, keepdims=True)
-        return np.asarray(np.sqrt(squares + np.float32(self.own_length) ** 2), np.float32)
+        own = settings["own"]
+        if own is not None:
+            told = {name: each for name, each in own.items() if name != "kind"}
+            own = _OWN[own["kind"]].of_arrays(part_of(arrays, "own"), told)
+        return cls(np.asarray(arrays["messages"]), settings["exponent"], own)
 
 
 def _power(degree: np.ndarray, exponent: float) -> np.ndarray:
@@ -226,3 +208,6 @@ class Constant:
         """This vector for everyone."""
         del settings
         return cls(np.asarray(arrays["vector"]))
+
+
+_OWN: dict[str, type[OwnVector]] = {each.kind: each for each in (SoftmaxDirection, BprVector)}

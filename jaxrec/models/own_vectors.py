@@ -1,9 +1,12 @@
-"""The part of a user's vector that training gives, for those who weren't there: solved for."""
+"""The part of a user's vector that training gives, for those who weren't there: solved for.
+
+By the softmax loss; `bpr_vectors` has the other one.
+"""
 
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +26,40 @@ TINY = np.finfo(np.float32).tiny
 LEAST = np.finfo(np.float32).min  # a logarithm in place of -inf, where all are known
 
 
+class OwnVector(Protocol):
+    """How what a user's vector is beside the sum of messages is found."""
+
+    kind: ClassVar[str]
+
+    def whole(self, histories: Histories, sums: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """The users' vectors, own and sum together: [n, dim] float32.
+
+        Args:
+          histories: [n], weighed as those that were learnt from.
+          sums: [n, dim] float32, of the messages.
+          item: [num_items, dim] float32, the items' vectors.
+        """
+
+    def parts(self, history: Histories, messages: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """What each entry of one history brings to the whole: [num_entries, dim] float32.
+
+        Args:
+          history: one.
+          messages: [num_entries, dim] float32, what each brings to the sum.
+          item: as of `whole`.
+        """
+
+    def arrays(self) -> dict[str, Array]:
+        """What it is found with, by name."""
+
+    def settings(self) -> dict[str, Any]:
+        """The same beside the arrays, ready for JSON."""
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
+        """What `arrays` and `settings` tell of."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class SoftmaxDirection:
     """Where a new user's vector points: the least of their part of the softmax loss.
@@ -34,19 +71,35 @@ class SoftmaxDirection:
     over the unit sphere, where j runs over the items that the user doesn't know: the loss that the
     network was trained by (`gcn.losses.Softmax`). At the least of it v is the direction of
     p - w sum_j s_j x_j with the softmax s, which is where it is found: by gradient steps along the
-    sphere with momentum, the same number for everybody.
+    sphere with momentum, the same number for everybody. The whole vector is as long as theirs who
+    were there, whose own vectors are about at right angles to the sum.
 
     Attributes:
       compared: [m] int32, distinct items that stand for all in the sum.
       shares: [m] float32, q.
       temperature: t.
       negative_weight: w.
+      own_length: the root mean square length of own vectors of users who were there.
     """
 
     compared: np.ndarray
     shares: np.ndarray
     temperature: float
     negative_weight: float
+    own_length: float = 0.0
+
+    kind: ClassVar[str] = "softmax"
+
+    def whole(self, histories: Histories, sums: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """The direction, at its length: [n, dim] float32."""
+        return np.asarray(self.solve(histories, item)[0] * self._lengths(sums), np.float32)
+
+    def parts(self, history: Histories, messages: np.ndarray, item: np.ndarray) -> np.ndarray:
+        """Each entry's share in the mean direction, the length and the others' part held fixed."""
+        _, share = self.solve(history, item)
+        length = self._lengths(messages.sum(axis=0, keepdims=True))
+        scale = share * length / max(len(history.items), 1)
+        return np.asarray(scale * unit(item[history.items]), np.float32)
 
     def solve(self, histories: Histories, item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The directions, and how much of each is the mean of what was listened to.
@@ -76,12 +129,18 @@ class SoftmaxDirection:
 
     def settings(self) -> dict[str, Any]:
         """The loss's."""
-        return {"temperature": self.temperature, "negative_weight": self.negative_weight}
+        names = ("temperature", "negative_weight", "own_length")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
         """What `arrays` and `settings` tell of."""
         return cls(np.asarray(arrays["compared"]), np.asarray(arrays["shares"]), **settings)
+
+    def _lengths(self, sums: np.ndarray) -> np.ndarray:
+        """Of the whole vectors: [n, 1] float32."""
+        squares = np.sum(np.square(sums), axis=1, keepdims=True)
+        return np.asarray(np.sqrt(squares + np.float32(self.own_length) ** 2), np.float32)
 
     def _known(self, block: Histories) -> np.ndarray:
         """Which of the compared items each user knows: [ROWS, m] bool."""
@@ -139,19 +198,19 @@ def _unit(vectors: jax.Array) -> jax.Array:
     return vectors / jnp.maximum(jnp.linalg.norm(vectors, axis=1, keepdims=True), TINY)
 
 
-def softmax_direction(
-    likelihood: np.ndarray, *, temperature: float, negative_weight: float
-) -> SoftmaxDirection:
-    """With items taken evenly along their likelihood, so that no chance is in it.
+def stand_ins(likelihood: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Items taken evenly along their likelihood, so that no chance is in it.
 
     Args:
       likelihood: [num_items] float, how likely each item is as a negative; 0 for those that train
         doesn't know.
-      temperature: t.
-      negative_weight: w.
+      most: how many at the most; all where there are no more.
+
+    Returns:
+      [m] int32, the items, and [m] float32, the share of all that each stands for.
     """
     share = likelihood / likelihood.sum()
-    if np.count_nonzero(share) <= MOST_COMPARED:
+    if np.count_nonzero(share) <= most:
         compared = np.flatnonzero(share)
         weights = share[compared]
     else:
@@ -159,14 +218,12 @@ def softmax_direction(
         order = np.argsort(-share, kind="stable")[: np.count_nonzero(share)]
         width = share[order] ** EVENNESS
         width /= width.sum()
-        points = (np.arange(MOST_COMPARED) + 0.5) / MOST_COMPARED
+        points = (np.arange(most) + 0.5) / most
         taken = np.minimum(np.searchsorted(np.cumsum(width), points), len(order) - 1)
         taken, count = np.unique(taken, return_counts=True)
         compared = order[taken]
-        weights = share[compared] * count / (MOST_COMPARED * width[taken])
-    return SoftmaxDirection(
-        compared.astype(np.int32), weights.astype(np.float32), temperature, negative_weight
-    )
+        weights = share[compared] * count / (most * width[taken])
+    return compared.astype(np.int32), weights.astype(np.float32)
 
 
 def mean_direction(histories: Histories, item: np.ndarray) -> np.ndarray:

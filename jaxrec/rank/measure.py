@@ -25,7 +25,8 @@ class Measure:
     """The evaluations of one run: the same users, parts and protocol from epoch to epoch.
 
     Attributes:
-      settings: says what is measured.
+      config: the run's.
+      settings: its `eval`, which says what is measured.
       split: the parts to measure on.
       seed: chooses the users of the per-epoch evaluations.
       histories: every user's history in train, by which a model ranks.
@@ -43,7 +44,7 @@ class Measure:
           split: the parts to measure on.
           peek: whether test is watched during the run where there is no validation part.
         """
-        self.settings = config.eval
+        self.config, self.settings = config, config.eval
         self.split = split
         self.seed = config.seed
         self.histories = histories_of(split.train, config)

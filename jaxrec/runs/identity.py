@@ -44,8 +44,9 @@ def _data_identity(config: RunConfig, split: Split) -> dict[str, Any]:
     }
     for name, fingerprint in split.fingerprints.items():
         fields[FINGERPRINT.format(name)] = fingerprint
-    if split.known is not None:
-        fields[FINGERPRINT.format("known")] = split.known.fingerprint()
+    for name in ("known", "newcomers"):
+        if (part := getattr(split, name)) is not None:
+            fields[FINGERPRINT.format(name)] = part.fingerprint()
     plays = split.train.plays.astype("<f8").tobytes()
     fields["data (train plays, SHA-256)"] = hashlib.sha256(plays).hexdigest()
     if (events := split.train.events) is not None:

@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data import synthetic
 from jaxrec.data.exports import SERVICES
@@ -16,6 +18,7 @@ from jaxrec.data.splits import Split, split
 from jaxrec.data.times import TimeColumn, read_moment, shown_moment
 from jaxrec.errors import UserError
 from jaxrec.rank.measure import check_found
+from jaxrec.rank.newcomers import Newcomers
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare_folder import prepared_once
 from jaxrec.runs.prepared import check_memory, cut_of, prepared_of
@@ -68,6 +71,7 @@ def _prepare(config: RunConfig, console: Console) -> tuple[Split, "History | Pre
     result = _split(config, history, moment)
     _say_counts(result, console)
     check_found(result, config.eval.seen)
+    Newcomers.of(result, config)  # refused before anything is fitted
     return result, history, moment
 
 
@@ -244,4 +248,10 @@ def _say_counts(result: Split, console: Console) -> None:
         console.note(
             f"{cold:,} held-out interactions are of {of} that train doesn't know (cold); they are "
             "left out of the metrics"
+        )
+    if (newcomers := result.newcomers) is not None:
+        console.note(
+            f"{len(newcomers):,} of them are of {len(np.unique(newcomers.user)):,} listeners who "
+            "came after the moment, and of songs that train knows; config.eval.cold says whether "
+            "these are measured apart"
         )

@@ -31,7 +31,7 @@ from jaxrec.runs.identity import (
 )
 from jaxrec.runs.run_folder import RunFolder
 
-PARTS = ("train", "validation", "test", "known")
+PARTS = ("train", "validation", "test", "known", "newcomers")
 ROWS_AT_ONCE = 1 << 22  # pairs that are written at a time
 
 
@@ -92,8 +92,7 @@ def open_run(
             write_ids(folder.users, split.train.users)
             write_ids(folder.items, split.train.items)
             _write_interactions(folder.interactions, split)
-            if split.train.events is not None:
-                _write_events(folder.events, split.train.events)
+            _write_events(folder.events, split)
         # Last, since its presence says that the rest is whole.
         write_json(
             folder.config,
@@ -147,10 +146,16 @@ def load_run(folder: RunFolder) -> Run:
             parts[name] = None
     train = parts["train"]
     assert train is not None
+    newcomers = parts["newcomers"]
     if folder.events.exists():
-        train = dataclasses.replace(train, events=_read_events(folder.events))
+        train, newcomers = _with_events(folder.events, train, newcomers)
     split = Split(
-        train, parts["validation"], parts["test"], saved["protocol"], known=parts["known"]
+        train,
+        parts["validation"],
+        parts["test"],
+        saved["protocol"],
+        known=parts["known"],
+        newcomers=newcomers,
     )
     return Run(config=config, split=split)
 
@@ -170,35 +175,50 @@ def _write_interactions(path: Path, split: Split) -> None:
     _write_columns(path, blocks())
 
 
-def _write_events(path: Path, events: Events) -> None:
+def _write_events(path: Path, split: Split) -> None:
+    """The listens of train's pairs, numbered by their rows, then of those of newcomers."""
+    events, later = split.train.events, split.newcomers and split.newcomers.events
+    if events is None:
+        return
+    parts = [(events, 0)] + ([(later, len(split.train))] if later else [])
     about = {"until": "" if events.until is None else str(events.until)}
     about["adds_up"] = str(events.adds_up)
 
     def blocks() -> Iterator[dict[str, np.ndarray]]:
-        for start in range(0, len(events.offsets) - 1, ROWS_AT_ONCE):
-            offsets = events.offsets[start : start + ROWS_AT_ONCE + 1]
-            rows = slice(offsets[0], offsets[-1])
-            yield {
-                "pair": np.repeat(np.arange(start, start + len(offsets) - 1), np.diff(offsets)),
-                "timestamp": events.timestamp[rows],
-                "plays": events.plays[rows],
-            }
+        for each, first in parts:
+            for start in range(0, len(each.offsets) - 1, ROWS_AT_ONCE):
+                offsets = each.offsets[start : start + ROWS_AT_ONCE + 1]
+                rows = slice(offsets[0], offsets[-1])
+                pair = np.arange(first + start, first + start + len(offsets) - 1)
+                yield {
+                    "pair": np.repeat(pair, np.diff(offsets)),
+                    "timestamp": each.timestamp[rows],
+                    "plays": each.plays[rows],
+                }
 
     _write_columns(path, blocks(), about)
 
 
-def _read_events(path: Path) -> Events:
-    """The listens of train's pairs, which are numbered in the order of the interactions."""
+def _with_events(
+    path: Path, train: Interactions, newcomers: Interactions | None
+) -> tuple[Interactions, Interactions | None]:
+    """Both with what `_write_events` wrote."""
     columns = _read_columns(path)
     about = pq.read_schema(path).metadata or {}
     until = about.get(b"until", b"")
-    return Events(
+    every = Events(
         offsets=np.r_[0, np.cumsum(np.bincount(columns["pair"]))].astype(np.int64),
         timestamp=columns["timestamp"],
         plays=columns["plays"],
         adds_up=about.get(b"adds_up") != b"False",
-        until=int(until) if until else None,
     )
+    own = every
+    if newcomers is not None:
+        own = every.select(np.arange(len(train)))
+        later = every.select(np.arange(len(train), len(every.offsets) - 1))
+        newcomers = dataclasses.replace(newcomers, events=later)
+    events = dataclasses.replace(own, until=int(until) if until else None)
+    return dataclasses.replace(train, events=events), newcomers
 
 
 def _write_columns(

@@ -6,7 +6,7 @@ import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,12 @@ from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
 from jaxrec.models.method import Show
 from jaxrec.models.model import Model
+from jaxrec.rank.evaluate import Evaluation
 from jaxrec.rank.measure import Measure
+from jaxrec.rank.newcomers import VIEW, Newcomers
 from jaxrec.runs.run_folder import RunFolder, is_run_of_final
+
+View = Literal["exclude", "include", "only", "new"]  # SeenRule, and VIEW
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,8 +41,8 @@ class Results:
       step: the updates it took; None where that says nothing.
       over_seeds: of figures over seeds: the `seeds`, what they were `trained_on` and `chosen_by`,
         and the `definitions` of the figures.
-      views: where some of what is to be found was known before, the figures by each rule of
-        `eval.seen`, its own among them.
+      views: the figures by each view there is, its own among them: where some of what is to be
+        found was known before, by each rule of `eval.seen`; and those of newcomers, as `new`.
     """
 
     part: str
@@ -48,7 +52,7 @@ class Results:
     per_user: pa.Table
     step: int | None = None
     over_seeds: dict[str, Any] | None = None
-    views: Mapping[SeenRule, "Results"] = dataclasses.field(default_factory=dict)
+    views: Mapping[View, "Results"] = dataclasses.field(default_factory=dict)
 
     @property
     def users(self) -> int:
@@ -56,10 +60,10 @@ class Results:
         return int(self.protocol["users"])
 
     @property
-    def seen(self) -> SeenRule:
-        """By which rule for what was known before."""
-        rule: SeenRule = self.protocol["seen"]
-        return rule
+    def seen(self) -> View:
+        """By which rule for what was known before, or that they are of newcomers."""
+        view: View = self.protocol["seen"]
+        return view
 
     @property
     def seeds(self) -> list[int]:
@@ -97,6 +101,7 @@ class Results:
         )
 
 
+VIEWS: tuple[View, ...] = get_args(View)
 SEEN_RULES: tuple[SeenRule, ...] = get_args(SeenRule)
 _OVER_SEEDS = ("seeds", "definitions", "trained_on", "chosen_by")
 
@@ -105,7 +110,7 @@ def measure_finally(measure: Measure, model: Model, *, step: int | None, show: S
     """The figures of all users beside the most-popular list's.
 
     Measured on test where there is one, else on validation, else as reconstruction; where what is
-    to be found was known in part, by each rule of `eval.seen`.
+    to be found was known in part, by each rule of `eval.seen`; and by `eval.cold` newcomers apart.
 
     Args:
       measure: how.
@@ -114,29 +119,36 @@ def measure_finally(measure: Measure, model: Model, *, step: int | None, show: S
       show: shows how far it is.
     """
     candidates = {"model": model, "most_popular": measure.most_popular()}
-    own = measure.settings.seen
-    if not measure.has_again(measure.final_part):
-        return _measured(measure, candidates, own, step, show)
-    views = {
-        rule: _measured(measure, candidates, rule, step, show)
-        for rule in SEEN_RULES
-        if measure.has_any(measure.final_part, rule)
-    }
-    results = views[own] if own in views else _measured(measure, candidates, own, step, show)
+    own, part = measure.settings.seen, measure.final_part
+    rules = [rule for rule in SEEN_RULES if measure.has_any(part, rule)]
+    views: dict[View, Results] = {}
+    if measure.has_again(part):
+        views = {rule: _of_rule(measure, candidates, rule, step, show) for rule in rules}
+    results = views[own] if own in views else _of_rule(measure, candidates, own, step, show)
+    newcomers = None if part != "test" else Newcomers.of(measure.split, measure.config)
+    if newcomers is not None:
+        of_new = {
+            name: newcomers.measure(each, measure.settings.ks, show)
+            for name, each in candidates.items()
+        }
+        views = (views or {own: results}) | {VIEW: _results(measure, of_new, step)}
     return dataclasses.replace(results, views=views)
 
 
-def _measured(
+def _of_rule(
     measure: Measure, candidates: Mapping[str, Model], seen: SeenRule, step: int | None, show: Show
 ) -> Results:
-    part = measure.final_part
     columns = {
-        name: measure.of_all(part, candidate, measure.settings.ks, show, seen=seen)
+        name: measure.of_all(measure.final_part, candidate, measure.settings.ks, show, seen=seen)
         for name, candidate in candidates.items()
     }
+    return _results(measure, columns, step)
+
+
+def _results(measure: Measure, columns: Mapping[str, Evaluation], step: int | None) -> Results:
     own = columns["model"]
     return Results(
-        part=part,
+        part=measure.final_part,
         protocol=own.protocol,
         metrics={name: each.summary(seed=measure.seed) for name, each in columns.items()},
         beyond_accuracy={name: each.beyond for name, each in columns.items()},
@@ -214,7 +226,7 @@ def read_results(folder: Path) -> Results:
         )
     views = {
         rule: read_results(paths.view(rule).root)
-        for rule in SEEN_RULES
+        for rule in VIEWS
         if paths.view(rule).root.is_dir()
     }
     return dataclasses.replace(results, per_user=table, views=views)

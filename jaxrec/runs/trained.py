@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Trained:
       step: the checkpoint's step; None where the method has none.
       made_of: the fitting and the state that the model is made of; None of one that is kept whole,
         and of a blend.
+      members: a blend's, by name; none of one that was saved as a whole.
     """
 
     config: RunConfig
@@ -43,6 +45,7 @@ class Trained:
     model: Model
     step: int | None
     made_of: tuple[Fitting, Any] | None = None
+    members: Mapping[str, "Trained"] = dataclasses.field(default_factory=dict)
 
 
 def open_trained(workdir: Path, step: int | None) -> Trained:
@@ -96,11 +99,13 @@ def _open(folder: RunFolder, config: RunConfig, split: Split, step: int | None) 
                 f"--step={step}: a blend of {', '.join(members)}, each with steps of its own; "
                 "expected no --step"
             )
-        models = {
-            name: _open(folder.member(name), member_config(config, name), split, None).model
+        opened = {
+            name: _open(folder.member(name), member_config(config, name), split, None)
             for name in members
         }
-        return Trained(config, split, blended(models, config, split.train), None)
+        models = {name: each.model for name, each in opened.items()}
+        model = blended(models, config, split.train)
+        return Trained(config, split, model, None, members=opened)
     if step == 0:
         fitting = fitting_of(config, split.train)
         if not fitting.iterative:

@@ -24,7 +24,7 @@ from jaxrec.files import PARTIAL, remove_leftovers
 from jaxrec.manifest import FILE_NAME, find_damage, read_manifest, write_manifest
 from jaxrec.serve.tensors import map_tensors, write_tensors
 
-FORMAT = 2  # of what is in the files
+FORMAT = 3  # of what is in the files
 DIGITS = 12  # of a digest that are enough to tell bundles and files apart
 _NAME = re.compile(r"(?P<part>[a-z]+)\.[0-9a-f]{12}(?P<ending>\.[a-z]+)")
 _ENDINGS = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from jaxrec.serve.history import History
-from jaxrec.serve.own_vectors import SoftmaxDirection
+from jaxrec.serve.own_vectors import OwnVector, own_vector_of
 
 if TYPE_CHECKING:
     from jaxrec.serve.models import Factors
@@ -28,50 +28,38 @@ class FoldIn(Protocol):
 
 
 class MessageSum:
-    """The sum of the items' messages, d^-a sum_i w_i m_i, and a direction where one is solved for.
-
-    A vector with a direction is as long as the sum and the users' own vectors at right angles.
-    """
+    """The sum of the items' messages, d^-a sum_i w_i m_i, and an own vector that is solved for."""
 
     constant = False
 
-    def __init__(
-        self,
-        messages: np.ndarray,
-        exponent: float,
-        direction: SoftmaxDirection | None,
-        own_length: float,
-    ) -> None:
-        self._messages, self._exponent = messages, exponent
-        self._direction, self._own_length = direction, own_length
+    def __init__(self, messages: np.ndarray, exponent: float, own: OwnVector | None) -> None:
+        self._messages, self._exponent, self._own = messages, exponent, own
 
     def vector(self, history: History) -> np.ndarray:
         """[dim] float32."""
-        total = self._scaled(history.weights) @ self._messages[history.items]
-        if self._direction is None:
-            return total
+        messages = self._of(history, history.weights)
+        if self._own is None:
+            return np.asarray(messages.sum(axis=0))
         if history.learnt is None:
-            return self._length(total) * self._direction.solve(history)[0]
-        learnt = self._scaled(history.learnt) @ self._messages[history.items]
-        return self._length(learnt) * self._direction.solve(history)[0] + (total - learnt)
+            return self._own.whole(history, messages)
+        learnt = self._of(history, history.learnt)
+        return self._own.whole(history, learnt) + (messages.sum(axis=0) - learnt.sum(axis=0))
 
     def parts(self, history: History) -> np.ndarray:
         """[n, dim] float32; of a known user the messages, their own vector held fixed."""
-        messages = self._scaled(history.weights)[:, None] * self._messages[history.items]
-        if self._direction is None or history.user >= 0:
+        messages = self._of(history, history.weights)
+        if self._own is None or history.user >= 0:
             return messages
         if history.learnt is None:
-            return self._length(messages.sum(axis=0)) * self._direction.solve(history)[1]
-        learnt = self._scaled(history.learnt)[:, None] * self._messages[history.items]
-        solved = self._length(learnt.sum(axis=0)) * self._direction.solve(history)[1]
-        return solved + (messages - learnt)
+            return self._own.parts(history, messages)
+        learnt = self._of(history, history.learnt)
+        return self._own.parts(history, learnt) + (messages - learnt)
 
-    def _length(self, total: np.ndarray) -> np.float32:
-        return np.float32((float(total @ total) + self._own_length**2) ** 0.5)
-
-    def _scaled(self, weights: np.ndarray) -> np.ndarray:
+    def _of(self, history: History, weights: np.ndarray) -> np.ndarray:
+        """What each entry brings to the sum: [n, dim] float32."""
         degree = float(weights.sum())
-        return weights * np.float32((degree if degree > 0 else 1.0) ** -self._exponent)
+        scaled = weights * np.float32((degree if degree > 0 else 1.0) ** -self._exponent)
+        return np.asarray(scaled[:, None] * self._messages[history.items])
 
 
 class LeastSquares:
@@ -179,12 +167,9 @@ def fold_in_of(
     """The fold-in of this kind; KeyError where there is none."""
 
     def message_sum() -> MessageSum:
-        told, direction = settings["direction"], None
-        if told is not None:
-            compared, shares = (arrays[f"direction.{name}"] for name in ("compared", "shares"))
-            direction = SoftmaxDirection(item, compared, shares, **told)
-        exponent, own_length = settings["exponent"], settings["own_length"]
-        return MessageSum(arrays["messages"], exponent, direction, own_length)
+        own = settings["own"]
+        own = None if own is None else own_vector_of(arrays, own, item)
+        return MessageSum(arrays["messages"], settings["exponent"], own)
 
     made: dict[str, Any] = {
         "message_sum": message_sum,

@@ -5,14 +5,40 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.config import RunConfig
 from jaxrec.data.interactions import IdMap, Interactions
-from jaxrec.errors import UserError
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 from jaxrec.train.network import Network, NetworkFitting
 from jaxrec.train.step import TrainState
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Newcomers:
+    """Users who came after training, or whose histories have grown since.
+
+    Attributes:
+      histories: [n], weighed as those that were learnt from.
+      plays: [num_entries] float64, of the entries.
+      replaced: indices of users whose edges are taken out, since they are among these.
+    """
+
+    histories: Histories
+    plays: np.ndarray
+    replaced: np.ndarray
+
+    def added_to(self, train: Interactions) -> Interactions:
+        """Train with their edges, without times; they have the indices from `num_users` on."""
+        kept, rows = ~np.isin(train.user, self.replaced), self.histories.entry_rows()
+        return Interactions(
+            user=np.concatenate([train.user[kept], train.num_users + rows]),
+            item=np.concatenate([train.item[kept], self.histories.items]),
+            plays=np.concatenate([train.plays[kept], self.plays]),
+            timestamp=None,
+            # What they are called doesn't matter.
+            users=IdMap(np.arange(train.num_users + len(self.histories))),
+            items=train.items,
+        )
 
 
 def own_vectors(fitting: NetworkFitting, state: TrainState, strangers: Histories) -> np.ndarray:
@@ -25,45 +51,20 @@ def own_vectors(fitting: NetworkFitting, state: TrainState, strangers: Histories
 
 
 def joined(
-    config: RunConfig,
-    train: Interactions,
+    fitting: NetworkFitting,
     state: TrainState,
-    *,
-    added: Histories,
-    plays: np.ndarray,
+    whole: Interactions,
     own: np.ndarray,
-    replaced: np.ndarray,
 ) -> Model:
-    """The model whose graph has the added users, too: all sums are made again, walks as well.
+    """The model whose graph has the newcomers, too: all sums are made again, walks as well.
 
     Args:
-      config: the network's.
-      train: what it was trained on.
+      fitting: the network's.
       state: what it has learnt.
-      added: [n] histories; their users get the indices from `train.num_users` on.
-      plays: [num_entries] float64, of the entries.
-      own: [n, dim] float32, the users' layer 0.
-      replaced: indices of users whose edges are taken out, since they are among the added.
-
-    Raises:
-      UserError: listens have been weighed by their age in training.
+      whole: what it was trained on with the newcomers, from `Newcomers.added_to`.
+      own: [n, dim] float32, the newcomers' layer 0.
     """
-    if config.learnt_weights.half_life_days is not None:
-        raise UserError(
-            "--join: config.history.learnt_half_life_days is "
-            f"{config.learnt_weights.half_life_days}, and the ages of two readings don't go "
-            "together; expected no --join"
-        )
-    kept = ~np.isin(train.user, replaced)
-    count = train.num_users + len(added)
-    whole = Interactions(
-        user=np.concatenate([train.user[kept], train.num_users + added.entry_rows()]),
-        item=np.concatenate([train.item[kept], added.items]),
-        plays=np.concatenate([train.plays[kept], plays]),
-        timestamp=None,
-        users=IdMap(np.arange(count)),  # what they are called doesn't matter
-        items=train.items,
-    )
     user = jnp.concatenate([state.params.user, jnp.asarray(own)])
     params = Embeddings(user=user, item=state.params.item)
-    return Network().fitting(config, whole).model(dataclasses.replace(state, params=params))
+    with_them = Network().fitting(fitting.config, whole)
+    return with_them.model(dataclasses.replace(state, params=params))

@@ -21,8 +21,10 @@ from jaxrec.gcn.graph import BipartiteGraph, build_graph
 from jaxrec.gcn.message_passing import Sums, choose_kernel, prepared
 from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
 from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
+from jaxrec.models import bpr_vectors, own_vectors
+from jaxrec.models.bpr_vectors import BprVector
 from jaxrec.models.fold_in import MessageSum
-from jaxrec.models.own_vectors import softmax_direction
+from jaxrec.models.own_vectors import OwnVector, SoftmaxDirection, stand_ins
 from jaxrec.train.loop import INIT, Training, train_epoch
 from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.step import TrainState, create_state, learning_rate
@@ -77,18 +79,21 @@ class Setup(Training):
         """How users who weren't there get a vector."""
         messages = np.asarray(self.item_messages(params))
         exponent = self.convolution.receiver_exponent
-        loss = self.objective.loss if isinstance(self.objective, UserObjective) else None
-        if not isinstance(loss, losses.Softmax):
-            return MessageSum(messages, exponent)
-        direction = softmax_direction(
-            self._likelihood(),
-            temperature=loss.temperature,
-            negative_weight=loss.negative_weight,
-        )
+        return MessageSum(messages, exponent, self._own_vector(params))
+
+    def _own_vector(self, params: Embeddings) -> OwnVector | None:
+        """How own vectors are solved for by the loss; None by one that isn't known here."""
         there = np.asarray(self.graph.to_users.degrees) > 0
         squares = np.square(np.asarray(params.user)[there]).sum(axis=1, dtype=np.float64)
-        own_length = self.convolution.own_weight * float(np.sqrt(squares.mean()))
-        return MessageSum(messages, exponent, direction, own_length)
+        length = self.convolution.own_weight * float(np.sqrt(squares.mean()))
+        loss = getattr(self.objective, "loss", None)
+        if isinstance(loss, losses.Softmax):
+            compared = stand_ins(self._likelihood(), own_vectors.MOST_COMPARED)
+            return SoftmaxDirection(*compared, loss.temperature, loss.negative_weight, length)
+        if loss is losses.bpr and length > 0:
+            compared = stand_ins(self._likelihood(), bpr_vectors.MOST_COMPARED)
+            return BprVector(*compared, length)
+        return None
 
     def _likelihood(self) -> np.ndarray:
         """How likely each item is as a negative, those that train doesn't know left out."""

@@ -44,7 +44,7 @@ def test_no_artist_is_listed_more_often_by_the_model_and_by_its_bundle(
 
 @pytest.mark.parametrize("most", [0, True, 1.5])
 def test_a_limit_is_a_number_of_items(model: jr.Recommender, most: int) -> None:
-    with pytest.raises(jr.UserError, match="per_artist is .*; expected None or a whole number"):
+    with pytest.raises(jr.UserError, match=r"per_artist is .*; expected None or a whole number"):
         model.recommend(per_artist=most)
 
 

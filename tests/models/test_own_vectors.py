@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from jaxrec.gcn.losses import Softmax, UserScores
-from jaxrec.models import own_vectors
 from jaxrec.models.fold_in import MessageSum
 from jaxrec.models.histories import Histories
-from jaxrec.models.own_vectors import SoftmaxDirection, softmax_direction, unit
+from jaxrec.models.own_vectors import MOST_COMPARED, SoftmaxDirection, stand_ins, unit
 from tests.models.problems import histories_of
 
 USERS, ITEMS, DIM = 21, 200, 6
@@ -23,7 +22,7 @@ NEAR = np.argsort(RANDOM.standard_normal((USERS, DIM)) @ ITEM.T, axis=1)[:, -20:
 PLAYS = np.zeros((USERS, ITEMS), np.int64)
 np.put_along_axis(PLAYS, NEAR, RANDOM.integers(1, 9, NEAR.shape), axis=1)
 STRANGERS = histories_of(PLAYS).of_strangers()
-DIRECTION = softmax_direction(LIKELIHOOD, temperature=0.15, negative_weight=0.9)
+DIRECTION = SoftmaxDirection(*stand_ins(LIKELIHOOD, MOST_COMPARED), 0.15, 0.9, own_length=0.7)
 
 
 def loss_of(v: jax.Array, row: int) -> jax.Array:
@@ -70,9 +69,8 @@ def test_who_knows_nothing_or_everything_has_a_finite_vector() -> None:
     np.testing.assert_allclose(found[1], unit(unit(ITEM).mean(axis=0)[None])[0], atol=1e-5)
 
 
-def test_few_of_many_items_stand_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_vectors, "MOST_COMPARED", 100)
-    few = softmax_direction(LIKELIHOOD, temperature=0.15, negative_weight=0.9)
+def test_few_of_many_items_stand_for_all() -> None:
+    few = SoftmaxDirection(*stand_ins(LIKELIHOOD, 100), 0.15, 0.9)
     assert len(set(few.compared.tolist())) == len(few.compared) <= 100
     assert (LIKELIHOOD[few.compared] > 0).all()
     assert few.shares.sum() == pytest.approx(1, abs=0.1)
@@ -82,7 +80,7 @@ def test_few_of_many_items_stand_for_all(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def message_sum() -> MessageSum:
     messages = np.random.default_rng(2).standard_normal((ITEMS, DIM)).astype(np.float32)
-    return MessageSum(messages, 0.5, DIRECTION, own_length=0.7)
+    return MessageSum(messages, 0.5, DIRECTION)
 
 
 def test_a_strangers_vector_has_the_length_of_those_who_were_there() -> None:

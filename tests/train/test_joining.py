@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxrec.errors import UserError
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.models.histories import Histories
 from jaxrec.models.method import Hooks
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_split
-from jaxrec.train.joining import joined, own_vectors
+from jaxrec.train.joining import Newcomers, joined, own_vectors
 from jaxrec.train.network import Network
 from tests.checkerboard import config_of, write_checkerboard
 
 SOFTMAX = {"loss__name": "softmax", "loss__negatives": 64}
+NOBODY = np.zeros(0, np.int32)
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_with_the_vectors_that_training_gave_it_is_the_trained_model(
     params = Embeddings(
         user=state.params.user.at[out].set(9.0), item=state.params.item
     )  # what is where they were doesn't matter: nothing is known of them
+    newcomers = Newcomers(
+        everyone.take(out).of_strangers(), train.plays[np.isin(train.user, out)], NOBODY
+    )
     found = joined(
-        config,
-        rest,
+        fitting,
         dataclasses.replace(state, params=params),
-        added=everyone.take(out).of_strangers(),
-        plays=train.plays[np.isin(train.user, out)],
-        own=np.asarray(state.params.user)[out],
-        replaced=np.zeros(0, np.int32),
+        newcomers.added_to(rest),
+        np.asarray(state.params.user)[out],
     )
     users = everyone.users.copy()
     users[out] = train.num_users + np.arange(3)
@@ -56,37 +56,26 @@ def test_with_the_vectors_that_training_gave_it_is_the_trained_model(
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
     # One whom training knew with less is taken out where they were.
     more = everyone.take(np.array([3]))
-    grown = joined(
-        config,
-        train,
-        state,
-        added=more.of_strangers(),
-        plays=train.plays[train.user == 3],
-        own=np.asarray(state.params.user)[[3]],
-        replaced=np.array([3]),
-    )
+    again = Newcomers(more.of_strangers(), train.plays[train.user == 3], np.array([3]))
+    grown = joined(fitting, state, again.added_to(train), np.asarray(state.params.user)[[3]])
     moved = dataclasses.replace(more, users=np.array([train.num_users], np.int32))
     np.testing.assert_allclose(
         np.asarray(grown.scores(moved)), expected[3:4], rtol=0, atol=1e-5 * np.abs(expected).max()
     )
 
 
-def test_the_vector_solved_for_makes_up_the_whole_with_the_sum(tmp_path: Path) -> None:
-    config = config_of(write_checkerboard(tmp_path / "listens.csv"), **SOFTMAX)
+@pytest.mark.parametrize("changes", [SOFTMAX, {}], ids=["softmax", "BPR"])
+def test_the_vector_solved_for_makes_up_the_whole_with_the_sum(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    config = config_of(write_checkerboard(tmp_path / "listens.csv"), **changes)
     train = prepare_split(config, Console(quiet=True)).train
     fitting = Network().fitting(config, train)
     state = fitting.fresh()
     strangers = Histories.of_all(train, "binary").of_strangers()
     own = own_vectors(fitting, state, strangers)
+    assert (np.abs(own).max(axis=1) > 0).all()
     fold_in = fitting.setup.fold_in(state.params)
     item = np.asarray(fitting.setup.final_embeddings(state.params).item)
     whole = fold_in.sums(strangers) + fitting.setup.convolution.own_weight * own
     np.testing.assert_allclose(whole, fold_in.vectors(strangers, item), atol=1e-5)
-
-
-def test_ages_of_two_readings_are_refused(tmp_path: Path) -> None:
-    config = config_of(
-        write_checkerboard(tmp_path / "listens.csv"), history__learnt_half_life_days=7.0
-    )
-    with pytest.raises(UserError, match=r"--join: config.history.learnt_half_life_days is 7\.0"):
-        joined(config, *[None] * 2, added=None, plays=None, own=None, replaced=None)  # type: ignore[arg-type]
