@@ -116,6 +116,12 @@ flags.DEFINE_integer(
     "evaluate, recommend, explain, score, similar, export: step of the checkpoint; 0 is the "
     "untrained model.",
 )
+flags.DEFINE_string(
+    "init_from",
+    None,
+    "train: folder of a run whose embeddings the network begins with, by ids; new listeners and "
+    "songs begin near those that they go with.",
+)
 flags.DEFINE_bool("final", False, "evaluate: train the frozen choice and measure it on test.")
 flags.DEFINE_integer("seeds", 5, "evaluate --final: how many runs.", lower_bound=1)
 flags.DEFINE_list("runs", [], "compare: folders of runs by commas, the reference first.")
@@ -146,7 +152,7 @@ flags.DEFINE_string(
 _TOGETHER = ("processes", "process", "coordinator")
 _FLAGS_OF = {
     "prepare": ("config", "output"),
-    "train": ("config", "workdir", *_TOGETHER),
+    "train": ("config", "workdir", "init_from", *_TOGETHER),
     "evaluate": ("config", "workdir", "step", "final", "seeds", *_TOGETHER),
     "recommend": (
         *("workdir", "k", "output", "users", "users_file", "histories", "config", "join", "cold"),

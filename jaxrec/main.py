@@ -7,6 +7,8 @@ Commands, each with an example:
              jaxrec train --config=my_listens.py --config.data.path=prepared
   train      learn, evaluate, save; goes on where the run in --workdir stopped
              jaxrec train --config=my_listens.py --config.epochs=20
+             with --init_from: begin with what yesterday's run has learnt, on today's listens
+             jaxrec train --config=my_listens.py --workdir=today --init_from=yesterday
   evaluate   measure a trained run on all listeners
              jaxrec evaluate --workdir=models
              with --final: train the choice on train + validation with several seeds, measure once
@@ -90,7 +92,9 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
         if config is None:  # --workdir=evaluate as two words looks like another command
             raise UserError("--config is missing; expected --config=FILE or --config=default")
         found: dict[str, Any] = {"config": config, "workdir": workdir}
-        return command, found | ({"given": given_fields()} if command == "train" else {})
+        if command == "train":
+            found |= {"given": given_fields(), "init_from": _path(FLAGS.init_from)}
+        return command, found
     if command == "prepare":
         if config is None or output is None:
             missing = "--config" if config is None else "--output"

@@ -19,6 +19,7 @@ from benchmarks import (
     compare,
     datasets,
     fold_in,
+    init_from,
     kernels,
     prepare,
     report,
@@ -445,17 +446,23 @@ def test_the_script_wants_a_benchmark() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "jaxrec: the first word is 'everything'; expected compare, scaling, kernels, "
-        "variants, rivals, datasets, by_time, aged_ranking, fold_in, load or prepare\n"
+        "jaxrec: the first word is 'everything'; expected compare, scaling, scale, kernels, "
+        "variants, rivals, datasets, by_time, aged_ranking, fold_in, init_from, load or "
+        "prepare\n"
     )
 
 
-def test_fold_in_measures_those_left_out_beside_themselves_trained_with(tmp_path: Path) -> None:
+def write_two_tastes(folder: Path) -> None:
+    """Two halves of the users with songs of their own, as a given train and test part."""
     random = np.random.default_rng(0)
     for name, count in (("train", 6), ("test", 2)):
         rows = [[user, *(user % 2 * 20 + random.choice(20, count, False))] for user in range(40)]
         lines = (" ".join(map(str, row)) for row in rows)
-        (tmp_path / f"{name}.txt").write_text("\n".join(lines) + "\n")
+        (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_fold_in_measures_those_left_out_beside_themselves_trained_with(tmp_path: Path) -> None:
+    write_two_tastes(tmp_path)
     out = tmp_path / "fold_in.md"
     arguments = [f"--data={tmp_path}", f"--out={out}", "--epochs=2", "--share=0.25"]
     assert fold_in.main([f"--config={REPOSITORY / 'configs' / 'gowalla.py'}", *arguments]) == 0
@@ -486,3 +493,16 @@ def test_what_preparing_took_is_told_in_tables(tmp_path: Path) -> None:
     assert "| prepared | 60 | 90 | 1.9 |" in text
     assert "| the split | 1.2 |" in text
     assert "the same SHA-256 when killed: True" in text
+
+
+@pytest.mark.parametrize("what", ["listeners", "listens"])
+def test_init_from_measures_both_starts_beside_each_other(tmp_path: Path, what: str) -> None:
+    write_two_tastes(tmp_path)
+    out = tmp_path / "init_from.md"
+    arguments = [f"--data={tmp_path}", f"--out={out}", "--epochs=2", f"--without={what}"]
+    assert init_from.main([f"--config={REPOSITORY / 'configs' / 'gowalla.py'}", *arguments]) == 0
+    text = out.read_text()
+    assert f"without a share of 0.2 of the {what}" in text
+    rows = [line.split("|")[1:4] for line in text.splitlines() if line.startswith("| ")]
+    assert [row[0].strip() for row in rows[2:]] == ["0", "1", "2"]
+    assert rows[2][1] != rows[2][2]

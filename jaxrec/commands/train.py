@@ -16,16 +16,25 @@ from jaxrec.runs.methods import is_automatic, method_of
 from jaxrec.runs.prepare import prepare_split
 from jaxrec.runs.run import Run, run
 from jaxrec.runs.run_folder import is_run_of_final
+from jaxrec.runs.starting import start_of
 from jaxrec.runs.stop import StopRequest
+from jaxrec.train.carrying import Start
 
 
-def train(config: RunConfig, workdir: Path, *, given: Set[str] = frozenset()) -> None:
+def train(
+    config: RunConfig,
+    workdir: Path,
+    *,
+    given: Set[str] = frozenset(),
+    init_from: Path | None = None,
+) -> None:
     """Trains in `workdir`, going on where a run there stopped, and reports on the result.
 
     Args:
       config: the run's configuration.
       workdir: the run's folder.
       given: fields that were set on the command line, as below `config.`; auto keeps them.
+      init_from: the folder of a run whose embeddings the network begins with, or None.
 
     Raises:
       UserError: the data or the configuration can't be used, or the folder holds another run or
@@ -39,6 +48,11 @@ def train(config: RunConfig, workdir: Path, *, given: Set[str] = frozenset()) ->
             "--workdir of its own"
         )
     console = Console(quiet=config.quiet)
+    if is_automatic(config) and init_from is not None:
+        raise UserError(
+            f"--init_from={init_from} with config.method=auto, whose networks begin by chance as "
+            "they are compared; expected config.method=gcn or a blend with it"
+        )
     if is_automatic(config):
         if together.count() > 1:
             raise UserError(
@@ -50,8 +64,9 @@ def train(config: RunConfig, workdir: Path, *, given: Set[str] = frozenset()) ->
         return auto(config, workdir, given, console)
     with StopRequest(config.checkpoint.grace_seconds) as stop:
         say_device(config, console)
+        start = None if init_from is None else start_of(init_from)
         split = prepare_split(config, console)
-        train_on(split, config, workdir, stop, console)
+        train_on(split, config, workdir, stop, console, start=start)
 
 
 def say_device(config: RunConfig, console: Console) -> None:
@@ -77,9 +92,10 @@ def train_on(
     console: Console,
     *,
     peek: bool = True,
+    start: Start | None = None,
 ) -> Run:
     """`runs.run.run`, which has the arguments, and then what `train` shows of it."""
-    done = run(split, config, workdir, stop, console, peek=peek)
+    done = run(split, config, workdir, stop, console, peek=peek, start=start)
     show_results(done.results, console)
     show_sample(done.measure, done.fitted.model, console)
     folder = done.folder

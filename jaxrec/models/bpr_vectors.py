@@ -30,7 +30,7 @@ class BprVector:
 
         mean over i in H of sum_j q_j softplus(<s + o, x_j - x_i>)
 
-    where j runs over the items that the user doesn't know (`gcn.losses.bpr`). Songs that can be
+    where j runs over the items that the user doesn't know (`gcn.losses.bpr`). Items that can be
     told apart would have it grow without end: in training its length is a matter of how long that
     was, so it has theirs who were there. At the least of it o points where the loss falls most,
     along sum_i a_i x_i - sum_j b_j x_j; there it is found, by steps towards that direction, the

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from jaxrec.models.model import Model
 from jaxrec.rank.asked import gather
 from jaxrec.rank.evaluate import Evaluation, evaluate
 
-VIEW = "new"  # what their figures are called beside those of other views
+VIEW: Literal["new"] = "new"  # what their figures are called beside those of other views
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

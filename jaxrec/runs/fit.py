@@ -15,6 +15,8 @@ from jaxrec.runs.checkpoint import Checkpoints, Progress
 from jaxrec.runs.epochs import Job, run_epochs
 from jaxrec.runs.methods import blended, fitting_of, member_config, method_of
 from jaxrec.runs.run_folder import RunFolder
+from jaxrec.train.carrying import Start, check_known
+from jaxrec.train.network import NetworkFitting
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,11 +42,13 @@ class Plan:
       config: the configuration.
       fitting: the method, ready to be fitted; None for a blend.
       members: a blend's, by name, in the order of fitting.
+      start: what the network begins with; None for chance.
     """
 
     config: RunConfig
     fitting: Fitting | None
     members: dict[str, "Plan"]
+    start: Start | None = None
 
     def steps_per_epoch(self, folder: RunFolder) -> dict[RunFolder, int]:
         """Of each fit that has epochs, by its folder."""
@@ -56,15 +60,43 @@ class Plan:
         return steps
 
 
-def plan(config: RunConfig, split: Split) -> Plan:
+def plan(config: RunConfig, split: Split, start: Start | None = None) -> Plan:
     """Makes the method that `config.method` names ready to be fitted to train.
 
+    Args:
+      config: the settings.
+      split: its train is learnt from.
+      start: what its network begins with; None for chance.
+
     Raises:
-      UserError: the settings don't suit the data, each other or the memory.
+      UserError: the settings don't suit the data, each other, the memory or the start.
     """
+    planned = _plan(config, split)
+    if start is None:
+        return planned
+    check_known(start, split.train, config.model.dim)
+    found = _starting(planned, start)
+    if found is planned:
+        raise UserError(
+            f"--init_from with config.method={config.method}, which has no network to begin; "
+            "expected config.method=gcn or a blend with it"
+        )
+    return found
+
+
+def _starting(planned: Plan, start: Start) -> Plan:
+    """The plan whose network begins with a start; itself where it has none."""
+    if isinstance(planned.fitting, NetworkFitting):
+        return dataclasses.replace(planned, start=start)
+    members = {name: _starting(each, start) for name, each in planned.members.items()}
+    changed = any(members[name] is not each for name, each in planned.members.items())
+    return dataclasses.replace(planned, members=members) if changed else planned
+
+
+def _plan(config: RunConfig, split: Split) -> Plan:
     names = method_of(config).members(config)
     if names:
-        members = {name: plan(member_config(config, name), split) for name in names}
+        members = {name: _plan(member_config(config, name), split) for name in names}
         return Plan(config, None, members)
     fitting = fitting_of(config, split.train)
     if fitting.iterative and config.eval.patience and split.validation is None:
@@ -84,7 +116,8 @@ def fit(job: Job, planned: Plan) -> Fitted:
       Stopped: it was asked for; what there was to save is saved.
     """
     if planned.fitting is not None:
-        return _fit(dataclasses.replace(job, config=planned.config), planned.fitting)
+        job = dataclasses.replace(job, config=planned.config)
+        return _fit(job, planned.fitting, planned.start)
     models = {}
     for number, (name, member) in enumerate(planned.members.items(), start=1):
         job.console.note(f"\n{name}, {number} of {len(planned.members)} in the blend")
@@ -95,7 +128,7 @@ def fit(job: Job, planned: Plan) -> Fitted:
     return Fitted(model, step=None, history=[])
 
 
-def _fit(job: Job, fitting: Fitting) -> Fitted:
+def _fit(job: Job, fitting: Fitting, start: Start | None) -> Fitted:
     """Fits from the newest whole checkpoint on; the best counts where patience decides."""
     config, folder, console = job.config, job.folder, job.console
     for warning in fitting.warnings:
@@ -107,7 +140,7 @@ def _fit(job: Job, fitting: Fitting) -> Fitted:
             console.warning(f"damaged checkpoint, not used: {damage}")
         latest = _same_for_all(checkpoints)
         if latest is None:
-            state, progress = fitting.fresh(), Progress()
+            state, progress = _first_state(job, fitting, start), Progress()
         else:
             state = restore(checkpoints, latest, fitting)
             progress = checkpoints.progress(latest)
@@ -147,6 +180,15 @@ def _same_for_all(checkpoints: Checkpoints) -> int | None:
             "where process 0 does; expected a --workdir that all processes share"
         )
     return latest
+
+
+def _first_state(job: Job, fitting: Fitting, start: Start | None) -> Any:
+    if start is None:
+        return fitting.fresh()
+    assert isinstance(fitting, NetworkFitting)
+    state, told = fitting.started_from(start, job.measure.split.train)
+    job.console.note(told)
+    return state
 
 
 def restore(checkpoints: Checkpoints, step: int, fitting: Fitting) -> Any:

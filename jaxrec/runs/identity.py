@@ -9,10 +9,12 @@ from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.hosts import together
 from jaxrec.runs.methods import method_of
+from jaxrec.train.carrying import Start
 
 # Where something lies on a machine, and what is shown, may differ between processes.
 _PLACES = ("data.path", "data.test_path", "data.names_path", "quiet")
 
+STARTED_FROM = "--init_from (SHA-256)"
 FINGERPRINT = "data ({} interactions, SHA-256)"
 
 
@@ -27,13 +29,17 @@ def untrained_identity(config: RunConfig) -> dict[str, Any]:
     return method.ranking(config) | method.frozen(config) | _ranked_by(config)
 
 
-def training_identity(config: RunConfig, split: Split) -> dict[str, Any]:
+def training_identity(
+    config: RunConfig, split: Split, start: Start | None = None
+) -> dict[str, Any]:
     """What must agree for a run to go on in a folder, by field.
 
     The data count by content, not by where they lie. Left out is what may change between two
     starts: how long to train, what only the ranking depends on, what to measure, when to save.
     """
     fields = {"method": config.method} | method_of(config).identity(config)
+    if start is not None:
+        fields[STARTED_FROM] = start.sha256
     return fields | _data_identity(config, split)
 
 
@@ -74,7 +80,7 @@ def scored_by(config: RunConfig) -> dict[str, Any]:
     return scores | method_of(config).ranking(config) | _ranked_by(config)
 
 
-def check_alike(config: RunConfig, split: Split) -> None:
+def check_alike(config: RunConfig, split: Split, start: Start | None = None) -> None:
     """Makes sure that all processes of a run have the same settings and data, wherever these lie.
 
     Raises:
@@ -82,6 +88,7 @@ def check_alike(config: RunConfig, split: Split) -> None:
     """
     settings = flat_fields(to_json(config))
     own = {name: value for name, value in settings.items() if name not in _PLACES}
+    own |= {} if start is None else {STARTED_FROM: start.sha256}
     first, *others = together.gathered("settings and data", own | _data_identity(config, split))
     for number, other in enumerate(others, start=1):
         if difference := first_difference(first, other):

@@ -15,7 +15,7 @@ from jaxrec.train.network import NetworkFitting
 
 
 def join(trained: Trained, newcomers: Newcomers, hooks: Hooks) -> Model:
-    """The model whose songs know of the newcomers' listens.
+    """The model whose items know of the newcomers' listens.
 
     The network's graph has them in it, with own vectors that are solved for. What is fitted at
     once is fitted to their listens, too.

@@ -30,6 +30,7 @@ from jaxrec.runs.identity import (
     untrained_identity,
 )
 from jaxrec.runs.run_folder import RunFolder
+from jaxrec.train.carrying import Start
 
 PARTS = ("train", "validation", "test", "known", "newcomers")
 ROWS_AT_ONCE = 1 << 22  # pairs that are written at a time
@@ -49,6 +50,7 @@ def open_run(
     split: Split,
     *,
     steps_per_epoch: Mapping[RunFolder, int],
+    start: Start | None = None,
 ) -> None:
     """Makes the folder a home for this run, or checks that it already is.
 
@@ -57,12 +59,13 @@ def open_run(
       config: the run's configuration, which replaces the one there.
       split: its data.
       steps_per_epoch: of each fit that has epochs, by its folder: tells how far it has come.
+      start: what its network begins with; None for chance.
 
     Raises:
       UserError: the folder holds a run that differs, and the message names the first field that
         does; or one that is already further than this one is to go.
     """
-    wanted, scores = training_identity(config, split), scored_by(config)
+    wanted, scores = training_identity(config, split, start), scored_by(config)
     if folder.config.exists():
         saved = _read_saved(folder.config)
         known, asked = saved["identity"], wanted

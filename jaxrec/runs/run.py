@@ -18,6 +18,7 @@ from jaxrec.runs.record import open_run
 from jaxrec.runs.results import Results, measure_finally, write_results
 from jaxrec.runs.run_folder import RunFolder
 from jaxrec.runs.stop import StopRequest
+from jaxrec.train.carrying import Start
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,6 +46,7 @@ def run(
     console: Console,
     *,
     peek: bool = True,
+    start: Start | None = None,
 ) -> Run:
     """Fits and measures in `workdir`, going on where a run there stopped.
 
@@ -55,6 +57,7 @@ def run(
       stop: who may ask the run to stop.
       console: where to say what happens.
       peek: as of `Measure`: whether test may be watched from epoch to epoch.
+      start: what the network begins with, from `start_of`; None for chance.
 
     Raises:
       UserError: the data or the configuration can't be used, or the folder holds another run, is
@@ -68,12 +71,13 @@ def run(
             f"--workdir={workdir} holds a model that was saved, which can't be trained further; "
             "expected the folder of a run, or a --workdir of its own"
         )
-    planned = plan(config, split)
+    planned = plan(config, split, start)
     measure = Measure(config, split, peek=peek)
-    check_alike(config, split)
+    check_alike(config, split, start)
+    steps = planned.steps_per_epoch(folder)
 
     def take_folder() -> None:
-        open_run(folder, config, split, steps_per_epoch=planned.steps_per_epoch(folder))
+        open_run(folder, config, split, steps_per_epoch=steps, start=start)
         remove_leftovers(workdir)
 
     with locked(workdir, console.warning):

@@ -19,7 +19,7 @@ from jaxrec.models.popularity import item_users
 from jaxrec.report.console import Console
 from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.fit import restore
-from jaxrec.runs.identity import first_difference
+from jaxrec.runs.identity import STARTED_FROM, first_difference
 from jaxrec.runs.methods import blended, fitting_of, member_config, method_of
 from jaxrec.runs.record import load_run, saved_identity
 from jaxrec.runs.run_folder import RunFolder
@@ -61,6 +61,11 @@ def open_trained(workdir: Path, step: int | None) -> Trained:
     folder = RunFolder(workdir)
     run = load_run(folder)
     config = run.config
+    if step == 0 and STARTED_FROM in saved_identity(folder):
+        raise UserError(
+            "--step=0: the run began with what another had learnt, which isn't kept; expected a "
+            "step that was saved, or the run that it began with"
+        )
     # It may have been trained on another machine.
     if unavailable_reason(config.model.kernel, jax.default_backend()):
         config = with_fields(config, {"model.kernel": "auto"})

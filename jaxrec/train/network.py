@@ -20,6 +20,7 @@ from jaxrec.models.matrix import untracked
 from jaxrec.models.method import Hooks, Saved
 from jaxrec.models.model import Model
 from jaxrec.models.walks import beside_walks, walks
+from jaxrec.train.carrying import Start, carry_over
 from jaxrec.train.loop import Pace
 from jaxrec.train.profile import trace_steps
 from jaxrec.train.setup import Setup, build, check_learnable, check_memory
@@ -61,6 +62,21 @@ class NetworkFitting:
     def fresh(self) -> TrainState:
         """The state at step 0, a function of the seed."""
         return self.setup.fresh_state()
+
+    def started_from(self, start: Start, train: Interactions) -> tuple[TrainState, str]:
+        """The state at step 0 with what another network has learnt, and a line that says how much.
+
+        The optimizer begins anew.
+        """
+        fresh = self.fresh()
+        params, users, items = carry_over(start, train, fresh.params)
+        state = dataclasses.replace(fresh, params=params)
+        told = [
+            f"{each.known:,} {what} by their id, {each.near:,} by their neighbours, "
+            f"{each.others:,} by chance"
+            for each, what in ((users, "users"), (items, "items"))
+        ]
+        return state, f"starting from what was learnt before: {'; '.join(told)}"
 
     def step(self, state: TrainState) -> int:
         """How many updates have been made."""

@@ -93,7 +93,7 @@ def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(bundles, "FORMAT", 99)
     write_bundle(tmp_path / "bundle", small_bundle())
     monkeypatch.undo()
-    with pytest.raises(UserError, match=r"format is 99; expected 2"):
+    with pytest.raises(UserError, match=r"format is 99; expected 3"):
         read_bundle(tmp_path / "bundle")
 
 
