@@ -34,7 +34,7 @@ from jaxrec.runs.joining import join
 from jaxrec.runs.methods import blended, fitting_of, is_automatic, member_config, method_of
 from jaxrec.runs.prepare import prepare_split
 from jaxrec.runs.trained import Trained
-from jaxrec.train.joining import Newcomers
+from jaxrec.train.joining import Joiners
 
 Figures = dict[str, np.ndarray]  # by metric, a number for each user
 RESAMPLES = 1000
@@ -73,11 +73,11 @@ class Case:
         users[self.left_out] = -1
         return dataclasses.replace(histories, users=users)
 
-    def newcomers(self) -> Newcomers:
+    def joiners(self) -> Joiners:
         """Those who were left out, as users who came after training."""
         plays = self.split.train.plays[np.isin(self.split.train.user, self.left_out)]
         strangers = self.histories().take(self.left_out).as_learnt()
-        return Newcomers(strangers, plays, np.zeros(0, np.int32))
+        return Joiners(strangers, plays, np.zeros(0, np.int32))
 
     def measure(self, model: Model, histories: Histories) -> Figures:
         """Of each who was left out; items that `rest` doesn't know are missed."""
@@ -159,7 +159,7 @@ def compare(case: Case, *, rest_epochs: int) -> list[list[str]]:
         found = {"trained with": base, "folded in": case.measure(of_rest.model, histories)}
         seconds = time.perf_counter() - start
         found["own vector left out"] = case.measure(without_own(of_rest.model), histories)
-        with_them = join(of_rest, case.newcomers(), Hooks(Console(quiet=True).progress))
+        with_them = join(of_rest, case.joiners(), Hooks(Console(quiet=True).progress))
         found["folded in, joined"] = case.measure(with_them, histories)
         found["trained with, own vector solved for"] = case.measure(of_all.model, histories)
         for way, figures in found.items():

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.measuring import seconds_from_due
 from benchmarks.processes import run_worker
 from jaxrec.serve.bundle import Bundle, read_bundle, write_bundle
 from jaxrec.serve.scorer import Scorer
@@ -55,7 +56,7 @@ def main() -> None:
         found = asyncio.run(_with_reloads(port, bodies, arguments, copies))
         _say(f"with {arguments.reloads} new bundles", found)
         print(_memory(process.pid))
-    _say_lists(bundle, arguments.k, arguments.environments)
+    _say_lists(bundle, arguments)
 
 
 def _bodies(folder: Path, songs: int, k: int) -> list[bytes]:
@@ -166,8 +167,8 @@ def _copy(folder: Path, bundle: Bundle) -> Path:
     return folder
 
 
-def _say_lists(bundle: Bundle, k: int, environments: Path | None) -> None:
-    """One list after another by the bundle's vectors alone, and by implicit's scoring of them."""
+def _say_lists(bundle: Bundle, arguments: argparse.Namespace) -> None:
+    """Lists at the same rate by the bundle's vectors alone, and by implicit's scoring of them."""
     prefix = "0." if "0.item" in bundle.model else ""
     user, item = (bundle.model.get(f"{prefix}{name}") for name in ("user", "item"))
     if user is None or item is None:
@@ -177,17 +178,19 @@ def _say_lists(bundle: Bundle, k: int, environments: Path | None) -> None:
     about = {**bundle.about, "kind": "factors", "settings": settings}
     model = {"user": user, "item": item, "fold_in.vector": np.zeros(item.shape[1], np.float32)}
     scorer = Scorer(dataclasses.replace(bundle, about=about, model=model), "vectors alone")
-    random = np.random.default_rng(0)
-    users = random.choice(len(user), min(len(user), 500), replace=False).tolist()
-    seconds, lists = [], []
+    users = np.random.default_rng(0).permutation(len(user))[:500].tolist()
+    count, found = max(int(arguments.rate * arguments.seconds), len(users)), {}
+
+    def ask(number: int) -> None:
+        each = users[number % len(users)]
+        history, hidden = scorer.history_of(each), scorer.seen_by(each)
+        found[each] = scorer.top(history, k=arguments.k, hidden=hidden)[0].tolist()
+
     with threadpool_limits(limits=1, user_api="blas"):
-        for each in users:
-            begin = time.perf_counter()
-            items, _ = scorer.top(scorer.history_of(each), k=k, hidden=scorer.seen_by(each))
-            seconds.append(time.perf_counter() - begin)
-            lists.append(items.tolist())
-    print(f"a list by the vectors alone: jaxrec {1000 * np.median(seconds):.2f} ms (median)")
-    if environments is None:
+        seconds_from_due(ask, len(users), arguments.rate)  # warms it up
+        seconds = seconds_from_due(ask, count, arguments.rate)
+    _say("jaxrec, lists of known listeners by the vectors alone", np.array(seconds))
+    if arguments.environments is None:
         return
     with tempfile.TemporaryDirectory() as folder:
         arrays = {"user": user, "item": item}
@@ -199,16 +202,19 @@ def _say_lists(bundle: Bundle, k: int, environments: Path | None) -> None:
             "section": "lists",
             "work": folder,
             "users": users,
-            "k": k,
+            "k": arguments.k,
+            "rate": arguments.rate,
+            "count": count,
         }
-        python = str(environments / "implicit" / "bin" / "python")
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in the peer's process, as here
+        python = str(arguments.environments / "implicit" / "bin" / "python")
         result = run_worker(python, request, Path(folder))
     theirs = result["figures"]
-    alike = sum(set(one) == set(other) for one, other in zip(lists, theirs["lists"], strict=True))
-    print(
-        f"the same by implicit {result['versions']['implicit']}: "
-        f"{1000 * np.median(theirs['seconds']):.2f} ms; {alike} of {len(users)} lists alike"
+    alike = sum(
+        set(found[one]) == set(other) for one, other in zip(users, theirs["lists"], strict=True)
     )
+    _say(f"implicit {result['versions']['implicit']}, the same", np.array(theirs["seconds"]))
+    print(f"{alike} of {len(users)} lists alike")
 
 
 def _say(what: str, taken: np.ndarray) -> None:

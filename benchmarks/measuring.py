@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,26 @@ def seconds_of(action: Any, repeats: int, warmup: int) -> list[float]:
         if number >= warmup:
             times.append(time.perf_counter() - start)
     return times
+
+
+def seconds_from_due(ask: Callable[[int], Any], count: int, rate: float) -> list[float]:
+    """How long after it was due each of some requests was answered, one after another.
+
+    Requests are due at a fixed rate, whether earlier ones are answered or not: whoever is slower
+    than that is seen to fall behind.
+
+    Args:
+      ask: answers the request of a number, from 0.
+      count: how many.
+      rate: requests a second.
+    """
+    taken, begin = [], time.perf_counter()
+    for number in range(count):
+        due = begin + number / rate
+        time.sleep(max(0.0, due - time.perf_counter()))
+        ask(number)
+        taken.append(time.perf_counter() - due)
+    return taken
 
 
 def resident_mb(peak: bool) -> float:

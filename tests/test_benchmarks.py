@@ -5,6 +5,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from benchmarks import (
 )
 from benchmarks.edges import normalised_adjacency, read_edges, spectral_embeddings
 from benchmarks.make_listens import write_listens
-from benchmarks.measuring import TimedBatches, machine, resident_mb, seconds_of
+from benchmarks.measuring import TimedBatches, machine, resident_mb, seconds_from_due, seconds_of
 from benchmarks.processes import MeasurementError, run_worker
 from benchmarks.roofline import share_read, step_bytes
 from benchmarks.subjects import jaxrec_
@@ -506,3 +507,11 @@ def test_init_from_measures_both_starts_beside_each_other(tmp_path: Path, what: 
     rows = [line.split("|")[1:4] for line in text.splitlines() if line.startswith("| ")]
     assert [row[0].strip() for row in rows[2:]] == ["0", "1", "2"]
     assert rows[2][1] != rows[2][2]
+
+
+def test_requests_that_take_too_long_are_seen_to_fall_behind() -> None:
+    asked: list[int] = []
+    quick = seconds_from_due(asked.append, count=4, rate=1000)
+    assert asked == [0, 1, 2, 3] and min(quick) >= 0
+    slow = seconds_from_due(lambda number: time.sleep(0.01), count=4, rate=1000)
+    assert slow == sorted(slow) and slow[-1] > 3 * 0.009

@@ -11,6 +11,7 @@ from implicit.evaluation import ranking_metrics_at_k
 from scipy.sparse import csr_matrix
 
 from benchmarks.edges import read_edges
+from benchmarks.measuring import seconds_from_due
 
 PACKAGES = ["implicit", "numpy", "scipy"]
 
@@ -53,7 +54,7 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def lists(request: dict[str, Any]) -> dict[str, Any]:
-    """Time of one user's list after another, by given embeddings."""
+    """Time of users' lists by given embeddings, each from when it was due, at a fixed rate."""
     folder = Path(request["work"])
     arrays = {
         name: np.load(folder / f"{name}.npy", allow_pickle=False)
@@ -64,13 +65,16 @@ def lists(request: dict[str, Any]) -> dict[str, Any]:
     shape = len(arrays["user"]), len(arrays["item"])
     ones = np.ones(len(arrays["items"]), np.float32)
     seen = csr_matrix((ones, arrays["items"], arrays["offsets"]), shape=shape)
-    seconds, found = [], []
-    for user in request["users"]:
-        begin = time.perf_counter()
+    users, found = request["users"], {}
+
+    def ask(number: int) -> None:
+        user = users[number % len(users)]
         items, _ = model.recommend(user, seen[user], N=request["k"])
-        seconds.append(time.perf_counter() - begin)
-        found.append(items.tolist())
-    return {"seconds": seconds, "lists": found}
+        found[user] = items.tolist()
+
+    seconds_from_due(ask, len(users), request["rate"])  # warms it up
+    seconds = seconds_from_due(ask, request["count"], request["rate"])
+    return {"seconds": seconds, "lists": [found[user] for user in users]}
 
 
 def _matrix(user: np.ndarray, item: np.ndarray, edges: Any) -> csr_matrix:

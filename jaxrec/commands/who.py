@@ -19,7 +19,7 @@ from jaxrec.report.console import Console
 from jaxrec.runs.joining import join
 from jaxrec.runs.prepare import prepare_histories
 from jaxrec.runs.trained import Trained
-from jaxrec.train.joining import Newcomers
+from jaxrec.train.joining import Joiners
 
 NAMED = 3  # ids that a warning names
 
@@ -181,12 +181,12 @@ def _joined(model: Recommender, trained: Trained, found: Gathered, console: Cons
     """
     histories = found.asked.histories
     rows = np.flatnonzero((histories.users < 0) & (np.diff(histories.offsets) > 0))
-    newcomers = Newcomers(
+    joiners = Joiners(
         histories.take(rows),
         plays=found.plays[np.isin(histories.entry_rows(), rows)],
         replaced=found.user_of[rows],
     )
-    return dataclasses.replace(model, model=join(trained, newcomers, Hooks(console.progress)))
+    return dataclasses.replace(model, model=join(trained, joiners, Hooks(console.progress)))
 
 
 def without_history(model: Recommender, names: np.ndarray) -> Asked:

@@ -15,7 +15,7 @@ from jaxrec.models.model import Array
 from jaxrec.models.own_vectors import TINY
 
 MOST_COMPARED = 1024  # items that stand for all as negatives
-MOST_HEARD = 256  # items of a history that stand for it, evenly taken
+MOST_HEARD = 128  # items of a history that stand for it, evenly taken
 STEPS = 16  # the vector is then within half a degree of where 64 lead
 STEP = 0.5
 ROWS = 16  # histories solved for at once, always, as by the softmax loss

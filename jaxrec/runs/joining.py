@@ -10,19 +10,19 @@ from jaxrec.models.method import Hooks
 from jaxrec.models.model import Model
 from jaxrec.runs.methods import blended, fit_model, fitting_of, member_config, method_of
 from jaxrec.runs.trained import Trained
-from jaxrec.train.joining import Newcomers, joined, own_vectors
+from jaxrec.train.joining import Joiners, joined, own_vectors
 from jaxrec.train.network import NetworkFitting
 
 
-def join(trained: Trained, newcomers: Newcomers, hooks: Hooks) -> Model:
-    """The model whose items know of the newcomers' listens.
+def join(trained: Trained, joiners: Joiners, hooks: Hooks) -> Model:
+    """The model whose items know of the joiners' listens.
 
     The network's graph has them in it, with own vectors that are solved for. What is fitted at
     once is fitted to their listens, too.
 
     Args:
       trained: a run that was opened.
-      newcomers: users of after training.
+      joiners: users of after training.
       hooks: who watches the fits.
 
     Raises:
@@ -30,21 +30,21 @@ def join(trained: Trained, newcomers: Newcomers, hooks: Hooks) -> Model:
         without its parameters.
     """
     _check_no_times(trained.config)
-    return _join(trained, newcomers, newcomers.added_to(trained.split.train), hooks)
+    return _join(trained, joiners, joiners.added_to(trained.split.train), hooks)
 
 
-def _join(trained: Trained, newcomers: Newcomers, whole: Interactions, hooks: Hooks) -> Model:
+def _join(trained: Trained, joiners: Joiners, whole: Interactions, hooks: Hooks) -> Model:
     config, members = trained.config, dict(trained.members)
     names = method_of(config).members(config)
     if names:
         # Of a blend that was saved as a whole the members are known by their settings alone.
         of = {name: members.get(name) or _settings_alone(trained, name) for name in names}
-        models = {name: _join(each, newcomers, whole, hooks) for name, each in of.items()}
+        models = {name: _join(each, joiners, whole, hooks) for name, each in of.items()}
         return blended(models, config, whole)
     if trained.made_of is not None:
         fitting, state = trained.made_of
         assert isinstance(fitting, NetworkFitting)
-        return joined(fitting, state, whole, own_vectors(fitting, state, newcomers.histories))
+        return joined(fitting, state, whole, own_vectors(fitting, state, joiners.histories))
     if fitting_of(config, whole).iterative:
         raise UserError(
             "--join: the model was saved without the parameters that it was made of; expected the "

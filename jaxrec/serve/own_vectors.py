@@ -9,7 +9,7 @@ from jaxrec.serve.history import History
 
 STEPS = 16
 LONGEST_STEP, STEP_SCALE, MOMENTUM = 0.7, 2.0, 0.5
-MOST_HEARD, STEP = 256, np.float32(0.5)  # of the BPR loss
+MOST_HEARD, STEP = 128, np.float32(0.5)  # of the BPR loss
 EXPONENT = 80.0  # beyond which float32 has no exponential
 TINY = np.finfo(np.float32).tiny
 

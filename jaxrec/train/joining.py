@@ -14,7 +14,7 @@ from jaxrec.train.step import TrainState
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Newcomers:
+class Joiners:
     """Users who came after training, or whose histories have grown since.
 
     Attributes:
@@ -56,13 +56,13 @@ def joined(
     whole: Interactions,
     own: np.ndarray,
 ) -> Model:
-    """The model whose graph has the newcomers, too: all sums are made again, walks as well.
+    """The model whose graph has the joiners, too: all sums are made again, walks as well.
 
     Args:
       fitting: the network's.
       state: what it has learnt.
-      whole: what it was trained on with the newcomers, from `Newcomers.added_to`.
-      own: [n, dim] float32, the newcomers' layer 0.
+      whole: what it was trained on with the joiners, from `Joiners.added_to`.
+      own: [n, dim] float32, the joiners' layer 0.
     """
     user = jnp.concatenate([state.params.user, jnp.asarray(own)])
     params = Embeddings(user=user, item=state.params.item)

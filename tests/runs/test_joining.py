@@ -16,7 +16,7 @@ from jaxrec.runs.joining import join
 from jaxrec.runs.methods import fit_model
 from jaxrec.runs.saving import save_trained
 from jaxrec.runs.trained import Trained, open_trained
-from jaxrec.train.joining import Newcomers
+from jaxrec.train.joining import Joiners
 from tests.checkerboard import config_of, write_checkerboard
 
 BLEND = {"method": "blend", "blend__models": ("gcn", "itemknn", "ease")}
@@ -41,22 +41,22 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained]
     return open_
 
 
-def newcomers(run: Trained) -> Newcomers:
+def joiners(run: Trained) -> Joiners:
     """Two who know songs of two groups each, which nobody of training does."""
     rows = [np.array([0, 1, 10, 11], np.int32), np.array([20, 21, 30], np.int32)]
     histories = Histories.of_items(rows, run.split.train.num_items)
-    return Newcomers(histories, np.ones(7), np.zeros(0, np.int32))
+    return Joiners(histories, np.ones(7), np.zeros(0, np.int32))
 
 
 @pytest.mark.parametrize("name", ["blend", "ease", "gcn"])
-def test_songs_that_newcomers_join_come_closer(opened: Callable[[str], Trained], name: str) -> None:
+def test_songs_that_joiners_join_come_closer(opened: Callable[[str], Trained], name: str) -> None:
     run = opened(name)
-    found = join(run, newcomers(run), Hooks(unseen))
+    found = join(run, joiners(run), Hooks(unseen))
     alone = Histories.of_items([np.array([0], np.int32)], run.split.train.num_items)
     before, after = (np.asarray(each.scores(alone))[0] for each in (run.model, found))
 
     def lead(scores: np.ndarray) -> float:
-        """How far the songs that a newcomer knows beside it are above the others of their group."""
+        """How far the songs that a joiner knows beside it are above the others of their group."""
         return float(scores[[10, 11]].mean() - scores[12:20].mean())
 
     assert lead(after) > lead(before)
@@ -66,10 +66,10 @@ def test_a_method_that_is_fitted_at_once_is_as_if_they_had_been_there(
     opened: Callable[[str], Trained],
 ) -> None:
     run = opened("ease")
-    whole = newcomers(run).added_to(run.split.train)
+    whole = joiners(run).added_to(run.split.train)
     expected = fit_model(run.config, whole, Hooks(unseen))
-    found = join(run, newcomers(run), Hooks(unseen))
-    histories = newcomers(run).histories
+    found = join(run, joiners(run), Hooks(unseen))
+    histories = joiners(run).histories
     np.testing.assert_array_equal(found.scores(histories), expected.scores(histories))
 
 
@@ -81,7 +81,7 @@ def test_a_network_that_was_saved_without_its_parameters_is_refused(
         save_trained(tmp_path / name, run.config, run.split, run.model)
         saved = open_trained(tmp_path / name, None)
         with pytest.raises(UserError, match="saved without the parameters"):
-            join(saved, newcomers(run), Hooks(unseen))
+            join(saved, joiners(run), Hooks(unseen))
 
 
 @pytest.mark.parametrize(
@@ -101,4 +101,4 @@ def test_times_of_two_readings_are_refused(
     run = opened("ease")
     config: RunConfig = with_fields(run.config, changes)
     with pytest.raises(UserError, match=f"--join: .*{message}"):
-        join(Trained(config, run.split, run.model, None), newcomers(run), Hooks(unseen))
+        join(Trained(config, run.split, run.model, None), joiners(run), Hooks(unseen))

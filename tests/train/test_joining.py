@@ -12,7 +12,7 @@ from jaxrec.models.histories import Histories
 from jaxrec.models.method import Hooks
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_split
-from jaxrec.train.joining import Newcomers, joined, own_vectors
+from jaxrec.train.joining import Joiners, joined, own_vectors
 from jaxrec.train.network import Network
 from tests.checkerboard import config_of, write_checkerboard
 
@@ -40,13 +40,13 @@ def test_with_the_vectors_that_training_gave_it_is_the_trained_model(
     params = Embeddings(
         user=state.params.user.at[out].set(9.0), item=state.params.item
     )  # what is where they were doesn't matter: nothing is known of them
-    newcomers = Newcomers(
+    joiners = Joiners(
         everyone.take(out).of_strangers(), train.plays[np.isin(train.user, out)], NOBODY
     )
     found = joined(
         fitting,
         dataclasses.replace(state, params=params),
-        newcomers.added_to(rest),
+        joiners.added_to(rest),
         np.asarray(state.params.user)[out],
     )
     users = everyone.users.copy()
@@ -56,7 +56,7 @@ def test_with_the_vectors_that_training_gave_it_is_the_trained_model(
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
     # One whom training knew with less is taken out where they were.
     more = everyone.take(np.array([3]))
-    again = Newcomers(more.of_strangers(), train.plays[train.user == 3], np.array([3]))
+    again = Joiners(more.of_strangers(), train.plays[train.user == 3], np.array([3]))
     grown = joined(fitting, state, again.added_to(train), np.asarray(state.params.user)[[3]])
     moved = dataclasses.replace(more, users=np.array([train.num_users], np.int32))
     np.testing.assert_allclose(
