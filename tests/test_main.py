@@ -96,7 +96,10 @@ def as_users_do(*arguments: str, cwd: Path) -> Said:
         (["explain", "--users=a"], "--item is missing; expected the id of a song"),
         (["explain", "--users=a,b", "--item=c"], "--users=a,b: expected the id of one listener"),
         (["score"], "--pairs is missing; expected a file with the columns user and item"),
-        (["score", "--users=a"], "--users is for recommend, explain; expected flags of score"),
+        (
+            ["score", "--users=a"],
+            "--users is for recommend, explain, similar; expected flags of score",
+        ),
         (["recommend", "--workdir=empty"], "--workdir=empty: no run there"),
         (["export", "--workdir=empty"], "--workdir=empty: no run there"),
         (["serve", "--workdir=empty"], "--workdir=empty: no run there"),
