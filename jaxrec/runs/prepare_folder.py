@@ -7,12 +7,12 @@ from typing import Any
 
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.inputs import list_files
+from jaxrec.data.prepared.layout import Layout
 from jaxrec.data.prepared.opened import Prepared
 from jaxrec.data.prepared.prepare import Room, prepare
 from jaxrec.data.prepared.stage import Input
 from jaxrec.errors import UserError
 from jaxrec.files import cache_folder
-from jaxrec.hosts import together
 from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked_in_turn
 from jaxrec.runs.prepared import cut_of, prepared_of, reading_settings
@@ -51,16 +51,14 @@ def prepare_folder(config: RunConfig, output: Path, console: Console) -> dict[st
 def prepared_once(config: RunConfig, console: Console) -> Prepared | None:
     """Own files above `config.prepare.above_mb`, prepared in the cache unless they are there.
 
-    None where the files are smaller, or can't be used so: then they are read into memory. Nor in
-    one of several processes: which of them is to prepare what all can see, a person has to say.
+    None where the files are smaller, or can't be used so: then they are read into memory.
 
     Raises:
       UserError: as `prepare`.
     """
     data = config.data
     usable = data.source == "listens" and data.path is not None and data.against is None
-    alone = together.count() == 1
-    if not usable or not alone or not config.prepare.above_mb or cut_of(config, None) is None:
+    if not usable or not config.prepare.above_mb or cut_of(config, None) is None:
         return None
     assert data.path is not None
     found = [(str(file.absolute()), file.stat()) for file in list_files(data.path)]
@@ -73,9 +71,10 @@ def prepared_once(config: RunConfig, console: Console) -> Prepared | None:
     }
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache_folder() / "prepared" / key
-    console.note(
-        f"{data.path} has {size / 1e9:,.1f} GB, more than config.prepare.above_mb: it is prepared "
-        f"once, in {folder}, which can be removed when it is no longer needed"
-    )
-    prepare_folder(config, folder, console)
+    if not Layout(folder).manifest.exists():
+        console.note(
+            f"{data.path} has {size / 1e9:,.1f} GB, more than config.prepare.above_mb: it is "
+            f"prepared once, in {folder}, which can be removed when it is no longer needed"
+        )
+        prepare_folder(config, folder, console)
     return prepared_of(with_fields(config, {"data.path": str(folder)}), console)
