@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.inputs import list_files
-from jaxrec.data.prepared.layout import Layout
+from jaxrec.data.prepared.layout import Layout, is_prepared
 from jaxrec.data.prepared.opened import Prepared
 from jaxrec.data.prepared.prepare import Room, prepare
 from jaxrec.data.prepared.stage import Input
@@ -29,6 +29,11 @@ def prepare_folder(config: RunConfig, output: Path, console: Console) -> dict[st
         raise UserError(
             "config.data.source is 'synthetic', which is made up in memory; expected listens and "
             "config.data.path with files to prepare"
+        )
+    if is_prepared(config.data.path):
+        raise UserError(
+            f"config.data.path is {config.data.path!r}, data that are prepared already; expected "
+            "the files of a history, or `train` with that path"
         )
     histories, names, notes = sources_of(config, console)
     if len(histories) > 1:

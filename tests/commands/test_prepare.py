@@ -128,6 +128,13 @@ def test_a_folder_of_something_else_is_left_alone(
         commands.prepare(checkerboard_config(), tmp_path / "mine")
 
 
+def test_what_is_prepared_is_no_history_to_prepare(
+    made: tuple[RunConfig, RunConfig], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="data that are prepared already; expected the files"):
+        commands.prepare(made[1], tmp_path / "again")
+
+
 def test_other_settings_need_another_folder(made: tuple[RunConfig, RunConfig]) -> None:
     other = with_fields(made[0], {"data.identical_rows": "keep", "data.user_from": "column"})
     commands.prepare(other, Path(made[1].data.path or ""))  # the same
