@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+import jaxrec as jr
 from jaxrec import commands
 from jaxrec.config import RunConfig, with_fields
+from jaxrec.data.interactions import aggregate
 from jaxrec.data.prepared import prepare
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
 from jaxrec.runs import prepared as prepared_module
-from jaxrec.runs.prepare import prepare_histories, prepare_split
+from jaxrec.runs.prepare import prepare_histories, prepare_split, read_history
+from tests.data.prepared.histories import assert_same_interactions
 
 MakeConfig = Callable[..., RunConfig]
 QUIET = Console(quiet=True)
@@ -58,6 +61,11 @@ def test_prepared_data_serve_as_histories(made: tuple[RunConfig, RunConfig]) -> 
         found.fingerprints
         == prepare_histories(made[0], Path(made[0].data.path or ""), QUIET).fingerprints
     )
+
+
+def test_python_reads_prepared_data(made: tuple[RunConfig, RunConfig]) -> None:
+    found, expected = jr.read(made[1].data.path), read_history(made[0], QUIET).listens
+    assert_same_interactions(aggregate(found), aggregate(expected))
 
 
 @pytest.mark.parametrize(
