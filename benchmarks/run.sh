@@ -13,6 +13,7 @@
 #   ./benchmarks/run.sh datasets --data=FOLDER [--out=FOLDER] ...
 #   ./benchmarks/run.sh by_time --data=FOLDER [--out=FOLDER] ...
 #   ./benchmarks/run.sh aged_ranking --data=FILE ...
+#   ./benchmarks/run.sh ranking --run=FOLDER ...
 #
 #   JAXREC_BENCH_VENVS  where the peers' environments go; otherwise ~/.cache/jaxrec-benchmarks
 #   BENCH_PYTHON        the Python 3.11 to make them with; otherwise python3.11 or python3 on PATH
@@ -55,12 +56,12 @@ prepare_peer() {
 
 case "${1:-}" in
   compare | scaling | scale | kernels | variants | rivals | datasets | by_time | aged_ranking | \
-    fold_in | init_from | load | prepare)
+    ranking | fold_in | init_from | load | prepare)
     benchmark="$1" && shift
     ;;
   *)
     fail "the first word is '${1:-}'; expected compare, scaling, scale, kernels, variants, rivals," \
-      "datasets, by_time, aged_ranking, fold_in, init_from, load or prepare"
+      "datasets, by_time, aged_ranking, ranking, fold_in, init_from, load or prepare"
     ;;
 esac
 

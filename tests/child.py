@@ -54,6 +54,7 @@ HALVES = {
 }
 OTHERS = ("arrays half written", "pruning: half removed", "metrics row half written")
 POINTS = (*CALLS, *HALVES, *OTHERS)
+IN_SEARCHES = ("an answer half written",)
 
 
 def kill() -> None:
@@ -110,6 +111,12 @@ def plant_kill(point: str, visit: int) -> None:
         replace(CHECKPOINT, "write_arrays", lambda original: _half_arrays(original, countdown))
     elif point == "pruning: half removed":
         replace(CHECKPOINT, "shutil.rmtree", lambda original: _half_rmtree(original, countdown))
+    elif point == "an answer half written":
+        replace(
+            "jaxrec.search.auto.journal",
+            "Journal._append",
+            lambda original: _half_row(original, countdown),
+        )
     elif point == "metrics row half written":
         replace(
             "jaxrec.report.metric_files",

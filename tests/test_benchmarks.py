@@ -23,6 +23,7 @@ from benchmarks import (
     init_from,
     kernels,
     prepare,
+    ranking,
     report,
     rivals,
     scale,
@@ -45,7 +46,7 @@ from jaxrec.gcn.message_passing import KERNELS, segment_sum
 from jaxrec.runs.results import read_results
 from jaxrec.search.space import parse_space
 from jaxrec.train import loop
-from tests.checkerboard import write_checkerboard
+from tests.checkerboard import config_of, write_checkerboard
 from tests.listening import config_by_time, listens, write
 from tests.nursery import ROOT
 
@@ -153,6 +154,25 @@ def test_ranking_with_ages_is_timed_beside_the_same_without(
     assert said.endswith("40 users, 24 items, lists of 10")
     assert header == "|  | no ages | ages | ratio |"
     assert network.startswith("| network of 64 numbers | ") and rp3beta.startswith("| RP3beta | ")
+
+
+def test_ranking_by_a_blend_is_timed_beside_its_vectors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = config_of(
+        write_checkerboard(tmp_path / "listens.csv"),
+        method="blend",
+        blend__models=("gcn", "itemknn"),
+        epochs=1,
+        model__dim=4,
+        quiet=True,
+    )
+    commands.train(config, workdir=tmp_path / "run")
+    assert ranking.main([f"--run={tmp_path / 'run'}", "--rounds=1"]) == 0
+    said, header, _, vectors, whole = capsys.readouterr().out.strip().splitlines()
+    assert said.endswith("lists of 20") and header == "|  | made of | seconds | ratio |"
+    assert vectors.startswith("| the network's vectors | factors | ")
+    assert whole.startswith("| the whole | blend factors item_weights | ")
 
 
 @pytest.mark.parametrize("method", [name for name, space in rivals.SPACES.items() if space])
@@ -448,7 +468,7 @@ def test_the_script_wants_a_benchmark() -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "jaxrec: the first word is 'everything'; expected compare, scaling, scale, kernels, "
-        "variants, rivals, datasets, by_time, aged_ranking, fold_in, init_from, load or "
+        "variants, rivals, datasets, by_time, aged_ranking, ranking, fold_in, init_from, load or "
         "prepare\n"
     )
 

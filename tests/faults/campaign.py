@@ -33,6 +33,9 @@ FREE_KILOBYTES = range(4, 440, 24)
 RUNS_OF = {
     "network": "A run of the network",
     "blend": "A run of a blend (network, ItemKNN and GF-CF)",
+    "auto": "A search by `auto`, with its fits and its model for use",
+    "tune": "A search by `tune`",
+    "final": "`evaluate --final` with three seeds",
 }
 
 # Promise, what proves it, faults injected, faults survived.
@@ -89,6 +92,8 @@ def _kill_rows(results: Sequence[Result]) -> list[Row]:
             for each in results
             if each.trial.kind == kind and (each.trial.kills[0].point == RANDOM) == is_random
         ]
+        if not chosen:
+            continue
         rows.append(
             (
                 f"{RUNS_OF[kind]}, killed {name} (SIGKILL) and started again, comes to the same "

@@ -8,9 +8,10 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.child import POINTS
-from tests.faults.runs import KINDS, Ended, Outcome, Runs, outcome, wait
+from tests.faults.runs import KINDS, Ended, Kind, Outcome, Runs, outcome, wait
 
 RANDOM = "a random moment"
 # How often a run of `runs.FLAGS` comes to a point; at the others, as often as it saves.
@@ -33,7 +34,10 @@ VISITS = {
 # A blend's other members are saved once each, and come to these once more each.
 IN_EACH_FIT = {point for point in POINTS if VISITS.get(point, SAVES) in (SAVES, EPOCHS)}
 IN_EACH_FIT |= {"fitted, not yet measured"}
-EXTRA_VISITS = {"network": 0, "blend": 2}
+EXTRA_VISITS = {"network": 0, "blend": 2, "auto": 0, "tune": 0, "final": 0}
+# A search is killed where it writes down what it knows, beside at random.
+SEARCH_POINTS = {"auto": ("an answer half written",), "tune": (), "final": ()}
+ANSWERS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +98,10 @@ def plan(kind: str, random_kills: int, named_kills: int, seed: int) -> list[Tria
     """
     rng = random.Random(seed)
     kills = [(Kill(RANDOM, moment=rng.random()),) for _ in range(random_kills)]
+    if kind in SEARCH_POINTS:
+        for point in SEARCH_POINTS[kind]:
+            kills += [(Kill(point, rng.randint(1, ANSWERS)),) for _ in range(named_kills // 8)]
+        named_kills = 0
     for n in range(named_kills):
         point = POINTS[n % len(POINTS)]
         visits = VISITS.get(point, SAVES) + EXTRA_VISITS[kind] * (point in IN_EACH_FIT)
@@ -137,24 +145,25 @@ def run_trials(
 
 def _find_wrong(runs: Runs, trial: Trial, reference: Reference) -> str | None:
     workdir = runs.folder / f"trial-{trial.kind}-{trial.number}"
-    flags = KINDS[trial.kind]
     for kill in trial.kills:
-        ended = _kill(runs, workdir, kill, reference.seconds, flags)
+        ended = _kill(runs, workdir, kill, reference.seconds, KINDS[trial.kind])
         if ended.status != -signal.SIGKILL:
             return f"not killed at {kill}: {ended}"
-    ended = runs.run(workdir, **flags)
+    ended = _run(runs, workdir, KINDS[trial.kind])
     if ended.status != 0 or ended.stderr:
         return f"did not go on: {ended}"
-    found = outcome(workdir)
+    found = outcome(workdir, trial.kind)
     if found != reference.outcome:
         return f"came to another end: {found}"
     shutil.rmtree(workdir)
     return None
 
 
-def _kill(
-    runs: Runs, workdir: Path, kill: Kill, seconds: float, flags: Mapping[str, object]
-) -> Ended:
+def _run(runs: Runs, workdir: Path, kind: Kind, fault: dict[str, Any] | None = None) -> Ended:
+    return runs.run(workdir, fault, command=kind.command, **kind.flags)
+
+
+def _kill(runs: Runs, workdir: Path, kill: Kill, seconds: float, kind: Kind) -> Ended:
     """Kills a run; where it ends before, again from where it began, at an earlier moment or visit.
 
     How often a run saves within an epoch depends on how long its dispatches take.
@@ -165,9 +174,9 @@ def _kill(
     delay, visit = kill.moment * seconds, kill.visit
     while True:
         if kill.point == RANDOM:
-            ended = _kill_at(runs, workdir, delay, flags)
+            ended = _kill_at(runs, workdir, delay, kind)
         else:
-            ended = runs.run(workdir, {"point": kill.point, "visit": visit}, **flags)
+            ended = _run(runs, workdir, kind, {"point": kill.point, "visit": visit})
         delay, visit = delay * 0.8, visit - 1
         if ended.status != 0 or (visit == 0 and kill.point != RANDOM):
             break
@@ -178,12 +187,12 @@ def _kill(
     return ended
 
 
-def _kill_at(runs: Runs, workdir: Path, seconds: float, flags: Mapping[str, object]) -> Ended:
+def _kill_at(runs: Runs, workdir: Path, seconds: float, kind: Kind) -> Ended:
     """Kills a run so long after it has taken its folder, unless it ends before."""
     begin = time.monotonic()
-    process = runs.start(workdir, **flags)
+    process = runs.start(workdir, command=kind.command, **kind.flags)
     try:
-        wait_for(workdir / ".lock", process.poll)
+        wait_for(workdir / kind.member / ".lock", process.poll)
         time.sleep(seconds)
     finally:
         process.kill()
@@ -202,17 +211,17 @@ def reference_run(runs: Runs, kind: str) -> Reference:
     The first run is as users run it, and compiles; the second one tells the time, and that a fork
     comes to the same.
     """
-    flags = KINDS[kind]
+    of = KINDS[kind]
     name = "reference" if kind == "network" else f"reference-{kind}"
     workdirs = [runs.folder / name, runs.folder / f"{name}-again"]
-    ended = [runs.run_as_users_do(workdirs[0], **flags)]
+    ended = [runs.run_as_users_do(workdirs[0], of.command, **of.flags)]
     begin = time.monotonic()
-    process = runs.start(workdirs[1], **flags)
-    wait_for(workdirs[1] / ".lock", process.poll)
+    process = runs.start(workdirs[1], command=of.command, **of.flags)
+    wait_for(workdirs[1] / of.member / ".lock", process.poll)
     taken = time.monotonic()
     ended.append(wait(process, begin))
     seconds = time.monotonic() - taken
     assert [(each.status, each.stderr) for each in ended] == [(0, "")] * 2, ended
-    outcomes = [outcome(workdir) for workdir in workdirs]
+    outcomes = [outcome(workdir, kind) for workdir in workdirs]
     assert outcomes[0] == outcomes[1]
     return Reference(outcomes[0], seconds)

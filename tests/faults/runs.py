@@ -20,7 +20,7 @@ from tests.configurations import read_metrics
 from tests.nursery import ROOT, Forked, Nursery
 
 GROUPS, USERS_PER_GROUP, ITEMS_PER_GROUP = 4, 12, 10
-TIMEOUT = 120.0
+TIMEOUT = 300.0
 
 # Small, but with all that a state can hold: a schedule, popularity's negatives, a best score.
 FLAGS = {
@@ -40,14 +40,68 @@ FLAGS = {
     "checkpoint.every": "5 steps",
 }
 
-# What runs are of: the network alone, and models of three kinds, each fitted in a folder below.
-KINDS: dict[str, dict[str, object]] = {
-    "network": {},
-    "blend": {
-        "method": "blend",
-        "blend.models": "('gcn', 'itemknn', 'gfcf')",
-        "baseline.gfcf.singular_vectors": 4,
-    },
+SEARCHED = {
+    "data.split": "random",
+    "data.validation_fraction": 0,
+    "checkpoint.every": "1 epochs",
+    "lr_schedule": "constant",
+    "warmup_epochs": 0,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What is run.
+
+    Attributes:
+      flags: beside `FLAGS`, by field.
+      command: the command's words.
+      member: the folder in which figures are, below the run's own.
+    """
+
+    flags: dict[str, object]
+    command: tuple[str, ...] = ("train",)
+    member: str = ""
+
+
+# The network alone, models of three kinds, each fitted in a folder below, and searches.
+KINDS: dict[str, Kind] = {
+    "network": Kind({}),
+    "blend": Kind(
+        {
+            "method": "blend",
+            "blend.models": "('gcn', 'itemknn', 'gfcf')",
+            "baseline.gfcf.singular_vectors": 4,
+        }
+    ),
+    "auto": Kind(
+        SEARCHED
+        | {
+            "method": "auto",
+            "auto.effort": "quick",
+            "auto.refit": True,
+            "blend.models": "('gcn', 'itemknn', 'rp3beta')",
+            "loss.name": "softmax",  # set, and so not searched: each would be compiled
+            "loss.temperature": 0.3,
+            "loss.popularity_alpha": 0.5,
+            "loss.negative_weight": 0.9,
+            "lr": 0.02,
+        }
+    ),
+    "tune": Kind(
+        SEARCHED
+        | {
+            "data.validation_fraction": 0.2,
+            "tune.space": "('lr in 0.003 0.01 0.03', 'model.layers in 1 2')",
+            "tune.trials": 4,
+        },
+        command=("tune",),
+    ),
+    "final": Kind(
+        SEARCHED | {"eval.patience": 0},
+        command=("evaluate", "--final", "--seeds=3"),
+        member="final",
+    ),
 }
 
 
@@ -68,7 +122,7 @@ class Outcome:
       states_sha256: of the newest state of each fit: the run's own, or those of a blend's members.
       step: how far the first of them has come.
       metrics: the rows of all of them.
-      results_sha256: of `results.json`.
+      results_sha256: of `results.json`, or of what a search has written in its place.
     """
 
     states_sha256: tuple[str, ...]
@@ -106,18 +160,21 @@ class Runs:
         variables: dict[str, str] | None = None,
         more: Sequence[str] = (),
         hasty: bool = False,
+        command: Sequence[str] = ("train",),
         **flags: object,
     ) -> Forked:
         """Starts a run, with a fault if one is given; `more` are flags beside the config's."""
         environment = self._nursery.environment(**(variables or {}))
-        arguments = [*self._arguments(workdir, flags), *more]
+        arguments = [*self._arguments(workdir, command, flags), *more]
         return self._nursery.start(arguments, fault or {}, environment, hasty=hasty)
 
-    def run_as_users_do(self, workdir: Path, **flags: object) -> Ended:
+    def run_as_users_do(
+        self, workdir: Path, command: Sequence[str] = ("train",), **flags: object
+    ) -> Ended:
         """Runs the command itself, not a fork of what has imported it, and waits for its end."""
         begin = time.monotonic()
         ended = subprocess.run(
-            [sys.executable, "-m", "jaxrec.main", *self._arguments(workdir, flags)],
+            [sys.executable, "-m", "jaxrec.main", *self._arguments(workdir, command, flags)],
             env=self._nursery.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -127,10 +184,12 @@ class Runs:
         )
         return Ended(ended.returncode, ended.stderr, time.monotonic() - begin)
 
-    def _arguments(self, workdir: Path, flags: dict[str, object]) -> list[str]:
+    def _arguments(
+        self, workdir: Path, command: Sequence[str], flags: dict[str, object]
+    ) -> list[str]:
         given = FLAGS | {"data.path": self.listens} | flags
         return [
-            "train",
+            *command,
             f"--config={ROOT / 'configs' / 'default.py'}",
             f"--workdir={workdir}",
             *(f"--config.{name}={value}" for name, value in given.items()),
@@ -159,8 +218,31 @@ def wait(process: Forked, begin: float) -> Ended:
     return Ended(process.returncode, stderr, time.monotonic() - begin)
 
 
-def outcome(workdir: Path) -> Outcome:
-    """What a finished run has come to, read back from its folder."""
+def outcome(workdir: Path, kind: str = "network") -> Outcome:
+    """What a finished run of some kind has come to, read back from its folder."""
+    if kind == "network" or kind == "blend":
+        return _of_run(workdir)
+    if kind == "auto":
+        answers = [json.loads(line) for line in (workdir / "auto.jsonl").open(encoding="utf-8")]
+        for row in answers[1:]:
+            row["answer"].pop("seconds", None)
+        of_all = _of_run(workdir / "for-use")
+        own = _of_run(workdir)
+        return dataclasses.replace(own, metrics=json.dumps([answers, own.metrics, of_all.metrics]))
+    if kind == "tune":
+        written = [(workdir / name).read_bytes() for name in ("trials.csv", "best_config.json")]
+        return Outcome((), 0, "", hashlib.sha256(b"".join(written)).hexdigest())
+    seeds = [_of_run(each) for each in sorted((workdir / "final").glob("seed-*"))]
+    results = (workdir / "final" / "results.json").read_bytes()
+    return Outcome(
+        states_sha256=tuple(digest for seed in seeds for digest in seed.states_sha256),
+        step=seeds[0].step,
+        metrics=json.dumps([seed.metrics for seed in seeds]),
+        results_sha256=hashlib.sha256(results).hexdigest(),
+    )
+
+
+def _of_run(workdir: Path) -> Outcome:
     folder = RunFolder(workdir)
     run = load_run(folder)
     names = method_of(run.config).members(run.config)

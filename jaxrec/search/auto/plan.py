@@ -97,7 +97,7 @@ SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items,
 
 # What one method's search may take: seconds of the network's training, as counted below;
 # multiplications of EASE's inverses; entries of products.
-TRAINING = {"quick": 50.0, "normal": 240.0, "thorough": 1800.0}
+TRAINING = {"quick": 50.0, "normal": 200.0, "thorough": 1500.0}
 CUBES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
 VECTORS = {"quick": 8e5, "normal": 2.4e6, "thorough": 2e7}  # edges that GF-CF's are searched for in
 PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
@@ -110,7 +110,7 @@ FEWEST_EPOCHS = 8
 # Of an epoch; multiples of the steps in a dispatch, so that one program is compiled and not two.
 FEWEST_STEPS, MOST_STEPS, SMALLEST_BATCH = 16, 64, 1_000
 MANY_ITEMS = 10_000
-SETTINGS = 8  # of the network, that should be tried before epochs are many
+SETTINGS = 5  # of the network, that should be tried before epochs are many
 MOST_SETTINGS = {"quick": 3, "normal": 12, "thorough": 30}
 # About what a step takes on two processors of 2026, by what it is made of. A count, not a clock:
 # the same data give the same plan everywhere.
