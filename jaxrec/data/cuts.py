@@ -21,16 +21,26 @@ def random_rows(interactions: Interactions, fraction: float, seed: int) -> np.nd
     return _first_rows(interactions, order, _share_of_each(interactions, fraction))
 
 
-def alike_rows(interactions: Interactions, fraction: float, seed: int) -> np.ndarray:
+def alike_rows(
+    interactions: Interactions, fraction: float, seed: int, users: np.ndarray | None = None
+) -> np.ndarray:
     """Marks as many rows of each user as `random_rows` does, but rows that go together: [n] bool.
 
     One of the user's items is drawn at random; it is marked, and of the others those most alike it,
     by the cosine of the two items' listeners without this one (of equals the lower item index).
     What a listener came to within a short time is alike, so this does without times what a cut by
     time does: the nearest neighbours of what is held out are held out with it.
+
+    Args:
+      interactions: all of them.
+      fraction: of each user's rows.
+      seed: of what is drawn.
+      users: [num_users] bool, whose rows are wanted; None for everybody's. What is marked of the
+        others means nothing: to find what goes together takes its time.
     """
     num_rows, offsets = len(interactions), interactions.user_offsets()
-    user, item = interactions.user, interactions.item
+    user, item, length = interactions.user, interactions.item, np.diff(offsets)
+    wanted = np.flatnonzero(length if users is None else users & (length > 0))
     listened = sparse.csr_array(
         (np.ones(num_rows, np.int32), item, offsets),
         shape=(interactions.num_users, interactions.num_items),
@@ -39,12 +49,16 @@ def alike_rows(interactions: Interactions, fraction: float, seed: int) -> np.nda
     first = np.lexsort((_random_keys(interactions, seed), user))[offsets[:-1][np.diff(offsets) > 0]]
     drawn = np.zeros(interactions.num_users, np.int64)
     drawn[user[first]] = item[first]
-    together = np.empty(num_rows, np.int64)
-    for start in range(0, interactions.num_users, _USERS_AT_ONCE):
-        users = np.arange(start, min(start + _USERS_AT_ONCE, interactions.num_users))
-        rows = slice(offsets[users[0]], offsets[users[-1] + 1])
-        shared = listeners[drawn[users]] @ listened
-        together[rows] = shared[user[rows] - start, item[rows]]
+    together = np.ones(num_rows, np.int64)
+    for start in range(0, len(wanted), _USERS_AT_ONCE):
+        block = wanted[start : start + _USERS_AT_ONCE]
+        number = np.repeat(np.arange(len(block)), length[block])
+        ends = np.cumsum(length[block])
+        rows = np.arange(len(number)) + np.repeat(
+            offsets[block] - ends + length[block], length[block]
+        )
+        shared = listeners[drawn[block]] @ listened
+        together[rows] = shared[number, item[rows]]
     count = np.diff(listeners.indptr)
     alike = (together - 1) / np.sqrt(count[item] * count[drawn[user]].astype(np.float64))
     alike[first] = np.inf

@@ -530,6 +530,10 @@ def test_alike_rows_are_one_item_and_those_most_alike_it(events, fraction, seed)
     listened[known.user, known.item] = 1
     marked, random = alike_rows(known, fraction, seed), random_rows(known, fraction, seed)
 
+    some = np.arange(known.num_users) % 2 == 0
+    own = some[known.user]
+    np.testing.assert_array_equal(alike_rows(known, fraction, seed, some)[own], marked[own])
+
     for user in range(known.num_users):
         own = known.user == user
         held = set(known.item[own & marked].tolist())

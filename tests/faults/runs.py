@@ -226,23 +226,25 @@ def outcome(workdir: Path, kind: str = "network") -> Outcome:
         answers = [json.loads(line) for line in (workdir / "auto.jsonl").open(encoding="utf-8")]
         for row in answers[1:]:
             row["answer"].pop("seconds", None)
-        of_all = _of_run(workdir / "for-use")
-        own = _of_run(workdir)
-        return dataclasses.replace(own, metrics=json.dumps([answers, own.metrics, of_all.metrics]))
+        own, of_all = _of_run(workdir), _of_run(workdir / "for-use", measured=False)
+        return dataclasses.replace(
+            own,
+            states_sha256=own.states_sha256 + of_all.states_sha256,
+            metrics=json.dumps([answers, own.metrics]),
+        )
     if kind == "tune":
         written = [(workdir / name).read_bytes() for name in ("trials.csv", "best_config.json")]
         return Outcome((), 0, "", hashlib.sha256(b"".join(written)).hexdigest())
     seeds = [_of_run(each) for each in sorted((workdir / "final").glob("seed-*"))]
-    results = (workdir / "final" / "results.json").read_bytes()
     return Outcome(
         states_sha256=tuple(digest for seed in seeds for digest in seed.states_sha256),
         step=seeds[0].step,
         metrics=json.dumps([seed.metrics for seed in seeds]),
-        results_sha256=hashlib.sha256(results).hexdigest(),
+        results_sha256=_digest(workdir / "final" / "results.json"),
     )
 
 
-def _of_run(workdir: Path) -> Outcome:
+def _of_run(workdir: Path, *, measured: bool = True) -> Outcome:
     folder = RunFolder(workdir)
     run = load_run(folder)
     names = method_of(run.config).members(run.config)
@@ -260,8 +262,12 @@ def _of_run(workdir: Path) -> Outcome:
         states_sha256=tuple(digest for _, digest in newest),
         step=newest[0][0],
         metrics=json.dumps(rows),
-        results_sha256=hashlib.sha256(folder.results.read_bytes()).hexdigest(),
+        results_sha256=_digest(folder.results) if measured else "",
     )
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _newest(folder: RunFolder, run: Run) -> tuple[int, str]:

@@ -67,14 +67,19 @@ def validation_parts(
     else:
         parts = []
         for own in range(seed, seed + count):
-            share = 0.0 if kind == "random" else ALIKE
-            alike = np.random.default_rng(own).random(train.num_users) < share
-            rows = np.where(
-                alike[train.user],
-                alike_rows(train, FRACTION, own),
-                random_rows(train, FRACTION, own),
-            )
-            found = _of_some(train.select(~rows), train.select(rows), own, users)
+            rows = random_rows(train, FRACTION, own)
+            rng = np.random.default_rng(own)
+            alike = rng.random(train.num_users) < (0.0 if kind == "random" else ALIKE)
+            # Of many users few are measured, and only theirs are worth looking for.
+            measured = np.zeros(train.num_users, bool)
+            able = np.unique(train.user[rows])
+            measured[able if len(able) <= users else rng.choice(able, users, replace=False)] = True
+            alike &= measured
+            if alike.any():
+                together = alike_rows(train, FRACTION, own, alike)
+                rows = np.where(alike[train.user], together, rows)
+            held_out = train.select(rows & measured[train.user])
+            found = _of_some(train.select(~rows), held_out, own, users)
             parts.append(Part(found, alike))
     if not parts or any(part.split.validation is None for part in parts):
         raise UserError(
