@@ -1,6 +1,5 @@
 """The guard of any other process than 0: finds process 0's guard, and does as that says."""
 
-import contextlib
 import selectors
 import socket
 from collections.abc import Callable
@@ -118,9 +117,7 @@ class Follower:
         elif kind != "beat":
             if kind == "met":
                 self._hosts = message.pop("hosts")
-            with contextlib.suppress(KeyError):
-                values = dict(message)
-                self._link.send(values.pop("is"), **values)
+            self._link.send(message.pop("is"), **message)
 
     def _lose(self, what: str) -> None:
         """All is over since process 0 is lost; the first process on each machine says so."""

@@ -129,8 +129,8 @@ class Guard:
                 for key, _ in self._selector.select(_TICK_SECONDS):
                     key.data()
                 self._tick(self._clock.now())
-                if self._ended and self._part is None:  # before it knew its place
-                    return self._leave(Verdict(self._own_status(), broken=0))
+                if self._ended and self._part is None:
+                    return self._leave(self._without_place())
             return self._leave(self._part.over)
 
     def _tick(self, now: float) -> None:
@@ -220,8 +220,12 @@ class Guard:
         self._selector.close()
         return verdict.status
 
-    def _own_status(self) -> int:
-        return self._status if self._status is not None and self._status >= 0 else 1
+    def _without_place(self) -> Verdict:
+        """What follows where the process ended before it knew which one it is."""
+        status = 0 if self._status is None else self._status
+        if status >= 0:  # it has said why
+            return Verdict(status, broken=self._index)
+        return Verdict(1, f"failed: the process was ended by {signal.Signals(-status).name}")
 
     @contextlib.contextmanager
     def _signals_taken(self) -> Iterator[None]:
