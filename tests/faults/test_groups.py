@@ -9,33 +9,37 @@ import pytest
 from tests.faults.groups import GUARD, WORK, Fault, has_saved, run_group, strike_group
 from tests.faults.runs import Outcome, Runs, outcome
 
-SILENCE = {"processes.silence_seconds": 10.0}
+STOPPED = 10.0  # seconds of silence that are taken for a hang
 
 
 @pytest.mark.parametrize(
-    ("fault", "said", "count"),
+    ("fault", "silence", "said", "count"),
     [
-        (Fault(1, WORK, signal.SIGKILL), r"process 1 of 2 on \S+ was ended by SIGKILL", 2),
-        (
-            Fault(0, GUARD, signal.SIGSTOP),
-            r"process 0 of 2 on \S+ has not been heard of for 10 s",
-            1,
-        ),
+        (Fault(1, WORK, signal.SIGKILL), 60.0, "was ended by SIGKILL", 2),
+        (Fault(0, GUARD, signal.SIGSTOP), STOPPED, "has not been heard of for 10 s", 1),
     ],
     ids=["killed", "stopped"],
 )
 def test_a_process_that_is_lost_ends_the_others_and_the_run_goes_on_to_the_same_end(
-    runs: Runs, reference: Outcome, tmp_path: Path, fault: Fault, said: str, count: int
+    runs: Runs,
+    reference: Outcome,
+    tmp_path: Path,
+    fault: Fault,
+    silence: float,
+    said: str,
+    count: int,
 ) -> None:
     """It goes on as so many processes."""
+    flags = {"processes.silence_seconds": silence}
     workdir = tmp_path / "run"
-    ended = strike_group(runs, workdir, 2, fault, after=has_saved, **SILENCE)
+    ended = strike_group(runs, workdir, 2, fault, after=has_saved, **flags)
     assert ended is not None
     assert {each.status for each in ended.values()} == {1}
     lines = [line for each in ended.values() for line in each.stderr.splitlines()]
     assert len(lines) == 1
-    assert re.match(rf"failed: {said}.*; started again, the run goes on", lines[0])
-    assert max(each.seconds for each in ended.values()) < 30
-    again = run_group(runs, workdir, count, **SILENCE) if count > 1 else [runs.run(workdir)]
+    who = rf"failed: process {fault.process} of 2 on \S+ {said}"
+    assert re.match(rf"{who}.*; started again, the run goes on", lines[0])
+    assert max(each.seconds for each in ended.values()) < STOPPED + 30
+    again = run_group(runs, workdir, count, **flags) if count > 1 else [runs.run(workdir)]
     assert [(each.status, each.stderr) for each in again] == [(0, "")] * count
     assert outcome(workdir) == reference
