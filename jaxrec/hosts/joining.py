@@ -17,7 +17,8 @@ from jaxrec.hosts.watch import Patience
 from jaxrec.hosts.wire import Wire
 
 _DAY = 86_400  # seconds; the guards end what hangs, so JAX's runtime need not
-_CHECKED = 2**20  # numbers a device, 4 MiB
+_CHECKED = 2**20  # numbers a device, 4 MiB; fewer where there are many devices
+_CHECKED_IN_ALL = 2**24
 _AXIS = "device"
 
 
@@ -87,8 +88,8 @@ def check_collectives(
     Raises:
       RunError: one is wrong.
     """
-    total = len(devices) * _CHECKED
-    numbers = _scattered(np.arange(total, dtype=np.uint64))
+    size = min(_CHECKED, _CHECKED_IN_ALL // len(devices))
+    numbers = _scattered(np.arange(len(devices) * size, dtype=np.uint64))
     small = (numbers % 4096).astype(np.float32)  # whose sums are exact
     expected = {
         "all_gather": _digest(numbers, np),
@@ -119,7 +120,7 @@ def check_collectives(
         for (name, wanted), found in zip(expected.items(), np.asarray(shard.data)[0], strict=True):
             if found != wanted:
                 raise RunError(
-                    f"{name} of {4 * _CHECKED >> 20} MiB from each of {len(devices)} devices "
+                    f"{name} of {4 * size / 2**20:g} MiB from each of {len(devices)} devices "
                     f"computes wrongly on {shard.device} (checksum {found}, expected {wanted}; "
                     "see https://github.com/jax-ml/jax/issues/40830); expected another version of "
                     "jaxlib, or one process"
