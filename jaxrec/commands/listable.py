@@ -10,6 +10,7 @@ from jaxrec.api.recommender import Recommender
 from jaxrec.commands.tables import is_table, read_ids, read_pairs
 from jaxrec.commands.who import NAMED
 from jaxrec.data.interactions import IdMap
+from jaxrec.data.names import artist_numbers
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 from jaxrec.rank.asked import Asked
@@ -39,6 +40,19 @@ class Lists:
 
 
 Key = int | str  # of a user: the index in training; the id as text where training has none
+
+
+def check_artists(model: Recommender, per_artist: int | None) -> None:
+    """Checks that artists are known where lists are limited by them.
+
+    Raises:
+      UserError: none is.
+    """
+    if per_artist is not None and (artist_numbers(model.split.train.items) < 0).all():
+        raise UserError(
+            f"--per_artist={per_artist}: no song's name tells of an artist; expected a run whose "
+            "listens were read with config.data.columns.artist, or no --per_artist"
+        )
 
 
 def listable(model: Recommender, items_file: Path | None, console: Console) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxrec.api.recommender import recommender_of
-from jaxrec.commands.listable import Lists, check_some_left, excluded, listable
+from jaxrec.commands.listable import Lists, check_artists, check_some_left, excluded, listable
 from jaxrec.commands.who import Whose, find_who, without_history
 from jaxrec.hosts import together
 from jaxrec.models import popularity
@@ -42,6 +42,7 @@ def recommend(
     trained = open_for_use(workdir, step)
     model = recommender_of(trained)
     console = Console(quiet=model.config.quiet)
+    check_artists(model, lists.per_artist)
     model, who = find_who(model, whose, lists.seen, console, trained)
     candidates = listable(model, lists.items_file, console)
     names = [*who.asked.names.tolist(), *who.cold.tolist()]

@@ -97,7 +97,7 @@ def test_the_default_output_lies_in_the_run(run: Path) -> None:
         ({"users_file": Path("missing.txt")}, "--users_file=missing.txt: .*No such file"),
         ({"output": Path("lists.xlsx")}, r"--output=lists.xlsx: expected a name ending in"),
         ({"output": Path("no/such/folder/a.csv")}, "--output=no/such/folder/a.csv: "),
-        ({"per_artist": 1}, "per_artist is 1 and no item's name tells of an artist"),
+        ({"per_artist": 1}, "--per_artist=1: no song's name tells of an artist; expected a run"),
         ({"step": 7}, "--step=7: no such checkpoint; expected one of 0, "),
     ],
 )
