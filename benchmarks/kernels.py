@@ -7,9 +7,7 @@ backwards. What the seconds that are given don't suffice for is left out, and sa
 
 import argparse
 import concurrent.futures
-import dataclasses
 import datetime
-import functools
 import statistics
 import sys
 import time
@@ -18,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from scipy import sparse
@@ -27,9 +24,8 @@ from benchmarks.measuring import machine
 from benchmarks.synthetic_graph import interactions
 from benchmarks.tables import digits, markdown_table
 from jaxrec.files import replacing, write_json
-from jaxrec.gcn import message_passing, pieces
 from jaxrec.gcn.convolution import LightGCN
-from jaxrec.gcn.graph import Adjacency, BipartiteGraph, build_graph
+from jaxrec.gcn.graph import BipartiteGraph, build_graph
 from jaxrec.gcn.message_passing import DTYPES, KERNELS, Sums, prepared, unavailable_reason
 from jaxrec.gcn.objectives import EdgeObjective
 from jaxrec.gcn.training_graph import TrainingGraph
@@ -42,103 +38,18 @@ BURST = 0.05  # seconds that one timing takes at least, where a call takes less
 COLUMNS = ["kernel", "sums", "a step", "buffers of sums", "error", "sums twice", "a step twice"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Candidate:
-    """A way to sum.
-
-    Attributes:
-      name: of the kernel in `KERNELS`.
-      prepare: makes the graph what it needs.
-      cusparse: whether JAX is told to lower sparse products to cuSPARSE.
-      steps: whether training steps are timed as well as sums.
-    """
-
-    name: str
-    prepare: Callable[[BipartiteGraph], BipartiteGraph]
-    cusparse: bool = False
-    steps: bool = False
-
-
-def candidates(backend: str) -> list[Candidate]:
-    """The kernels that can be had, then other settings of those that sum by pieces."""
-    found = [
-        Candidate(name, functools.partial(prepared, kernel=name), steps=True)
-        for name in KERNELS
-        if unavailable_reason(name, backend) is None
-    ]
-    if backend == "cpu":
-        return found
-    found.append(Candidate("csr by cuSPARSE", lambda graph: graph, cusparse=True, steps=True))
-    KERNELS[found[-1].name] = KERNELS["csr"]
-    narrow, few = pieces.WIDTHS[:-1], pieces.WIDTHS[2::3]
-    gather = KERNELS["gather"]
-    found += [
-        _candidate("gather, pieces of 16", gather, narrow),
-        _candidate("gather, 2 widths", gather, few),
-        _candidate("gather, summed along an axis", _by(_reduced_group), pieces.WIDTHS),
-    ]
-    if unavailable_reason("pallas", backend) is None:
-        wide = (*pieces.WIDTHS, 64, 128)
-        four, two = ({"rows": rows, "warps": warps} for rows, warps in ((4, 2), (2, 1)))
-        found += [
-            _candidate("pallas, 2 widths", KERNELS["pallas"], few),
-            _candidate("pallas, pieces of 128", KERNELS["pallas"], wide),
-            _candidate("pallas, 2 warps", _by(pieces.pallas_group, **four), pieces.WIDTHS),
-            _candidate("pallas, 1 warp", _by(pieces.pallas_group, **two), pieces.WIDTHS),
-        ]
-    return found
-
-
-def _candidate(
-    name: str,
-    kernel: message_passing.Kernel,
-    widths: tuple[int, ...],
-) -> Candidate:
-    KERNELS[name] = kernel  # of this process alone
-    return Candidate(name, functools.partial(pieces.cut, widths=widths))
-
-
-def _by(group_sum: pieces.GroupSum, **settings: Any) -> message_passing.Kernel:
-    sums = functools.partial(pieces.by_pieces, functools.partial(group_sum, **settings))
-
-    def kernel(
-        adjacency: Adjacency,
-        embeddings: jax.Array,
-        dtype: str = "float32",
-        *,
-        base: jax.Array | None = None,
-        **_: Any,
-    ) -> jax.Array:
-        total = sums(adjacency, embeddings, dtype)
-        return total if base is None else base + total
-
-    return kernel
-
-
-def _reduced_group(
-    group: pieces.Group, values: jax.Array, senders: jax.Array | None, weights: jax.Array | None
-) -> jax.Array:
-    """As `pieces.xla_group`, by one gather that is summed along its second axis."""
-    place = jnp.arange(group.width, dtype=jnp.int32)
-    edge = group.starts[:, None] + jnp.minimum(place, group.counts[:, None] - 1)
-    gathered = values[edge if senders is None else senders[edge]].astype(jnp.float32)
-    if weights is not None:
-        gathered *= weights[edge][..., None]
-    return jnp.sum(jnp.where((place < group.counts[:, None])[..., None], gathered, 0), axis=1)
-
-
 class Measured:
-    """One candidate on one graph: its programs, their arguments, what was found of it."""
+    """One kernel on one graph: its programs, their arguments, what was found of it."""
 
     tolerance = 1e-5  # of a sum in float32, as a share of the sum of absolute values
 
-    def __init__(self, candidate: Candidate, graph: BipartiteGraph, options: Any) -> None:
-        """Makes the graph what the candidate needs."""
-        self.candidate, self._options = candidate, options
-        self.row: dict[str, Any] = {"kernel": candidate.name, "edges": graph.num_edges}
+    def __init__(self, kernel: str, graph: BipartiteGraph, options: Any) -> None:
+        """Makes the graph what the kernel needs."""
+        self.kernel, self._options = kernel, options
+        self.row: dict[str, Any] = {"kernel": kernel, "edges": graph.num_edges}
         self.programs: dict[str, Any] = {}
         start = time.perf_counter()
-        graph = candidate.prepare(graph)
+        graph = prepared(graph, kernel)
         self.row["prepare_s"] = time.perf_counter() - start
         self._data, self._key = TrainingGraph(graph), jax.random.key(0)
         self._optimizer = optax.adam(1e-3)
@@ -152,8 +63,7 @@ class Measured:
 
     def lower(self, what: str) -> None:
         """Traces a program."""
-        sums = Sums(self.candidate.name, self._options.dtype)
-        jax.config.update("jax_bcoo_cusparse_lowering", self.candidate.cusparse)
+        sums = Sums(self.kernel, self._options.dtype)
         if what == "sums":
 
             def both(graph: BipartiteGraph, user: jax.Array, item: jax.Array) -> list[jax.Array]:
@@ -172,7 +82,6 @@ class Measured:
                 objective=objective,
                 optimizer=self._optimizer,
             )
-        jax.config.update("jax_bcoo_cusparse_lowering", False)
 
     def compile(self, what: str) -> None:
         """Compiles a program, and notes how long that took and what it buffers."""
@@ -244,18 +153,18 @@ def exact_sums(graph: BipartiteGraph, x: tuple[Any, Any]) -> list[tuple[np.ndarr
 
 
 def attempt(one: Measured, action: Callable[[], Any]) -> None:
-    """Does something with a candidate, unless it failed before; notes what it fails of."""
+    """Does something with a kernel, unless it failed before; notes what it fails of."""
     if "error_text" in one.row:
         return
     try:
         action()
     except Exception as error:  # whatever a compiler or a device may say
         one.row["error_text"] = str(error)
-        _say(f"  {one.candidate.name}: FAILED: {str(error)[:300]}")
+        _say(f"  {one.kernel}: FAILED: {str(error)[:300]}")
 
 
 def measure(everyone: Sequence[Measured], what: str, exact: Any, options: Any) -> None:
-    """Compiles, checks and times one kind of program of every candidate on one graph."""
+    """Compiles, checks and times one kind of program of every kernel on one graph."""
     if time.monotonic() > options.until:
         _say("  left out: no time is left")
         return
@@ -305,9 +214,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 class Subject:
-    """A synthetic graph, and every candidate on it."""
+    """A synthetic graph, and every kernel on it."""
 
-    def __init__(self, edges: int, names: Sequence[Candidate], options: Any) -> None:
+    def __init__(self, edges: int, names: Sequence[str], options: Any) -> None:
         """Draws the graph, and adds it up in float64."""
         part = interactions(edges, seed=0)
         shape = {"num_users": part.num_users, "num_items": part.num_items}
@@ -347,9 +256,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = jax.devices()[0]
     wanted = [prefix.strip() for prefix in options.only.split(",") if prefix.strip()]
     names = [
-        one
-        for one in candidates(device.platform)
-        if not wanted or any(one.name.startswith(prefix) for prefix in wanted)
+        name
+        for name in KERNELS
+        if (not wanted or any(name.startswith(prefix) for prefix in wanted))
+        and unavailable_reason(name, device.platform) is None
     ]
     if not names:
         parser.error(f"--only is {options.only!r}; no kernel that can be had here begins so")
@@ -374,8 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         done.append(graph)
         for what in ("sums", "step"):
             _say(f"{graph.edges:,} edges: {what}")
-            everyone = [o for o in graph.everyone if what == "sums" or o.candidate.steps]
-            measure(everyone, what, graph.exact, options)
+            measure(graph.everyone, what, graph.exact, options)
             made["rows"] = [one.row for subject in done for one in subject.everyone]
             text = title + "".join(subject.text() for subject in done)
             write_json(out / "kernels.json", made)

@@ -164,7 +164,7 @@ def test_a_whole_number_serves_as_a_number() -> None:
         ("config.eval.ks", "a list such as (10, 20)"),
         ("config.data.names_columns", 'two texts such as ("id", "name")'),
         ("config.model.layer_zero", "a number of at least 0"),
-        ("config.model.kernel", "one of auto, segment_sum, csr, prefetch, gather, pallas"),
+        ("config.model.kernel", "one of auto, segment_sum, csr, prefetch, pallas"),
     ],
 )
 def test_fields_describe_themselves(path: str, expected: str) -> None:

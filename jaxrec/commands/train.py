@@ -10,6 +10,7 @@ from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.gcn import native
+from jaxrec.gcn.message_passing import choose_kernel, slow_reason
 from jaxrec.hosts import together
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import is_automatic, method_of
@@ -75,13 +76,18 @@ def say_device(config: RunConfig, console: Console) -> None:
     console.note(f"jax {jax.__version__} on {device.platform} ({device.device_kind})")
     if together.count() > 1:
         console.note(f"{together.count()} processes, {jax.device_count()} devices in all")
-    may_use = method_of(config).sums and config.model.kernel == "auto"
-    if device.platform != "cpu" or not may_use:
+    if not method_of(config).sums:
         return
-    if native.must_be_compiled():
-        console.note("compiling the kernel for this processor; it is kept for other runs")
-    if reason := native.unavailable_reason():
-        console.note(f"jaxlib's kernel is used, two to three times slower than ours: {reason}")
+    kernel: str = config.model.kernel
+    if device.platform == "cpu" and kernel == "auto":
+        if native.must_be_compiled():
+            console.note("compiling the kernel for this processor; it is kept for other runs")
+        if reason := native.unavailable_reason():
+            console.note(f"jaxlib's kernel is used, two to three times slower than ours: {reason}")
+    if kernel == "auto":
+        kernel = choose_kernel(kernel, device.platform)
+    if reason := slow_reason(kernel, device.platform):
+        console.warning(f"neighbourhoods are summed by segment_sum, and {reason}")
 
 
 def train_on(

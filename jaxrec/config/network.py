@@ -30,12 +30,12 @@ class ModelConfig:
         "all count alike",
         minimum=0,
     )
-    kernel: Literal["auto", "segment_sum", "csr", "prefetch", "gather", "pallas"] = setting(
+    kernel: Literal["auto", "segment_sum", "csr", "prefetch", "pallas"] = setting(
         "auto",
         "how neighbourhoods are summed: segment_sum (the reference), csr (jaxlib's product), "
-        "prefetch (our own, for CPUs, compiled when first used), gather (rows in pieces, the same "
-        "bits every time on a GPU too), pallas (the same by a kernel for GPUs), auto (prefetch or "
-        "csr on a CPU, segment_sum elsewhere)",
+        "prefetch (our own, for CPUs, compiled when first used), pallas (our own, for NVIDIA GPUs "
+        "from Ampere on), auto (prefetch or csr on a CPU, pallas where it can be had, segment_sum "
+        "elsewhere)",
     )
     dtype: Literal["float32", "bfloat16"] = setting(
         "float32", "what neighbours are gathered in; sums are float32 with both"

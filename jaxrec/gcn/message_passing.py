@@ -12,6 +12,7 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 from jax.experimental import sparse
+from jaxlib.version import __version_info__ as JAXLIB
 
 from jaxrec.gcn import native, pieces
 from jaxrec.gcn.graph import Adjacency, BipartiteGraph
@@ -132,13 +133,13 @@ KERNELS: dict[str, Kernel] = {
     "segment_sum": segment_sum,
     "csr": csr,
     "prefetch": prefetch,
-    **{name: _over_all_edges(sums) for name, sums in pieces.SUMS.items()},
+    "pallas": _over_all_edges(pieces.piece_sums),
 }
 
 
 def prepared(graph: BipartiteGraph, kernel: str) -> BipartiteGraph:
-    """The graph as the kernel needs it: with its rows cut into pieces for those that sum so."""
-    if kernel not in pieces.SUMS or isinstance(graph.to_users, pieces.PiecedAdjacency):
+    """The graph as the kernel needs it: with its rows cut into pieces for `pallas`."""
+    if kernel != "pallas" or isinstance(graph.to_users, pieces.PiecedAdjacency):
         return graph
     return pieces.cut(graph)
 
@@ -182,13 +183,19 @@ def _rounded(embeddings: jax.Array, dtype: str) -> jax.Array:
 
 
 _ONLY = {"prefetch": "cpu", "pallas": "gpu"}  # kernels for one backend
+_FASTEST = {"cpu": ("prefetch", "csr"), "gpu": ("pallas",)}  # what measures so; else the reference
 
 
 def unavailable_reason(name: str, backend: str) -> str | None:
     """Why a kernel can't be had on this machine and backend, or None where it can."""
     if (only := _ONLY.get(name, backend)) != backend:
         return f"it is for {only}, not {backend}"
-    return native.unavailable_reason() if name == "prefetch" else None
+    match name:
+        case "prefetch":
+            return native.unavailable_reason()
+        case "pallas":
+            return pieces.unavailable_reason()
+    return None
 
 
 def choose_kernel(name: str, backend: str) -> str:
@@ -200,11 +207,21 @@ def choose_kernel(name: str, backend: str) -> str:
       ValueError: unknown name, or a kernel that this machine or backend can't have.
     """
     if name == "auto":
-        if backend != "cpu":
-            return "segment_sum"
-        return "csr" if unavailable_reason("prefetch", backend) else "prefetch"
+        fastest = (*_FASTEST.get(backend, ()), "segment_sum")
+        return next(each for each in fastest if unavailable_reason(each, backend) is None)
     if name not in KERNELS:
         raise ValueError(f"kernel is {name!r}; expected auto, {', '.join(KERNELS)}")
     if reason := unavailable_reason(name, backend):
         raise ValueError(f"kernel is {name!r}, which can't be had here: {reason}")
     return name
+
+
+def slow_reason(name: str, backend: str) -> str | None:
+    """Why a kernel is known to be slow with this jaxlib on a backend, or None where it isn't."""
+    if name != "segment_sum" or backend != "gpu" or not (0, 10, 2) <= JAXLIB <= (0, 11, 0):
+        return None
+    return (
+        f"jaxlib {'.'.join(map(str, JAXLIB))} can take hundreds of times as long as others for its "
+        "additions on a GPU (https://github.com/jax-ml/jax/issues/38806); expected 0.11.1 or "
+        "later, which asks for Python 3.12"
+    )

@@ -2,16 +2,14 @@
 
 A scatter-add is slow on a GPU and adds in any order. Here each sum is made by one thread in the
 order of the row's edges, so that it is the same bits every time: rows of at most 32 edges side by
-side with others about as long, longer ones in pieces of 32, whose sums are summed in the same way.
+side with others, longer ones in pieces of 32, whose sums are summed in the same way.
 
 What there is to sum is known before training and has static shapes. No edge is stored twice and no
-padding at all: a place beyond a row's end weighs nothing, and fewer than half of those of a group
-of whole rows are such.
+padding at all: for a place beyond a row's end nothing is fetched.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +20,10 @@ from jax.experimental.pallas import triton
 
 from jaxrec.gcn.graph import Adjacency, BipartiteGraph
 
-WIDTHS = (1, 2, 4, 8, 16, 32)  # edges; of a group of rows, and the last of a piece
-_UNROLLED = 8  # places of a piece whose rows a Pallas program fetches at once
+WIDTHS = (4, 32)  # edges; of a group of rows, and the last of a piece
+_ROWS, _LANES, _WARPS = 8, 64, 4  # pieces, most columns and groups of 32 threads of a program
+_UNROLLED = 8  # places of a piece whose rows a program fetches at once
+_OLDEST = 8.0  # compute capability that Triton works with
 
 
 @struct.dataclass
@@ -68,24 +68,15 @@ class PiecedAdjacency(Adjacency):
     places: jax.Array
 
 
-class GroupSum(Protocol):
-    """Sums of a group's pieces: one per kind of kernel."""
-
-    def __call__(
-        self,
-        group: Group,
-        values: jax.Array,
-        senders: jax.Array | None,
-        weights: jax.Array | None,
-    ) -> jax.Array:
-        """[num_pieces, dim] float32.
-
-        Args:
-          group: the pieces.
-          values: [num_values, dim] float32 or bfloat16, what is summed.
-          senders: [num_edges] int32, each edge's row of the values; None where that is its number.
-          weights: [num_edges] float32; None for 1.
-        """
+def unavailable_reason() -> str | None:
+    """Why the device of this process can't run the kernel, or None where it can."""
+    device = jax.devices()[0]
+    if "cuda" not in device.client.platform_version.lower():
+        return f"it is for NVIDIA GPUs, not {device.device_kind}"
+    capability = float(device.compute_capability)
+    if capability < _OLDEST:
+        return f"it is for compute capability {_OLDEST} (Ampere) and later, not {capability}"
+    return None
 
 
 def cut(graph: BipartiteGraph, widths: tuple[int, ...] = WIDTHS) -> BipartiteGraph:
@@ -127,7 +118,7 @@ def _cut(adjacency: Adjacency, widths: tuple[int, ...]) -> PiecedAdjacency:
         group = _group(np.repeat(starts, pieces) + done, np.minimum(left, widths[-1]), widths[-1])
         levels.append(Level(tuple(groups), group if len(rows) else None))
         starts, counts = first, pieces
-        widths = (*widths[len(widths) // 2 : -1][:1], widths[-1])  # a width takes time to compile
+        widths = widths[-1:]  # few are left, and each width is a program of its own
     places[np.diff(offsets) == 0] = num_sums
     return PiecedAdjacency(
         offsets=adjacency.offsets,
@@ -143,17 +134,17 @@ def _group(starts: np.ndarray, counts: np.ndarray, width: int) -> Group:
     return Group(jnp.asarray(starts, jnp.int32), jnp.asarray(counts, jnp.int32), width)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))  # traced once for all layers
-def by_pieces(
-    group_sum: GroupSum, adjacency: Adjacency, embeddings: jax.Array, dtype: str
+@functools.partial(jax.jit, static_argnames=("dtype", "interpret"))  # traced once for all layers
+def piece_sums(
+    adjacency: Adjacency, embeddings: jax.Array, dtype: str, *, interpret: bool = False
 ) -> jax.Array:
-    """A x, each group's sums by the given function.
+    """A x by a Pallas kernel for GPUs (Triton).
 
     Args:
-      group_sum: sums a group.
       adjacency: of a graph from `cut`.
       embeddings: [num_senders, dim] float32, x.
       dtype: in what the embeddings are gathered.
+      interpret: computes the same without a GPU, slowly.
 
     Returns:
       [num_rows, dim] float32.
@@ -164,80 +155,46 @@ def by_pieces(
     if not isinstance(adjacency, PiecedAdjacency):
         raise ValueError("the graph's rows are not cut into pieces; expected one from pieces.cut")
     values = embeddings.astype(dtype)
-    senders: jax.Array | None = adjacency.senders
-    weights: jax.Array | None = adjacency.weights
+    edges: tuple[jax.Array, ...] = (adjacency.senders, adjacency.weights)
     sums = []
     for level in adjacency.levels:
-        sums += [group_sum(group, values, senders, weights) for group in level.rows]
+        sums += [_group_sums(group, values, *edges, interpret=interpret) for group in level.rows]
         if level.pieces is not None:
-            values = group_sum(level.pieces, values, senders, weights)
-        senders = weights = None
+            values = _group_sums(level.pieces, values, *edges, interpret=interpret)
+        edges = ()
     sums.append(jnp.zeros((1, embeddings.shape[1]), jnp.float32))
-    return _rows_of(jnp.concatenate(sums), adjacency.places)
+    rows = jnp.concatenate(sums).at[adjacency.places]
+    return rows.get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
-def xla_group(
-    group: Group, values: jax.Array, senders: jax.Array | None, weights: jax.Array | None
+def _group_sums(
+    group: Group, values: jax.Array, *edges: jax.Array, interpret: bool = False
 ) -> jax.Array:
-    """A group's sums in plain JAX: a gather for each place, all of which XLA fuses into one loop.
-
-    So no [num_pieces, width, dim] is ever in memory.
-    """
-    place = jnp.arange(group.width, dtype=jnp.int32)
-    edge = group.starts[:, None] + jnp.minimum(place, group.counts[:, None] - 1)
-    sender = edge if senders is None else _rows_of(senders, edge)
-    weight = None if weights is None else _rows_of(weights, edge)
-    # A place beyond the last edge has that edge's sender, at weight 0.
-    weight = jnp.where(place < group.counts[:, None], 1.0 if weight is None else weight, 0.0)
-    total = jnp.zeros((len(group.starts), values.shape[1]), jnp.float32)
-    for number in range(group.width):
-        gathered = _rows_of(values, sender[:, number]).astype(jnp.float32)
-        total += weight[:, number, None] * gathered
-    return total
-
-
-def pallas_group(
-    group: Group,
-    values: jax.Array,
-    senders: jax.Array | None,
-    weights: jax.Array | None,
-    *,
-    rows: int = 8,
-    lanes: int = 64,
-    warps: int = 4,
-    interpret: bool = False,
-) -> jax.Array:
-    """A group's sums by a Pallas kernel for GPUs (Triton): some pieces and columns a program.
+    """Each piece's sum, some pieces and columns a program: [num_pieces, dim] float32.
 
     Args:
-      group: see `GroupSum`.
-      values: see `GroupSum`.
-      senders: see `GroupSum`.
-      weights: see `GroupSum`.
-      rows: pieces a program, a power of 2.
-      lanes: the most columns a program, a power of 2.
-      warps: of 32 threads, a program.
-      interpret: computes the same without a GPU, slowly.
+      group: the pieces.
+      values: [num_values, dim] float32 or bfloat16, what is summed.
+      *edges: each edge's row of the values [num_edges] int32, and its weight [num_edges] float32;
+        nothing where an edge's row is its number and it weighs 1.
+      interpret: as of `piece_sums`.
     """
     count, dim = len(group.starts), values.shape[1]
-    edges = [each for each in (senders, weights) if each is not None]
-    lanes = min(lanes, pl.next_power_of_2(dim))
+    lanes = min(_LANES, pl.next_power_of_2(dim))
     return pl.pallas_call(
-        functools.partial(_pallas_tile, width=group.width, rows=rows, lanes=lanes),
+        functools.partial(_program, width=group.width, lanes=lanes),
         out_shape=jax.ShapeDtypeStruct((count, dim), jnp.float32),
-        grid=(pl.cdiv(count, rows), pl.cdiv(dim, lanes)),
-        compiler_params=triton.CompilerParams(num_warps=warps),
+        grid=(pl.cdiv(count, _ROWS), pl.cdiv(dim, lanes)),
+        compiler_params=triton.CompilerParams(num_warps=_WARPS),
         interpret=interpret,
         name="neighbour_sums",
     )(group.starts, group.counts, values, *edges)
 
 
-def _pallas_tile(
-    starts: Any, counts: Any, values: Any, *refs: Any, width: int, rows: int, lanes: int
-) -> None:
-    """One program: `rows` pieces, `lanes` columns, a place after another."""
+def _program(starts: Any, counts: Any, values: Any, *refs: Any, width: int, lanes: int) -> None:
+    """One program: `_ROWS` pieces, `lanes` columns, a place after another."""
     *edges, out = refs
-    piece = pl.program_id(0) * rows + jnp.arange(rows, dtype=jnp.int32)
+    piece = pl.program_id(0) * _ROWS + jnp.arange(_ROWS, dtype=jnp.int32)
     column = pl.program_id(1) * lanes + jnp.arange(lanes, dtype=jnp.int32)
     is_piece, is_column = piece < starts.shape[0], column < values.shape[1]
     start = triton.load(starts.at[piece], mask=is_piece, other=0)
@@ -261,7 +218,7 @@ def _pallas_tile(
             total = add(number * _UNROLLED + place, total)
         return total
 
-    total = jnp.zeros((rows, lanes), jnp.float32)
+    total = jnp.zeros((_ROWS, lanes), jnp.float32)
     if width % _UNROLLED:
         for place in range(width):
             total = add(place, total)
@@ -269,14 +226,3 @@ def _pallas_tile(
         total = jax.lax.fori_loop(0, width // _UNROLLED, add_some, total)
     mask = is_piece[:, None] & is_column[None, :]
     triton.store(out.at[piece[:, None], column[None, :]], total, mask=mask)
-
-
-def _rows_of(table: jax.Array, places: jax.Array) -> jax.Array:
-    """`table[places]` without a look at whether they are in range, which they are."""
-    return table.at[places].get(mode="promise_in_bounds", wrap_negative_indices=False)
-
-
-SUMS: dict[str, Callable[[Adjacency, jax.Array, str], jax.Array]] = {
-    "gather": functools.partial(by_pieces, xla_group),
-    "pallas": functools.partial(by_pieces, pallas_group),
-}

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from jaxrec import commands
 from jaxrec.commands.train import say_device
 from jaxrec.config import RunConfig
 from jaxrec.errors import RunError, UserError
-from jaxrec.gcn import native
+from jaxrec.gcn import message_passing, native, pieces
 from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked
 from jaxrec.runs.trained import open_trained
@@ -76,6 +77,34 @@ def test_what_becomes_of_the_kernel_is_told(
     for other in (config_with(model__kernel="csr"), config_with(method="ease")):
         say_device(other, Console())
         assert "kernel" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("jaxlib", "kernel", "reason", "warned"),
+    [
+        ((0, 10, 1), "auto", "an old GPU", False),
+        ((0, 10, 2), "auto", "an old GPU", True),
+        ((0, 11, 0), "segment_sum", None, True),
+        ((0, 11, 0), "auto", None, False),
+        ((0, 11, 1), "auto", "an old GPU", False),
+    ],
+)
+def test_a_sum_that_is_known_to_be_slow_on_a_gpu_is_warned_of_in_a_line(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    jaxlib: tuple[int, int, int],
+    kernel: str,
+    reason: str | None,
+    warned: bool,
+) -> None:
+    gpu = types.SimpleNamespace(platform="gpu", device_kind="some GPU")
+    monkeypatch.setattr(jax, "devices", lambda: [gpu])
+    monkeypatch.setattr(pieces, "unavailable_reason", lambda: reason)
+    monkeypatch.setattr(message_passing, "JAXLIB", jaxlib)
+    say_device(config_with(model__kernel=kernel), Console(quiet=True))
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == warned
+    assert all("jax/issues/38806); expected 0.11.1 or later" in line for line in said)
 
 
 def test_the_folder_holds_what_it_should(checkerboard_config: MakeConfig, tmp_path: Path) -> None:

@@ -14,9 +14,16 @@ from jaxrec.runs.methods import METHODS, fit_model
 from jaxrec.runs.prepare import prepare_split
 from jaxrec.runs.saved_models import save_model
 from tests.checkerboard import SMALL
+from tests.kernels import in_order
 from tests.listening import MOMENT, config_by_time, listens, write
 
-METHODS_ALONE = [name for name in METHODS if name != "blend"]
+# Of these a scatter adds up a batch's gradients, or histories before they are projected.
+SCATTERED = ("gcn", "gfcf")
+METHODS_ALONE = [
+    pytest.param(name, marks=in_order if name in SCATTERED else ())
+    for name in METHODS
+    if name != "blend"
+]
 
 
 def learn_and_list(path: Path, method: str) -> tuple[Model, dict[str, np.ndarray]]:

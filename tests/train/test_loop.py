@@ -21,6 +21,7 @@ from jaxrec.runs.checkpoint import Checkpoints, Progress
 from jaxrec.train.loop import STEPS_PER_DISPATCH, Pace, Training, train_epoch
 from jaxrec.train.step import TrainState, create_state
 from tests.graphs import graph_from_dense
+from tests.kernels import in_order
 
 OPTIMIZER = optax.adam(0.05)
 GRAPH = graph_from_dense((np.random.default_rng(0).random((30, 40)) < 0.3) * 1.0)
@@ -68,6 +69,7 @@ def test_an_epoch_reports_every_edge_once_and_takes_every_step() -> None:
     assert 0 < loss < 1
 
 
+@in_order
 def test_stopping_and_going_on_equals_never_stopping_bit_for_bit(tmp_path: Path) -> None:
     state = fresh()
     losses = []
@@ -104,6 +106,7 @@ class FixedPace(Pace):
         pass
 
 
+@in_order
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_how_many_steps_go_into_a_dispatch_changes_no_bit(steps: int) -> None:
     expected, expected_loss = run_epoch(fresh(), 0)
@@ -112,6 +115,7 @@ def test_how_many_steps_go_into_a_dispatch_changes_no_bit(steps: int) -> None:
     assert loss == expected_loss
 
 
+@in_order
 def test_going_on_from_any_step_within_an_epoch_changes_no_bit(tmp_path: Path) -> None:
     expected, expected_loss = run_epoch(fresh(), 0)
     num_steps = BATCHES.num_steps
@@ -167,6 +171,7 @@ def test_slow_steps_are_dispatched_fewer_at_a_time() -> None:
     assert pace.steps == 1
 
 
+@in_order
 def test_the_seed_decides_everything() -> None:
     first, again, other = (run_epoch(fresh(), 0, seed=seed)[0] for seed in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, first, again)

@@ -1,7 +1,7 @@
 """Every step lowers to StableHLO for the accelerators, though this machine may have none.
 
-That says that nothing in a step is only for CPUs, not how it runs there. The kernel of our own is:
-`auto` takes another on these platforms.
+That says that nothing in a step is only for CPUs, not how it runs there. Two kernels are for one
+backend: `auto` takes them there alone.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxrec.gcn import native
+from jaxrec.gcn import native, pieces
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.losses import Softmax
 from jaxrec.gcn.message_passing import KERNELS, Sums, choose_kernel, prepared
@@ -67,10 +67,19 @@ def test_every_step_lowers_for_every_platform(kernel: str, name: str, loss: str)
         text = lowered(objective, kernel, popular=dtype == "bfloat16")
         assert "stablehlo.while" in text  # over the steps
         assert "custom_call" not in text
+        products = [line for line in text.splitlines() if "dot_general" in line]
+        # The messages of `csr` are one that sums nothing, which XLA takes for a multiplication.
+        products = [line for line in products if "contracting_dims = [] x []" not in line]
+        assert products or loss == "bpr"
+        # By default a GPU rounds what it multiplies to 10 bits of 23, a TPU to 7.
+        assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
 
 
-def test_what_is_taken_there_is_among_what_was_lowered() -> None:
-    assert {choose_kernel("auto", backend) for backend in PLATFORMS.values()} <= set(PORTABLE)
+def test_what_is_taken_there_is_among_what_was_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
+    for reason in (None, "an old GPU"):
+        monkeypatch.setattr(pieces, "unavailable_reason", lambda reason=reason: reason)
+        taken = {choose_kernel("auto", backend) for backend in PLATFORMS.values()}
+        assert taken <= {*PORTABLE, "pallas"}
 
 
 def test_the_cpu_s_own_kernel_is_a_foreign_function() -> None:

@@ -5,13 +5,15 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
 from jaxrec.errors import UserError
+from jaxrec.gcn import pieces
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.embeddings import Embeddings
-from jaxrec.gcn.graph import Adjacency, BipartiteGraph
+from jaxrec.gcn.graph import Adjacency, BipartiteGraph, build_graph
 from jaxrec.gcn.losses import Softmax
 from jaxrec.gcn.message_passing import Sums
 from jaxrec.gcn.objectives import EdgeObjective, UserObjective
@@ -19,7 +21,7 @@ from jaxrec.gcn.training_graph import TrainingGraph
 from jaxrec.train.loop import STEPS_PER_DISPATCH
 from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.step import TrainState, train_steps
-from tests.kernels import with_kernel
+from tests.kernels import ON_CPU, with_kernel
 
 TOLERANCE = 0.25
 # Memory is allotted before there is code; how good that is costs time and changes no byte.
@@ -99,6 +101,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.skipif(not ON_CPU, reason="the estimate is of what a CPU's compiler allots")
 @pytest.mark.parametrize("shape", [with_kernel(shape[7], shape) for shape in SHAPES])
 def test_the_estimate_is_near_what_is_allotted(
     shape: tuple[int, int, int, int, int, int, int, str, str],
@@ -116,6 +119,36 @@ def test_the_estimate_is_near_what_is_allotted(
     )
     allotted = compiled_bytes(num_users, num_items, num_edges, dim, batch_size, objective)
     assert estimate == pytest.approx(allotted, rel=TOLERANCE)
+
+
+def test_pieces_of_rows_and_their_sums_are_counted() -> None:
+    """Never too few where rows are of all lengths: edges of short rows are counted, too."""
+    rng = np.random.default_rng(0)
+    user, item = (rng.random((2, 60_000)) ** 3 * [[2_000], [3_000]]).astype(int)
+    key = np.unique(user * 3_000 + item)
+    graph = build_graph(
+        key // 3_000, key % 3_000, np.ones(len(key)), num_users=2_000, num_items=3_000
+    )
+    cut, dim = pieces.cut(graph), 16
+    halves = [half.levels[0].pieces for half in (cut.to_users, cut.to_items)]
+    more = sum(leaf.nbytes for leaf in jax.tree.leaves(cut))
+    more -= sum(leaf.nbytes for leaf in jax.tree.leaves(graph))
+    more += max(len(half.starts) for half in halves) * dim * 4
+    estimates = []
+    for kernel in ("pallas", "csr"):
+        convolution, objective = step_of("bpr", layers=3, kernel=kernel, negatives=1)
+        estimates.append(
+            estimate_bytes(
+                num_users=2_000,
+                num_items=3_000,
+                num_edges=len(key),
+                dim=dim,
+                batch_size=512,
+                convolution=convolution,
+                objective=objective,
+            )
+        )
+    assert more <= estimates[0] - estimates[1] < 1.5 * more
 
 
 def test_what_can_not_fit_is_refused_with_what_to_change() -> None:

@@ -20,7 +20,7 @@ from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
 from jaxrec.gcn.training_graph import TrainingGraph
 from jaxrec.train.step import TrainState, create_state, learning_rate, train_step, train_steps
 from tests.graphs import graph_from_dense
-from tests.kernels import with_kernel
+from tests.kernels import in_order, with_kernel
 
 CSR = Sums("csr")
 BPR = EdgeObjective(LightGCN(2, CSR), num_negatives=2, l2=1e-3)
@@ -97,6 +97,7 @@ def test_steps_with_our_own_kernel_are_those_with_jaxlib_s(
         jax.tree.map(near, trained(ours), trained(theirs))
 
 
+@in_order
 @pytest.mark.parametrize(("objective", "order"), [(BPR, batches(8)), (SOFTMAX, user_batches())])
 def test_scanned_steps_equal_single_steps_bit_for_bit(
     objective: Objective, order: jax.Array
