@@ -13,9 +13,13 @@ from collections.abc import Sequence
 
 from benchmarks.roofline import FLOAT, INT, step_bytes
 from benchmarks.tables import markdown_table
+from jaxrec.gcn.convolution import LightGCN
+from jaxrec.gcn.message_passing import Sums
+from jaxrec.gcn.objectives import EdgeObjective
 
 MILLION, BILLION = 10**6, 10**9
 LARGEST_INT32 = 2**31 - 1
+_ROWS_OF_EDGE = 3  # of BPR: a listener, a song, a negative
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +74,10 @@ class Settings:
     steps: int = 1000
     reached: float = 0.5
 
+    def batch_size(self, data: Data) -> int:
+        """Edges of a batch."""
+        return data.edges // self.steps
+
 
 # Yambda-5B: https://arxiv.org/abs/2505.22238; every interaction is taken for a pair of its own,
 # which is too many. The larger one is made up, a listener for 100 edges and a song for 1,000.
@@ -86,16 +94,19 @@ HARDWARE = (
 
 
 def received_bytes(data: Data, devices: int, settings: Settings) -> float:
-    """What a device receives in a step, forward and backward, with both sides' rows sharded.
+    """What a device receives in a step of BPR, forward and backward, by the design.
 
-    Each layer gathers each table once in each direction: 2 L (P - 1) / P (U + I) d float32.
+    Each layer gathers each table once in each direction. The rows of the batch, a listener, a song
+    and a negative for each edge, of layer 0 and of the last layer, are summed over the devices, and
+    what is summed comes twice.
     """
-    rows = data.users + data.items
-    return 2 * settings.layers * (devices - 1) / devices * rows * settings.dim * FLOAT
+    tables = 2 * settings.layers * (data.users + data.items)
+    batch = 2 * 2 * _ROWS_OF_EDGE * settings.batch_size(data)
+    return (devices - 1) / devices * settings.dim * FLOAT * (tables + batch)
 
 
 def moved_bytes(data: Data, devices: int, settings: Settings) -> float:
-    """What a device moves in its memory in a step: its share, and the gathered tables once more."""
+    """What a device moves in its memory in a step: its share, and what it receives once more."""
     share = step_bytes(
         nodes=(data.users + data.items) // devices,
         edges=data.edges // devices,
@@ -107,18 +118,26 @@ def moved_bytes(data: Data, devices: int, settings: Settings) -> float:
 
 
 def device_bytes(data: Data, devices: int, settings: Settings) -> dict[str, float]:
-    """What a device holds, by kind, in bytes; `jaxrec.train.memory` divided among the devices.
+    """What a device holds, by kind, in bytes, after `jaxrec.train.memory`.
 
-    The epoch's order is on every device, since all form the same batches; the larger side's table
-    is gathered whole.
+    Dealt to the devices are parameters, Adam's two moments, propagation's three tables and the
+    graph, with the songs of the listeners' edges. Each device has the epoch's order and the batch
+    whole, since all form the same batches, and the tables that it gathers from.
     """
     rows = data.users + data.items
     table = rows * settings.dim * FLOAT
+    graph = (2 * data.edges + rows) * (INT + FLOAT) + data.edges * INT
+    objective = EdgeObjective(LightGCN(settings.layers, Sums("csr")), num_negatives=1, l2=0.0)
     return {
-        "tables": (3 + 3) * table / devices,  # parameters, Adam's two, propagation
-        "graph": (2 * data.edges + rows) * (INT + FLOAT) / devices,
+        "dealt": (6 * table + graph) / devices,
         "order": data.edges * INT,
-        "gathered": max(data.users, data.items) * settings.dim * FLOAT,
+        "gathered": table,
+        "batch": objective.batch_bytes(
+            num_users=data.users,
+            num_edges=data.edges,
+            dim=settings.dim,
+            batch_size=settings.batch_size(data),
+        ),
     }
 
 
@@ -154,10 +173,10 @@ def breaks_first(data: Data, hardware: Hardware, settings: Settings) -> str:
 
 
 _KINDS = {
-    "tables": "tables",
-    "graph": "the graph",
+    "dealt": "its share of the graph and of the tables",
     "order": "the epoch's order, which each device holds whole",
-    "gathered": "a gathered table",
+    "gathered": "tables that it gathers from",
+    "batch": "the batch, which each device has whole",
 }
 
 
@@ -193,7 +212,7 @@ def tables(settings: Settings) -> str:
         markdown_table([*header, "an epoch"], times),
         "",
         markdown_table(
-            ["data", "devices", "tables", "graph", "order", "gathered", "breaks first"], memory
+            ["data", "devices", "dealt", "order", "gathered", "batch", "breaks first"], memory
         ),
     ]
     return "\n".join(lines)
