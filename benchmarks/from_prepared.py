@@ -7,7 +7,7 @@ import argparse
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from benchmarks.measuring import resident_mb
 from jaxrec.api.recommender import Recommender
 from jaxrec.config import read_config
 from jaxrec.models.method import Hooks, unseen
+from jaxrec.rank.asked import of_users
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import fitting_of
@@ -31,14 +32,18 @@ class _Enough(Exception):
         self.state = state
 
 
-def main() -> None:
-    """Does it all, and writes how long each part took."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Does it all, and writes how long each part took.
+
+    Args:
+      arguments: of the command line, None for the process's own.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("prepared", type=Path)
     for name in ("steps", "dim", "layers", "batch", "lists"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--result", type=Path, required=True)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     config = read_config(
         {
             "quiet": True,
@@ -87,9 +92,8 @@ def main() -> None:
         recommender = Recommender(model, config, split)
         known = np.unique(split.train.user)
         chosen = np.random.default_rng(0).choice(known, min(given.lists, len(known)), replace=False)
-        rows = sum(
-            len(table) for _, table in recommender.lists(recommender.asked(np.sort(chosen)), k=10)
-        )
+        asked = of_users(split, config, np.sort(chosen), "exclude")
+        rows = sum(len(table) for _, table in recommender.lists(asked, k=10))
     told = {
         "seconds": seconds,
         "peaks_gb": peaks,
