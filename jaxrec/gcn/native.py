@@ -17,7 +17,8 @@ from jaxrec.files import compiled_folder, is_private, remove_leftovers, replacin
 NEIGHBOURS, HISTORIES, STANDARD = KERNELS = ("neighbour_sums", "history_sums", "standard_sums")
 _PREFIX = "jaxrec_"
 _FOLDER = Path(__file__).parent
-_SOURCES = [_FOLDER / f"{name}.cc" for name in KERNELS]
+_SOURCE = _FOLDER / "kernels.cc"
+_READ = [_SOURCE, _FOLDER / "chunks.h", *(_FOLDER / f"{name}.cc" for name in KERNELS)]
 # Without contraction a product is rounded before it is added, as in jaxlib's kernel.
 _OPTIONS = ["-std=c++20", "-O3", "-march=native", "-ffp-contract=off", "-fPIC", "-shared"]
 _COMPILERS = ("c++", "g++", "clang++")
@@ -85,7 +86,7 @@ def _compiler() -> list[str]:
 
 def _library(compiler: list[str]) -> Path:
     """Where the library is kept; the name tells source, compiler, processor and jaxlib apart."""
-    code = [path.read_text(encoding="utf-8") for path in (_FOLDER / "chunks.h", *_SOURCES)]
+    code = [path.read_text(encoding="utf-8") for path in _READ]
     made_of = [*compiler, jaxlib_version, _macros(*compiler), *code]
     digest = hashlib.sha256("\0".join(made_of).encode()).hexdigest()
     return compiled_folder() / f"kernels-{digest[:16]}.so"
@@ -101,7 +102,7 @@ def _compile(compiler: list[str], library: Path) -> None:
     remove_leftovers(library.parent)
     with replacing(library) as temporary:
         headers = ["-isystem", jax.ffi.include_dir()]
-        _run([*compiler, *headers, *map(str, _SOURCES), "-o", str(temporary)])
+        _run([*compiler, *headers, str(_SOURCE), "-o", str(temporary)])
         temporary.chmod(0o700)
 
 

@@ -18,29 +18,29 @@ namespace ffi = xla::ffi;
 
 namespace {
 
-constexpr int kLanes = 32;  // sums side by side: as many as keep the processor busy
-using Floats = float __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+constexpr int kWide = 32;  // sums side by side: as many as keep the processor busy
+using WideFloats = float __attribute__((vector_size(4 * kWide), aligned(4), may_alias));
 
 // What `each(k, floats of k)` yields, summed over all k below `count`.
 template <typename Vector, typename Scalar>
 float Sum(int64_t count, Vector vector, Scalar scalar) {
-  Floats sums = {};
+  WideFloats sums = {};
   int64_t k = 0;
-  for (; k + kLanes <= count; k += kLanes) sums += vector(k);
-  float lanes[kLanes], total = 0;
+  for (; k + kWide <= count; k += kWide) sums += vector(k);
+  float lanes[kWide], total = 0;
   std::memcpy(lanes, &sums, sizeof lanes);
   for (const float lane : lanes) total += lane;
   for (; k < count; ++k) total += scalar(k);
   return total;
 }
 
-const Floats& At(const float* x, int64_t k) { return *reinterpret_cast<const Floats*>(x + k); }
+const WideFloats& At(const float* x, int64_t k) { return *reinterpret_cast<const WideFloats*>(x + k); }
 
 float Greatest(const float* scores, const float* known, int64_t count) {
-  float lanes[kLanes] = {};
+  float lanes[kWide] = {};
   int64_t k = 0;
-  for (; k + kLanes <= count; k += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) {
+  for (; k + kWide <= count; k += kWide) {
+    for (int lane = 0; lane < kWide; ++lane) {
       const float size = std::fabs(scores[k + lane]) * known[k + lane];
       lanes[lane] = size > lanes[lane] ? size : lanes[lane];
     }
@@ -72,7 +72,7 @@ struct StandardSum {
       const float squares = Sum(
           num_items,
           [&](int64_t k) {
-            const Floats apart = At(scores, k) * part - centre;
+            const WideFloats apart = At(scores, k) * part - centre;
             return apart * apart * At(known, k);
           },
           [&](int64_t k) {
