@@ -160,7 +160,7 @@ def contrast(weight: float) -> Change:
     def loss(base: Any, noisy: LayerSum, params: Any, data: TrainingGraph, *rest: Any) -> jax.Array:
         batch, _ = rest
         total = dataclasses.replace(base, convolution=noisy)(params, data, *rest)
-        known = interactions_of(data.graph.to_users, batch, max_edges=base.max_edges)
+        known = interactions_of(data.graph, batch, max_edges=base.max_edges)
         final, first = noisy(data.graph, params), noisy.layers(data.graph, params)[1]
         some = known.item[:: max(1, len(known.item) // 1024)]
         pairs = ((final.user, first.user, known.user), (final.item, first.item, some))

@@ -172,7 +172,8 @@ VARIANTS: dict[str, Variant] = {
 
 def prepare(variant: Variant, config: RunConfig, train: Interactions) -> tuple[Training, Any]:
     """What a variant trains with, and its parameters at the start."""
-    changed = with_fields(config, variant.fields)
+    # Plug-ins need know nothing of rows that other devices have.
+    changed = with_fields(config, variant.fields | {"mesh.devices": 1})
     setup = build(changed, train)
     made = variant.objective(setup.objective, setup.graph)
     objective, batches = made.with_batches(setup.graph, changed.batch_size)

@@ -104,6 +104,15 @@ class TuneConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class MeshConfig:
+    """The devices that share a network's training. Their number changes no result."""
+
+    devices: int = setting(
+        0, "devices that share the graph; 0: all there are, of all processes", minimum=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything a run depends on."""
 
@@ -149,6 +158,7 @@ class RunConfig:
     eval: EvalConfig = group(EvalConfig)
     checkpoint: CheckpointConfig = group(CheckpointConfig)
     processes: ProcessesConfig = group(ProcessesConfig)
+    mesh: MeshConfig = group(MeshConfig)
     tune: TuneConfig = group(TuneConfig)
     auto: AutoConfig = group(AutoConfig)
 

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.gcn.graph import Adjacency
+from jaxrec.gcn.graph import Adjacency, BipartiteGraph, own_edges
+from jaxrec.gcn.shares import from_owner
 
 
 class Batches(Protocol):
@@ -130,22 +131,25 @@ class BatchInteractions(NamedTuple):
     is_edge: jax.Array
 
 
-def interactions_of(adjacency: Adjacency, users: jax.Array, *, max_edges: int) -> BatchInteractions:
+def interactions_of(
+    graph: BipartiteGraph, users: jax.Array, *, max_edges: int
+) -> BatchInteractions:
     """All edges of some users.
 
     Args:
-      adjacency: the users' rows (`graph.to_users`).
+      graph: the graph.
       users: [n] int32, -1 for padding.
       max_edges: static; at least as many as the users have.
     """
     known = jnp.maximum(users, 0)
-    start = adjacency.offsets[known]
-    degree = jnp.where(users >= 0, adjacency.offsets[known + 1] - start, 0)
+    start = graph.first_edge[known]
+    degree = jnp.where(users >= 0, graph.first_edge[known + 1] - start, 0)
     ends = jnp.cumsum(degree)
     place = jnp.arange(max_edges, dtype=jnp.int32)
     row = jnp.searchsorted(ends, place, side="right").astype(jnp.int32)
     row = jnp.minimum(row, len(users) - 1)
     is_edge = place < ends[-1]
     edge = jnp.where(is_edge, start[row] + place - (ends - degree)[row], 0)
-    weight = jnp.where(is_edge, adjacency.weights[edge], 0.0)
-    return BatchInteractions(known, adjacency.senders[edge], row, weight, is_edge)
+    here, mine = own_edges(graph, known[row], edge)
+    item, weight = from_owner(mine, (graph.items[here], graph.to_users.weights[here]))
+    return BatchInteractions(known, item, row, jnp.where(is_edge, weight, 0.0), is_edge)

@@ -11,6 +11,7 @@ from jaxrec.gcn.embeddings import EVERY_ROW, Embeddings, Masks, unit
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.message_passing import Sums
 from jaxrec.gcn.propagation import half_sums, neighbour_sums, propagate
+from jaxrec.gcn.shares import take, with_rows
 
 
 class Convolution(Protocol):
@@ -42,10 +43,11 @@ class Convolution(Protocol):
           batch: n users with all their edges, from `interactions_of`.
 
         Returns:
-          The users' rows [n, dim] and the items' [num_items, dim].
+          The users' rows [n, dim], known to all devices, and this device's items' [num_items, dim].
         """
         final = self(graph, embeddings)
-        return Embeddings(user=final.user[batch.user], item=final.item)
+        user = take(final.user, batch.user, graph.user_places)
+        return Embeddings(user=user, item=final.item)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,19 +108,25 @@ class LightGCN(Convolution):
         In the last layer the users gather along their own edges alone, and the gradient comes back
         along them: of the 4 L sums over all edges that a step takes, two less.
         """
+        users = graph.user_places
         if self.num_layers == 0:
-            return Embeddings(user=embeddings.user[batch.user], item=embeddings.item)
+            return Embeddings(take(embeddings.user, batch.user, users), embeddings.item)
+        sending = None
+        if self._is_light() and self.num_layers == 1 and self.sums.dtype == "float32":
+            item, sending = with_rows(embeddings.item, batch.item, graph.item_places)
+            embeddings = dataclasses.replace(embeddings, item=item)
         below, sent, share = self._before_last_sums(graph, embeddings)
-        gathered = sent.item.astype(self.sums.dtype)[batch.item].astype(jnp.float32)
+        if sending is None:
+            sending = take(sent.item.astype(self.sums.dtype), batch.item, graph.item_places)
         own = jax.ops.segment_sum(
-            batch.weight[:, None] * gathered,
+            batch.weight[:, None] * sending.astype(jnp.float32),
             batch.row,
             num_segments=len(batch.user),
             indices_are_sorted=True,
         )
         items = half_sums(graph.to_items, graph.to_users, sent.user, self.sums)
         return Embeddings(
-            user=below.user[batch.user] + share.user[batch.user] * own,
+            user=take(below.user, batch.user, users) + take(share.user, batch.user, users) * own,
             item=below.item + share.item * items,
         )
 

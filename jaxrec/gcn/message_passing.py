@@ -16,6 +16,7 @@ from jaxlib.version import __version_info__ as JAXLIB
 
 from jaxrec.gcn import native, pieces
 from jaxrec.gcn.graph import Adjacency, BipartiteGraph
+from jaxrec.gcn.shares import gathered, own_part
 
 DTYPES = ("float32", "bfloat16")
 
@@ -94,7 +95,7 @@ def csr(adjacency: Adjacency, embeddings: jax.Array, dtype: str) -> jax.Array:
     that does to the result but saves no time. `jax.experimental.sparse` is not actively
     developed, so nothing else may use it.
     """
-    embeddings = _rounded(embeddings, dtype)
+    embeddings = _rounded(embeddings.astype(jnp.float32), dtype)
     shape = (adjacency.num_rows, embeddings.shape[0])
     matrix = sparse.BCSR((adjacency.weights, adjacency.senders, adjacency.offsets), shape=shape)
     return matrix @ embeddings
@@ -151,10 +152,13 @@ class Sums:
     Attributes:
       kernel: a name in `KERNELS`.
       dtype: in what the embeddings are gathered, a name in `DTYPES`.
+      dealt: whether rows are dealt to the devices of a mesh. Each then sums into its own rows, of
+        the rows of all; masks are of all places.
     """
 
     kernel: str
     dtype: str = "float32"
+    dealt: bool = False
 
     def __call__(
         self,
@@ -166,6 +170,9 @@ class Sums:
         sending: jax.Array | None = None,
     ) -> jax.Array:
         """The kernel's sums: see `Kernel`."""
+        if self.dealt:
+            embeddings = gathered(embeddings.astype(self.dtype))
+            receiving = None if receiving is None else own_part(receiving)
         return KERNELS[self.kernel](
             adjacency, embeddings, self.dtype, base=base, receiving=receiving, sending=sending
         )

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrec.gcn.batches import BatchInteractions
-from jaxrec.gcn.graph import Adjacency
+from jaxrec.gcn.shares import from_owner, own_rows
 from jaxrec.gcn.training_graph import ItemMass, TrainingGraph
 
 
@@ -32,41 +32,42 @@ def sample_negatives(
       items [n, num_negatives] int32, and [n] bool, False for a user who has interacted with every
       item (whose items then mean nothing).
     """
-    positives, num_items, mass = data.graph.to_users, data.graph.num_items, data.mass
-    start, stop = positives.offsets[users], positives.offsets[users + 1]
+    graph, num_items, mass = data.graph, data.graph.num_items, data.mass
+    row, mine = own_rows(graph.user_places, users, graph.to_users.num_rows)
+    start, stop = graph.to_users.offsets[row], graph.to_users.offsets[row + 1]
     if mass is None:
         available = num_items - (stop - start)
     else:
-        available = mass.cumulative[-1] - _row_mass(positives, mass, start, stop)
+        available = mass.cumulative[-1] - _row_mass(graph.items, mass, start, stop)
     draw = uniform_below(key, jnp.maximum(available, 1)[:, None], (len(users), num_negatives))
 
     def skipped_before(edge: jax.Array) -> jax.Array:
         if mass is not None:
             return mass.before[edge]
-        return positives.senders[edge] - (edge - start[:, None])
+        return graph.items[edge] - (edge - start[:, None])
 
     def halve(_: int, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = bounds
         middle = (low + high) // 2
         # `middle` may lie past the last edge where the range is empty; it then counts for nothing.
-        passed = skipped_before(jnp.minimum(middle, positives.num_edges - 1)) <= draw
+        passed = skipped_before(jnp.minimum(middle, graph.num_edges - 1)) <= draw
         passed &= low < high
         return jnp.where(passed, middle + 1, low), jnp.where(passed, high, middle)
 
     bounds = tuple(jnp.broadcast_to(end[:, None], draw.shape) for end in (start, stop))
-    low, _ = jax.lax.fori_loop(0, positives.num_edges.bit_length(), halve, bounds)
+    low, _ = jax.lax.fori_loop(0, graph.num_edges.bit_length(), halve, bounds)
     if mass is None:
         items = draw + (low - start[:, None])
     else:
-        passed = _row_mass(positives, mass, jnp.broadcast_to(start[:, None], low.shape), low)
+        passed = _row_mass(graph.items, mass, jnp.broadcast_to(start[:, None], low.shape), low)
         items = jnp.searchsorted(mass.cumulative, draw + passed, side="right").astype(jnp.int32) - 1
-    return jnp.minimum(items, num_items - 1), available > 0
+    return from_owner(mine, (jnp.minimum(items, num_items - 1), available > 0))
 
 
-def _row_mass(positives: Adjacency, mass: ItemMass, start: jax.Array, stop: jax.Array) -> jax.Array:
+def _row_mass(items: jax.Array, mass: ItemMass, start: jax.Array, stop: jax.Array) -> jax.Array:
     """Mass of a row's positives from edge `start` up to `stop`, without a sum over them."""
     last = jnp.maximum(stop - 1, 0)
-    through_last = mass.cumulative[positives.senders[last] + 1] - mass.before[last]
+    through_last = mass.cumulative[items[last] + 1] - mass.before[last]
     return jnp.where(stop > start, through_last, 0)
 
 

@@ -21,6 +21,7 @@ from jaxrec.gcn.batches import (
 from jaxrec.gcn.convolution import Convolution
 from jaxrec.gcn.embeddings import Embeddings, Masks, scores, unit
 from jaxrec.gcn.graph import BipartiteGraph, edge_endpoints
+from jaxrec.gcn.shares import marked, take, with_rows
 from jaxrec.gcn.training_graph import TrainingGraph
 
 EdgeSampler = Callable[[jax.Array, TrainingGraph, jax.Array, int], tuple[jax.Array, jax.Array]]
@@ -99,30 +100,29 @@ class EdgeObjective:
         others, has_negative = self.sampler(key, data, users, self.num_negatives)
         row_weights = ((batch >= 0) & has_negative).astype(jnp.float32)
 
-        read = Masks(user=_mask(graph.num_users, users), item=_mask(graph.num_items, items, others))
-        final = self.convolution(graph, params, read)
-        user_rows = final.user[users]
+        every = jnp.concatenate([others.reshape(-1), items])
+
+        def rows_of(tables: Embeddings) -> tuple[Embeddings, list[jax.Array]]:
+            user, user_rows = with_rows(tables.user, users, graph.user_places)
+            item, item_rows = with_rows(tables.item, every, graph.item_places)
+            drawn, known = jnp.split(item_rows, [others.size])
+            rows = [user_rows, known, drawn.reshape(*others.shape, -1)]
+            return dataclasses.replace(tables, user=user, item=item), rows
+
+        params, first_rows = rows_of(params)
+        read = Masks(
+            user=marked(graph.to_users.num_rows, graph.user_places, users),
+            item=marked(graph.to_items.num_rows, graph.item_places, every),
+        )
+        _, (user_rows, known, drawn) = rows_of(self.convolution(graph, params, read))
         ranking = self.loss(
-            scores(user_rows, final.item[items]),
-            scores(user_rows[:, None], final.item[others]),
-            row_weights=row_weights,
+            scores(user_rows, known), scores(user_rows[:, None], drawn), row_weights=row_weights
         )
-        size = losses.l2(
-            params.user[users], params.item[items], params.item[others], row_weights=row_weights
-        )
-        return ranking + self.l2 * size
+        return ranking + self.l2 * losses.l2(*first_rows, row_weights=row_weights)
 
     def batch_bytes(self, *, num_users: int, num_edges: int, dim: int, batch_size: int) -> float:
         """As `Objective` says."""
         return 4 * dim * batch_size * (3.4 + 4.4 * self.num_negatives)
-
-
-def _mask(size: int, *places: jax.Array) -> jax.Array:
-    """[size] bool, True at the given places."""
-    mask = jnp.zeros(size, bool)
-    for each in places:
-        mask = mask.at[each].set(True)
-    return mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,30 +154,32 @@ class UserObjective:
         self, params: Embeddings, data: TrainingGraph, batch: jax.Array, key: jax.Array
     ) -> jax.Array:
         """As `Objective` says."""
-        known = interactions_of(data.graph.to_users, batch, max_edges=self.max_edges)
+        graph = data.graph
+        known = interactions_of(graph, batch, max_edges=self.max_edges)
         others, log_weights = self.sampler(key, data, known, self.num_negatives)
 
-        final = self.convolution.of_users(data.graph, params, known)
+        size = jnp.float32(0)
+        if self.l2:  # gathers of layer 0 are not free
+            user, user_rows = with_rows(params.user, known.user, graph.user_places)
+            item, item_rows = with_rows(params.item, known.item, graph.item_places)
+            params = dataclasses.replace(params, user=user, item=item)
+            edges = known.is_edge.astype(jnp.float32)
+            size = losses.l2(user_rows[known.row], item_rows, row_weights=edges)
+        final = self.convolution.of_users(graph, params, known)
+        every = jnp.concatenate([others, known.item])
+        drawn, heard = jnp.split(take(final.item, every, graph.item_places), [len(others)])
         user_rows = unit(final.user)
-        drawn = unit(final.item[others])
         ranking = self.loss(
             losses.UserScores(
-                positive=scores(user_rows[known.row], unit(final.item[known.item])),
+                positive=scores(user_rows[known.row], unit(heard)),
                 # Else a GPU multiplies with 10 bits of 23, and the loss is off by a thousandth.
-                negative=jnp.matmul(user_rows, drawn.T, precision=jax.lax.Precision.HIGHEST),
+                negative=jnp.matmul(user_rows, unit(drawn).T, precision=jax.lax.Precision.HIGHEST),
                 log_weights=log_weights,
                 row=known.row,
                 is_edge=known.is_edge,
             )
         )
-        if self.l2 == 0:  # gathers of layer 0 are not free
-            return ranking
-        size = losses.l2(
-            params.user[known.user][known.row],
-            params.item[known.item],
-            row_weights=known.is_edge.astype(jnp.float32),
-        )
-        return ranking + self.l2 * size
+        return ranking + self.l2 * size if self.l2 else ranking
 
     def batch_bytes(self, *, num_users: int, num_edges: int, dim: int, batch_size: int) -> float:
         """As `Objective` says."""

@@ -103,7 +103,7 @@ class Filter:
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
         """The model that `arrays` and `settings` tell of."""
-        halves = (
+        to_users, to_items = (
             Adjacency(**{name: jnp.asarray(each) for name, each in part_of(arrays, half).items()})
             for half in ("to_users", "to_items")
         )
@@ -111,7 +111,10 @@ class Filter:
         if "into" in arrays:
             low_rank = LowRank(np.asarray(arrays["into"]), np.asarray(arrays["out_of"]))
         return cls(
-            BipartiteGraph(*halves), np.asarray(arrays["ends"]), **settings, low_rank=low_rank
+            BipartiteGraph(to_users, to_items),
+            np.asarray(arrays["ends"]),
+            **settings,
+            low_rank=low_rank,
         )
 
     def _filter(self, histories: Histories) -> tuple[jax.Array, jax.Array]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxrec.data.interactions import Interactions
 from jaxrec.errors import RunError
@@ -22,9 +23,9 @@ from jaxrec.rank.best_columns import (
     HIDDEN_PER_STEP,
     ITEMS_PER_BLOCK,
     USERS_PER_BLOCK,
-    best_columns,
 )
 from jaxrec.rank.best_of_few import ADVICE, best_of_few
+from jaxrec.rank.devices import best_columns_on, mesh_for, on_each
 
 MOST_BLOCKS_PER_CHUNK = 32  # more users per dispatch measured no faster
 USERS_PER_SCORING = 64  # more fall out of the cache, fewer repeat what a model reads for all
@@ -84,7 +85,8 @@ def top_k(
         nothing.
       candidates: [num_items] bool, the items that may be listed; None allows all.
       memory_budget_mb: MiB of working memory beside the model. The result doesn't depend on
-        it. The scores of one block of users (32 * num_items * 4 bytes) are needed at least; a
+        it. The scores of one block of users (32 * num_items * 4 bytes) are needed at least, and
+        of one for each of this process's devices, among which they are shared; a
         model other than factors always takes those of twice 64 users.
       on_histories: called with the number of lists found since the last call.
 
@@ -125,14 +127,18 @@ def top_k(
     listed[: len(listable)] = candidates[listable]
     longest = min(k, columns)
     counts = np.zeros(count, np.int64) if seen is None else np.diff(seen.offsets)
+    mesh = None if factors is None else mesh_for(count)
+    devices = 1 if mesh is None else mesh.size
     if factors is None:
-        table, chunk = None, USERS_PER_SCORING
+        table, share = None, USERS_PER_SCORING
     else:
         item_table = np.asarray(factors.item)
-        table, dim = _column_table(item_table, listable, columns), item_table.shape[1]
-        chunk = _users_per_chunk(count, columns, dim, longest, counts, memory_budget_mb)
-    # One length for every chunk, and seldom another one in the next call: fewer compilations.
-    most_hidden = int(np.add.reduceat(counts, np.arange(0, count, chunk)).max())
+        table, dim = _column_table(item_table, listable, columns, mesh), item_table.shape[1]
+        budget = memory_budget_mb // devices
+        share = _users_per_chunk(-(-count // devices), columns, dim, longest, counts, budget)
+    chunk = devices * share
+    # One length for every share, and seldom another one in the next call: fewer compilations.
+    most_hidden = int(np.add.reduceat(counts, np.arange(0, count, share)).max())
     hidden_size = 0 if seen is None else (1 << most_hidden.bit_length()) + HIDDEN_PER_STEP
 
     def collect(
@@ -161,8 +167,15 @@ def top_k(
         blocks, finite = _blocks(rows)
         hidden = None
         if seen is not None:
-            hidden = _hidden(seen, chosen, column_of_item, columns, chunk, hidden_size)
-        pending.append((start, finite, *best_columns(blocks, table, listed, hidden, longest)))
+            of_each = (chosen[first : first + share] for first in range(0, chunk, share))
+            parts = [
+                _hidden(seen, users, column_of_item, columns, share, hidden_size)
+                for users in of_each
+            ]
+            positions, offsets = (np.concatenate(each) for each in zip(*parts, strict=True))
+            hidden = positions, offsets
+        found = best_columns_on(blocks, table, listed, hidden, longest, mesh)
+        pending.append((start, finite, *found))
         # The device ranks this chunk while the host fetches the last one and prepares the next.
         if len(pending) > 1:
             collect(*pending.popleft())
@@ -171,10 +184,12 @@ def top_k(
     return items, scores
 
 
-def _column_table(item_table: np.ndarray, listable: np.ndarray, columns: int) -> jax.Array:
+def _column_table(
+    item_table: np.ndarray, listable: np.ndarray, columns: int, mesh: Mesh | None
+) -> jax.Array:
     table = np.zeros((columns, item_table.shape[1]), np.float32)
     table[: len(listable)] = item_table[listable]
-    return jax.device_put(table)
+    return on_each(table, mesh)
 
 
 def _scores_of(model: Model, histories: Histories) -> Array:

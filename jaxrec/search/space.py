@@ -16,8 +16,8 @@ from jaxrec.errors import UserError
 from jaxrec.runs.methods import method_of
 
 _FIXED = (
-    *("method", "data", "eval", "checkpoint", "processes", "tune", "auto", "seed", "quiet"),
-    "profile",
+    *("method", "data", "eval", "checkpoint", "processes", "mesh", "tune", "auto", "seed"),
+    *("quiet", "profile"),
 )
 # How plays become weights is the method's.
 _FREE = (

@@ -1,8 +1,8 @@
 """The network over a graph with more users in it than it was trained on; nothing is trained."""
 
 import dataclasses
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.data.interactions import IdMap, Interactions
@@ -64,7 +64,8 @@ def joined(
       whole: what it was trained on with the joiners, from `Joiners.added_to`.
       own: [n, dim] float32, the joiners' layer 0.
     """
-    user = jnp.concatenate([state.params.user, jnp.asarray(own)])
-    params = Embeddings(user=user, item=state.params.item)
+    learnt = fitting.setup.in_order(state.params)
+    user: Any = np.concatenate([np.asarray(learnt.user), own])
     with_them = Network().fitting(fitting.config, whole)
+    params = with_them.setup.placed(Embeddings(user=user, item=learnt.item))
     return with_them.model(dataclasses.replace(state, params=params))

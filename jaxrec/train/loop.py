@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxrec.errors import RunError
 from jaxrec.gcn.batches import Batches
@@ -58,6 +59,7 @@ class Training:
       batches: how an epoch is cut into batches, as the objective takes them.
       optimizer: the optax transformation.
       seed: the run's seed.
+      mesh: the devices that the rows of `data` and of the state are dealt to; None for one alone.
     """
 
     data: TrainingGraph
@@ -65,6 +67,15 @@ class Training:
     batches: Batches
     optimizer: optax.GradientTransformation
     seed: int
+    mesh: Mesh | None = None
+
+    def known_to_all(self, array: jax.Array) -> jax.Array:
+        """An array that this process has made as all others have, on every device."""
+        if self.mesh is None:
+            return array
+        host = np.asarray(array)
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+        return jax.make_array_from_callback(host.shape, everywhere, host.__getitem__)
 
 
 def train_epoch(
@@ -105,6 +116,7 @@ def train_epoch(
     step_key = jax.random.fold_in(key, STEP)
     order = training.batches.order(order_key)
     rows = training.batches.edges_in(order)
+    order = training.known_to_all(order)
     num_steps = len(order)
     first_step = epoch * num_steps
     start = int(state.step) - first_step
@@ -126,7 +138,10 @@ def train_epoch(
         on_steps(int(rows[start : start + len(block)].sum()), float(block.mean()))
 
     advance = functools.partial(
-        train_steps, objective=training.objective, optimizer=training.optimizer
+        train_steps,
+        objective=training.objective,
+        optimizer=training.optimizer,
+        mesh=training.mesh,
     )
     pending: tuple[int, jax.Array] | None = None
     last_read: float | None = None
@@ -153,7 +168,7 @@ def train_epoch(
             f"step {int(state.step)} (epoch {epoch + 1}): the parameters are no longer finite. "
             f"{_ADVICE}"
         )
-    return state, loss_sum / training.data.graph.num_edges
+    return state, loss_sum / int(rows.sum())
 
 
 _ADVICE = "The last good checkpoint is kept; a lower config.lr may help"

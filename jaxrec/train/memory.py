@@ -21,8 +21,9 @@ def estimate_bytes(
     convolution: LightGCN,
     objective: Objective,
     copies: int = 1,
+    devices: int = 1,
 ) -> int:
-    """Device memory of training at its peak, in bytes.
+    """Memory of each device of training at its peak, in bytes.
 
     The first terms are exact: parameters and Adam's two moments, both orientations of the graph,
     the epoch's order. The rest counts the buffers that XLA keeps at once, as its own account
@@ -39,19 +40,25 @@ def estimate_bytes(
       convolution: the objective's.
       objective: what is lowered.
       copies: models held at once, each with its graph, of which one at a time is trained.
+      devices: how many the rows are dealt to. Each has its share of state, graph and sums, but
+        for a moment all rows that it gathers from.
     """
     batch_size = min(batch_size, num_edges)
     layers = convolution.num_layers
     table = FLOAT * dim * (num_users + num_items)
-    state = 3 * table
+    state = 3 * table / devices
     graph: float = 2 * num_edges * (INT + FLOAT) + (INT + FLOAT) * (num_users + num_items)
     order = INT * num_edges
-    propagation = table * (3 if layers else 1.5)
+    propagation = table / devices * (3 if layers else 1.5)
     if convolution.unit_layers:  # layers' inputs are kept for the backward pass
-        propagation += 2.5 * table * max(0, layers - 1)
+        propagation += 2.5 * table / devices * max(0, layers - 1)
+    if devices > 1:
+        # The items of the users' edges, for the senders are places; and where each row is.
+        graph = (graph + INT * num_edges) / devices + INT * (2 * num_users + num_items)
+        propagation += table  # gathered
     messages = 0.0
     if convolution.sums.kernel == "segment_sum" and layers:
-        messages = 2.2 * num_edges * dim * FLOAT
+        messages = 2.2 * num_edges * dim * FLOAT / devices
     elif convolution.sums.kernel == "pallas" and layers:
         # About so many pieces (a short row is none, a long one's last is not full), in both
         # orientations; the sums of one's are held at a time.

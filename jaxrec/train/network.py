@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.config import RunConfig, to_json
@@ -29,7 +27,7 @@ from jaxrec.train.step import TrainState
 _SCHEDULE = ("lr", "lr_schedule", "warmup_epochs", "batch_size", "seed")
 _FOREIGN = (
     *("method", "data", "eval", "checkpoint", "tune", "auto", "baseline", "blend"),
-    *("quiet", "profile", "processes"),
+    *("quiet", "profile", "processes", "mesh"),
 )
 
 
@@ -125,8 +123,8 @@ class NetworkFitting:
         return cut(filtered, settings.ends, untracked) if settings.ends else filtered
 
     def save(self, state: TrainState) -> Saved:
-        """The parameters, the optimizer's state and the step."""
-        return Saved(state)
+        """The parameters, the optimizer's state and the step, in the data's order."""
+        return Saved(self.setup.in_order(state))
 
     def shapes(self, about: Mapping[str, Any] | None) -> TrainState:
         """Those of a fresh state."""
@@ -134,8 +132,8 @@ class NetworkFitting:
         return self.setup.abstract_state()
 
     def restore(self, saved: Saved) -> TrainState:
-        """The state, on the device."""
-        state: TrainState = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), saved.arrays)
+        """The state, on the device or dealt to the devices."""
+        state: TrainState = self.setup.placed(saved.arrays)
         return state
 
     def profile(self, folder: Path, state: TrainState) -> None:
@@ -197,6 +195,7 @@ class Network:
             f"model: {config.model.layers} layers, {config.model.dim} dimensions, "
             f"{setup.graph.num_users + setup.graph.num_items:,} nodes, {setup.graph.num_edges:,} "
             f"edges, kernel {setup.convolution.sums.kernel}"
+            + ("" if setup.mesh is None else f", on {setup.mesh.size} devices")
         )
         warnings: tuple[str, ...] = ()
         if full:

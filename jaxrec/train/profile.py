@@ -21,7 +21,7 @@ def trace_steps(folder: Path, setup: Setup, state: TrainState) -> None:
       state: the state to start from.
     """
     key = jax.random.key(setup.seed)
-    order = setup.batches.order(key)
+    order = setup.known_to_all(setup.batches.order(key))
     batches = order[jnp.arange(STEPS_PER_DISPATCH) % len(order)]
     copy = jax.tree.map(jnp.copy, state)
 
@@ -33,6 +33,7 @@ def trace_steps(folder: Path, setup: Setup, state: TrainState) -> None:
             key,
             objective=setup.objective,
             optimizer=setup.optimizer,
+            mesh=setup.mesh,
         )
         losses.block_until_ready()
         return state

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 
 from jaxrec.config import RunConfig
 from jaxrec.data.interactions import Interactions
@@ -16,50 +18,78 @@ from jaxrec.data.weighting import weigh
 from jaxrec.errors import UserError
 from jaxrec.gcn import losses
 from jaxrec.gcn.convolution import LightGCN
+from jaxrec.gcn.dealing import OWN, Dealing, specs
 from jaxrec.gcn.embeddings import Embeddings
-from jaxrec.gcn.graph import BipartiteGraph, build_graph
+from jaxrec.gcn.graph import BipartiteGraph, host_graph
+from jaxrec.gcn.mesh import mesh_of, on_devices
 from jaxrec.gcn.message_passing import Sums, choose_kernel, prepared
 from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
 from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
 from jaxrec.models import bpr_vectors, own_vectors
 from jaxrec.models.bpr_vectors import BprVector
 from jaxrec.models.fold_in import MessageSum
+from jaxrec.models.model import Array
 from jaxrec.models.own_vectors import OwnVector, SoftmaxDirection, stand_ins
 from jaxrec.train.loop import INIT, Training, train_epoch
 from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.step import TrainState, create_state, learning_rate
 
-_convolve = jax.jit(LightGCN.__call__, static_argnums=0)
-_messages = jax.jit(LightGCN.item_messages, static_argnums=0)
+
+@functools.partial(jax.jit, static_argnames=("map_of", "mesh"))
+def _over_graph(
+    map_of: Callable[[BipartiteGraph, Embeddings], Any],
+    data: TrainingGraph,
+    params: Embeddings,
+    mesh: Mesh | None,
+) -> Any:
+    """What a function of the graph and layer 0 gives, with a row for each of their rows."""
+
+    def mapped(data: TrainingGraph, params: Embeddings) -> Any:
+        return map_of(data.graph, params)
+
+    return on_devices(mapped, mesh, takes=(specs(data), OWN), gives=OWN)(data, params)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Setup(Training):
     """What training and ranking need beside the state.
 
     Attributes:
+      graph: the whole training graph; on the host where `data` is dealt to several devices.
       convolution: the objective's, by which the final embeddings are made.
       dim: length of an embedding.
       init_stddev: standard deviation of the initial embeddings.
+      dealing: where the rows of `data` and of the state are; None where one device has them all.
     """
 
+    graph: BipartiteGraph
     convolution: LightGCN
     dim: int
     init_stddev: float
-
-    @property
-    def graph(self) -> BipartiteGraph:
-        """The training graph."""
-        return self.data.graph
+    dealing: Dealing | None = None
 
     def fresh_state(self) -> TrainState:
         """The state at step 0, a function of the seed."""
+        state = self._whole_state()
+        return state if self.dealing is None else self.dealing.placed(state)
+
+    def abstract_state(self) -> TrainState:
+        """Shapes and types of a state in the data's order, without its memory."""
+        return jax.eval_shape(self._whole_state)
+
+    def _whole_state(self) -> TrainState:
         key = jax.random.fold_in(jax.random.key(self.seed), INIT)
         return create_state(key, self.graph, self.optimizer, dim=self.dim, stddev=self.init_stddev)
 
-    def abstract_state(self) -> TrainState:
-        """Shapes and types of a state, without its memory."""
-        return jax.eval_shape(self.fresh_state)
+    def placed(self, state: Any) -> Any:
+        """A state, or a part of one, on the device or dealt to the devices; a copy."""
+        if self.dealing is None:
+            return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
+        return self.dealing.placed(state)
+
+    def in_order(self, state: Any) -> Any:
+        """A state, or a part of one, in the data's order, whoever has its rows."""
+        return state if self.dealing is None else self.dealing.in_order(state)
 
     def train_epoch(
         self, state: TrainState, epoch: int, *, on_steps: Callable[[int, float], None], **run: Any
@@ -68,12 +98,15 @@ class Setup(Training):
         return train_epoch(self, state, epoch, on_steps=on_steps, **run)
 
     def final_embeddings(self, params: Embeddings) -> Embeddings:
-        """Layer 0 propagated over the training graph."""
-        return _convolve(self.convolution, self.graph, params)
+        """Layer 0 propagated over the training graph, in the data's order."""
+        return self.in_order(_over_graph(self.convolution, self.data, params, self.mesh))
 
-    def item_messages(self, params: Embeddings) -> jax.Array:
+    def item_messages(self, params: Embeddings) -> Array:
         """`LightGCN.item_messages` over the training graph: [num_items, dim] float32."""
-        return _messages(self.convolution, self.graph, params)
+        messages = _over_graph(self.convolution.item_messages, self.data, params, self.mesh)
+        if self.dealing is None:
+            return messages
+        return self.dealing.rows_in_order(self.dealing.item, messages)
 
     def fold_in(self, params: Embeddings) -> MessageSum:
         """How users who weren't there get a vector."""
@@ -84,7 +117,8 @@ class Setup(Training):
     def _own_vector(self, params: Embeddings) -> OwnVector | None:
         """How own vectors are solved for by the loss; None by one that isn't known here."""
         there = np.asarray(self.graph.to_users.degrees) > 0
-        squares = np.square(np.asarray(params.user)[there]).sum(axis=1, dtype=np.float64)
+        user = np.asarray(self.in_order(params).user)
+        squares = np.square(user[there]).sum(axis=1, dtype=np.float64)
         length = self.convolution.own_weight * float(np.sqrt(squares.mean()))
         loss = getattr(self.objective, "loss", None)
         if isinstance(loss, losses.Softmax):
@@ -107,11 +141,12 @@ def build(config: RunConfig, train: Interactions) -> Setup:
 
     Raises:
       UserError: the training part has nothing to learn from, or is too large to be numbered; or
-        the kernel can't be had here.
+        the kernel or the devices can't be had here.
     """
     check_learnable(train)
+    mesh = mesh_of(config.mesh.devices)
     try:
-        graph = build_graph(
+        graph = host_graph(
             train.user,
             train.item,
             weigh(train, config.learnt_weights),
@@ -123,8 +158,14 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     mass = None
     if config.loss.sampler == "popularity":
         mass = popularity_mass(graph, alpha=config.loss.popularity_alpha)
-    convolution = _convolution(config)
-    graph = prepared(graph, convolution.sums.kernel)
+    convolution = _convolution(config, dealt=mesh is not None)
+    dealing = None
+    if mesh is None:
+        graph = prepared(jax.tree.map(jnp.asarray, graph), convolution.sums.kernel)
+        data = TrainingGraph(graph, jax.tree.map(jnp.asarray, mass))
+    else:
+        dealing = Dealing.of(graph, mesh)
+        data = dealing.data(TrainingGraph(graph, mass))
     objective, batches = _objective(config, convolution).with_batches(graph, config.batch_size)
     steps = batches.num_steps
     optimizer = _adam(
@@ -134,21 +175,24 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         config.epochs * steps,
     )
     return Setup(
-        data=TrainingGraph(graph, mass),
+        data=data,
         objective=objective,
         batches=batches,
         optimizer=optimizer,
         seed=config.seed,
+        mesh=mesh,
+        graph=graph,
         convolution=convolution,
         dim=config.model.dim,
         init_stddev=config.model.init_stddev,
+        dealing=dealing,
     )
 
 
-def _convolution(config: RunConfig) -> LightGCN:
+def _convolution(config: RunConfig, *, dealt: bool) -> LightGCN:
     return LightGCN(
         num_layers=config.model.layers,
-        sums=Sums(_kernel(config), config.model.dtype),
+        sums=Sums(_kernel(config, dealt=dealt), config.model.dtype, dealt),
         receiver_exponent=config.model.receiver_exponent,
         sender_exponent=config.model.sender_exponent,
         unit_layers=config.model.unit_layers,
@@ -167,11 +211,19 @@ def _objective(config: RunConfig, convolution: LightGCN) -> Objective:
             return UserObjective(convolution, loss.negatives, loss.l2, ranking)
 
 
-def _kernel(config: RunConfig) -> str:
+def _kernel(config: RunConfig, *, dealt: bool) -> str:
     try:
-        return choose_kernel(config.model.kernel, jax.default_backend())
+        name = choose_kernel(config.model.kernel, jax.default_backend())
     except ValueError as error:
         raise UserError(f"config.model.{error}; expected auto, which takes another") from error
+    if dealt and name == "pallas":  # its pieces have other shapes on every device
+        if config.model.kernel == "auto":
+            return "segment_sum"
+        raise UserError(
+            "config.model.kernel is 'pallas', which sums on one device alone; expected auto, or "
+            "config.mesh.devices=1"
+        )
+    return name
 
 
 @functools.lru_cache(maxsize=16)
@@ -217,10 +269,11 @@ def check_memory(config: RunConfig, train: Interactions, *, copies: int = 1) -> 
       A line about how much is needed and free.
 
     Raises:
-      UserError: the memory doesn't suffice, or the kernel can't be had here.
+      UserError: the memory doesn't suffice, or the kernel or the devices can't be had here.
     """
-    device = jax.devices()[0]
-    convolution = _convolution(config)
+    mesh = mesh_of(config.mesh.devices)
+    device = jax.local_devices()[0]
+    convolution = _convolution(config, dealt=mesh is not None)
     needed = estimate_bytes(
         num_users=train.num_users,
         num_items=train.num_items,
@@ -230,7 +283,10 @@ def check_memory(config: RunConfig, train: Interactions, *, copies: int = 1) -> 
         convolution=convolution,
         objective=_objective(config, convolution),
         copies=copies,
+        devices=1 if mesh is None else mesh.size,
     )
+    if mesh is not None and device.platform == "cpu":  # they share the machine's memory
+        needed *= len(mesh.local_devices)
     available = available_bytes(device)
     check_fits(needed, available, dim=config.model.dim, batch_size=config.batch_size)
     free = "" if available is None else f" of {available / 2**30:,.1f} GiB free"

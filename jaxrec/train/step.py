@@ -6,9 +6,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
+from jax.sharding import Mesh
 
+from jaxrec.gcn.dealing import ALIKE, specs
 from jaxrec.gcn.embeddings import Embeddings, init_params
 from jaxrec.gcn.graph import BipartiteGraph
+from jaxrec.gcn.mesh import on_devices, state_specs
 from jaxrec.gcn.objectives import Objective
 from jaxrec.gcn.training_graph import TrainingGraph
 
@@ -92,7 +95,9 @@ def train_step(
     return TrainState(step=state.step + 1, params=params, opt_state=opt_state), loss
 
 
-@functools.partial(jax.jit, static_argnames=("objective", "optimizer"), donate_argnames=("state",))
+@functools.partial(
+    jax.jit, static_argnames=("objective", "optimizer", "mesh"), donate_argnames=("state",)
+)
 def train_steps(
     state: TrainState,
     data: TrainingGraph,
@@ -101,6 +106,7 @@ def train_steps(
     *,
     objective: Objective,
     optimizer: optax.GradientTransformation,
+    mesh: Mesh | None = None,
 ) -> tuple[TrainState, jax.Array]:
     """Several updates in one dispatch, equal to `train_step` on each batch in turn.
 
@@ -113,9 +119,20 @@ def train_steps(
       key: the run's `jax.random` key for steps.
       objective: what is lowered; static.
       optimizer: the optax transformation.
+      mesh: the devices that the rows of state and data are dealt to; None for one alone. Each runs
+        the same steps: it sums into its own rows and moves them, and computes the loss of the
+        whole batch.
 
     Returns:
       The state after, and the losses [num_steps] float32.
     """
     step = functools.partial(train_step, objective=objective, optimizer=optimizer)
-    return jax.lax.scan(lambda carry, batch: step(carry, data, batch, key), state, batches)
+
+    def steps(
+        state: TrainState, data: TrainingGraph, batches: jax.Array, key: jax.Array
+    ) -> tuple[TrainState, jax.Array]:
+        return jax.lax.scan(lambda carry, batch: step(carry, data, batch, key), state, batches)
+
+    own = state_specs(state)
+    takes = (own, specs(data), ALIKE, ALIKE)
+    return on_devices(steps, mesh, takes=takes, gives=(own, ALIKE))(state, data, batches, key)

@@ -39,7 +39,7 @@ def test_every_user_comes_once_per_epoch_with_all_their_edges(batch_size: int) -
     order = np.asarray(batches.order(jax.random.key(0)))
     found = []
     for users, edges in zip(order, batches.edges_in(order), strict=True):
-        found_edges = interactions_of(GRAPH.to_users, users, max_edges=batches.max_edges)
+        found_edges = interactions_of(GRAPH, users, max_edges=batches.max_edges)
         user, items, row, weight, is_edge = map(np.asarray, found_edges)
         np.testing.assert_array_equal(user, np.maximum(users, 0))
         assert (weight[~is_edge] == 0).all()
@@ -79,5 +79,5 @@ def test_another_epoch_has_another_order(batches: Batches) -> None:
 
 
 def test_the_edges_of_nobody_are_none() -> None:
-    is_edge = interactions_of(GRAPH.to_users, jnp.array([-1, 7, -1]), max_edges=5).is_edge
+    is_edge = interactions_of(GRAPH, jnp.array([-1, 7, -1]), max_edges=5).is_edge
     assert not is_edge.any()

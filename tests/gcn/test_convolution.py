@@ -118,7 +118,7 @@ def test_some_users_alone_have_the_rows_and_the_gradient_they_have_among_all(
         convolution, sums=dataclasses.replace(convolution.sums, dtype=dtype)
     )
     users = jnp.array([7, 4, 0, 2])
-    batch = interactions_of(graph.to_users, users, max_edges=40)
+    batch = interactions_of(graph, users, max_edges=40)
     probe = Embeddings(*(jnp.asarray(rng.normal(size=(n, 3)), jnp.float32) for n in (4, 12)))
 
     def alone(e: Embeddings) -> Embeddings:

@@ -124,8 +124,8 @@ def test_the_memory_budget_does_not_change_a_bit(dim, items, monkeypatch):
         shapes.add(user_blocks.shape[0])
         return ranked(user_blocks, *rest)
 
-    ranked = module.best_columns
-    monkeypatch.setattr(module, "best_columns", rank)
+    ranked = module.best_columns_on
+    monkeypatch.setattr(module, "best_columns_on", rank)
     results = [
         lists((user_table, item_table), np.arange(users), k=9, seen=seen, memory_budget_mb=budget)
         for budget in (0, 1, 1000)
@@ -226,7 +226,7 @@ def test_compiles_once_for_all_chunks_of_a_call():
     seen, _ = random_seen(random, 333, 150)
     jax.clear_caches()
     lists((user_table, item_table), np.arange(333), k=5, seen=seen, memory_budget_mb=0)
-    assert module.best_columns._cache_size() == 1
+    assert module.best_columns_on._cache_size() == 1
 
 
 def test_seen_are_the_users_items_in_the_order_asked():

@@ -30,8 +30,8 @@ from jaxrec.search.auto.trials import fixed_fields
 
 # Fields that say nothing of what is chosen.
 _ASIDE = (
-    *("method", "auto", "data", "eval", "checkpoint", "processes", "tune", "seed", "quiet"),
-    "profile",
+    *("method", "auto", "data", "eval", "checkpoint", "processes", "mesh", "tune", "seed"),
+    *("quiet", "profile"),
 )
 
 
