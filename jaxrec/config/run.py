@@ -105,7 +105,7 @@ class TuneConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-    """The devices that share a network's training. Their number changes no result."""
+    """The devices that share a network's training; docs/architecture.md has what that changes."""
 
     devices: int = setting(
         0, "devices that share the graph; 0: all there are, of all processes", minimum=0
