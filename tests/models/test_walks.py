@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from jaxrec.gcn.message_passing import KERNELS
 from jaxrec.models.factors import Factors
 from jaxrec.models.fold_in import Constant
 from jaxrec.models.histories import Histories
@@ -11,7 +10,7 @@ from jaxrec.models.model import Model
 from jaxrec.models.walks import beside_walks, walks
 from tests.gcn.conftest import RATINGS
 from tests.graphs import graph_from_dense
-from tests.kernels import in_order, with_kernel
+from tests.kernels import HERE, in_order, with_kernel
 from tests.models.problems import fit_model, histories_of
 
 SETTINGS = {"exponent": 0.3, "longer": 0.4}
@@ -71,7 +70,7 @@ def rounding(ratings: np.ndarray, longer: float) -> float:
 @pytest.mark.parametrize(
     ("kernel", "changes"),
     [
-        *(with_kernel(name, name, {}) for name in sorted(KERNELS)),
+        *(with_kernel(name, name, {}) for name in HERE),
         ("segment_sum", {"exponent": 0.5, "longer": 0.0}),
         ("segment_sum", {"longer": 1.0}),
     ],
@@ -95,7 +94,7 @@ def test_walks_alone_are_the_same_walks(ratings: np.ndarray) -> None:
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5 + close)
 
 
-@pytest.mark.parametrize("kernel", [with_kernel(name, same_bits=True) for name in sorted(KERNELS)])
+@pytest.mark.parametrize("kernel", [with_kernel(name, same_bits=True) for name in HERE])
 def test_a_users_scores_are_the_same_beside_whichever_others(kernel: str) -> None:
     ratings = (np.random.default_rng(0).random((40, 30)) < 0.2).astype(float)
     users = np.arange(40, dtype=np.int32)
