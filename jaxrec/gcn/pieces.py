@@ -16,9 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 
 from jaxrec.gcn.graph import Adjacency, BipartiteGraph
+
+triton: Any
+try:  # deprecated since jax 0.12, and to go
+    from jax.experimental.pallas import triton
+except ImportError:
+    triton = None
 
 WIDTHS = (4, 32)  # edges; of a group of rows, and the last of a piece
 _ROWS, _LANES, _WARPS = 8, 64, 4  # pieces, most columns and groups of 32 threads of a program
@@ -73,6 +78,8 @@ def unavailable_reason() -> str | None:
     device = jax.devices()[0]
     if "cuda" not in device.client.platform_version.lower():
         return f"it is for NVIDIA GPUs, not {device.device_kind}"
+    if triton is None:
+        return f"jax {jax.__version__} has no Pallas for Triton any more"
     capability = float(device.compute_capability)
     if capability < _OLDEST:
         return f"it is for compute capability {_OLDEST} (Ampere) and later, not {capability}"
