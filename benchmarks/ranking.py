@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.measuring import machine, seconds_of
 from benchmarks.tables import digits, markdown_table, paired_ratios, show, summarise
+from jaxrec import host_memory
 from jaxrec.models.blend import Blend
 from jaxrec.models.factors import Factors
 from jaxrec.models.model import Model
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, required=True, help="the folder of a finished run")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(arguments)
+    host_memory.keep_freed()  # as the commands do
     trained = open_trained(options.run, None)
     vectors = next((part for part in parts_of(trained.model) if isinstance(part, Factors)), None)
     if vectors is None:

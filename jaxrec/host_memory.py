@@ -1,11 +1,14 @@
 """How much memory a process can still take: the machine's, or less where it is held in a container.
 
+And what becomes of memory that is given back, by which ranking gets twice as fast.
+
 A container is a control group, whose limit the kernel keeps by ending processes: it must be heeded
 as the machine's end is. Groups are nested, and each may have a limit.
 https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
 https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 """
 
+import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -28,6 +31,23 @@ _KINDS = {
         ("total_inactive_file", "total_active_file"),
     ),
 }
+
+
+# glibc's mallopt: https://man7.org/linux/man-pages/man3/mallopt.3.html
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+KEPT, LARGEST = 2**30, 2**25  # bytes; larger ones are always given back, by glibc's own rule
+
+
+def keep_freed() -> bool:
+    """Has malloc keep what is freed, up to a GiB, for who asks next; whether it can be told so.
+
+    A block of scores is some 10 MiB, several a block of users. By default the kernel gives each one
+    anew and clears it page by page, which took half of the time of ranking.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc alone has it
+    if mallopt is None:
+        return False
+    return bool(mallopt(_MMAP_THRESHOLD, LARGEST)) and bool(mallopt(_TRIM_THRESHOLD, KEPT))
 
 
 def free_bytes(root: Path = Path("/")) -> int | None:

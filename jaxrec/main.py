@@ -50,7 +50,7 @@ from typing import Any
 
 from absl import logging
 
-from jaxrec import command_line
+from jaxrec import command_line, host_memory
 from jaxrec.command_line import FLAGS, given_fields, name_of, one_line
 from jaxrec.config import RunConfig, read_config
 from jaxrec.errors import RunError, UserError, printable
@@ -247,6 +247,7 @@ def _run_among_others(
 def main() -> int:
     """Parses flags, runs the command, and turns its end into an exit status."""
     os.umask(os.umask(0o077) | 0o002)  # nothing of a run is for everyone to write
+    host_memory.keep_freed()
     logging.set_verbosity(logging.FATAL)  # Orbax logs every save, and errors that it also raises
     # Nor what asyncio logs: of several failed writes one is raised, the others are left behind.
     stdlib_logging.getLogger("asyncio").setLevel(stdlib_logging.CRITICAL)

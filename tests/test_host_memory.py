@@ -1,5 +1,7 @@
 """Free memory is the machine's, or what the tightest of the groups around a process leaves."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,28 @@ def test_a_group_over_its_limit_leaves_nothing(machine: Machine) -> None:
 
 def test_of_this_machine_something_is_said() -> None:
     assert (free_bytes() or 0) > 1 << 20
+
+
+def test_what_is_freed_is_kept_for_who_asks_next() -> None:
+    """The kernel is asked for a block of scores once, not each time."""
+    program = """
+import platform, resource
+import numpy as np
+from jaxrec.host_memory import keep_freed
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def pages_of(times):
+    before = faults()
+    for _ in range(times):
+        np.ones(2**21, np.float32)
+    return faults() - before
+
+if keep_freed():
+    once = pages_of(1)
+    assert pages_of(20) < once / 2, (once, pages_of(20))
+else:
+    assert platform.libc_ver()[0] != "glibc"
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -89,11 +89,12 @@ class Plan:
 
 # Users that scores should be a mean over: below, a part's luck is larger than what settings bring.
 USERS = {"quick": 3_000, "normal": 5_000, "thorough": 20_000}
+MEASURED = {"quick": 3_000, "normal": 10_000, "thorough": 20_000}  # of a part, at most
 MOST_PARTS = {"quick": 1, "normal": 2, "thorough": 4}
 EARLIER = 2  # at least so many parts before the latest, where test is later than train
 FEW_USERS, FRESH = 10_000, {"quick": 2, "normal": 4, "thorough": 8}
 TRIED = {"quick": 2, "normal": 5, "thorough": 20}  # settings of a method that is fitted at once
-SCORES = {"quick": 5e7, "normal": 2.5e8, "thorough": 1e9}  # of users and items, held at once
+SCORES = {"quick": 5e7, "normal": 5e8, "thorough": 1e9}  # of users and items, held at once
 
 # What one method's search may take: seconds of the network's training, as counted below;
 # multiplications of EASE's inverses; entries of products.
@@ -111,6 +112,7 @@ FEWEST_EPOCHS = 8
 FEWEST_STEPS, MOST_STEPS, SMALLEST_BATCH = 16, 64, 1_000
 MANY_ITEMS = 10_000
 SETTINGS = 5  # of the network, that should be tried before epochs are many
+ENOUGH = 9  # settings that there must be time for, so that longer vectors are tried, too
 MOST_SETTINGS = {"quick": 3, "normal": 12, "thorough": 30}
 # About what a step takes on two processors of 2026, by what it is made of. A count, not a clock:
 # the same data give the same plan everywhere.
@@ -130,7 +132,7 @@ def fresh_parts(size: Size, effort: Effort) -> int:
 def parts_and_users(size: Size, effort: Effort) -> tuple[int, int]:
     """How many parts of train, of this size, settings are chosen by, and of how many users each."""
     parts = min(MOST_PARTS[effort], math.ceil(USERS[effort] / max(size.users, 1)))
-    return parts, int(max(500, min(USERS[effort], SCORES[effort] / max(size.items, 1))))
+    return parts, int(max(500, min(MEASURED[effort], SCORES[effort] / max(size.items, 1))))
 
 
 def plan(size: Size, effort: Effort, *, parts: int, fresh: int) -> Plan:
@@ -255,7 +257,7 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
         ("loss.temperature", (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.56)),
         ("model.layers", (0, 1, 2, 3)),
         # A step takes as many times as long, so it must be a short one.
-        ("model.dim", (64, 128, 256) if most >= MOST_SETTINGS["normal"] else (64,)),
+        ("model.dim", (64, 128, 256) if most >= ENOUGH else (64,)),
         ("loss.popularity_alpha", (0.0, 0.25, 0.5, 0.75, 1.0)),
         ("loss.negative_weight", (0.7, 0.84, 1.0)),
         ("lr", (0.0005, 0.001, 0.002, 0.004, 0.008)),
