@@ -13,7 +13,7 @@ from typing import get_args
 
 import numpy as np
 
-from benchmarks.datasets import Job, run
+from benchmarks.datasets import Job, measure_all
 from benchmarks.tables import markdown_table
 from jaxrec.config.methods import Member
 from jaxrec.data.options import SeenRule
@@ -137,24 +137,12 @@ def main() -> int:
     )
     if not set(names) <= set(DATASETS) or not {*rivals, *members} <= set(get_args(Member)):
         parser.error(f"expected --only of {list(DATASETS)}, methods of {get_args(Member)}")
-    missing = [each for each in names if not (options.data / each).is_dir()]
-    if missing:
-        parser.error(f"--data: {options.data} has no {', '.join(missing)}; --only names others")
-    failed, tables = [], []
-    for name in names:
-        folder = options.out / name
-        folder.mkdir(parents=True, exist_ok=True)
+
+    def wanted(name: str, folder: Path) -> list[Job]:
         flags = [each.format(data=options.data) for each in DATASETS[name]]
-        wanted = jobs(flags, folder, rivals, members, options.effort)
-        done = [job for job in wanted if run(job, folder)]
-        failed += [f"{name}: {job.label}" for job in wanted if job not in done]
-        if done:
-            tables.append(table(name, folder, done))
-        (options.out / "by_time.md").write_text("\n".join(tables), encoding="utf-8")
-    print("\n" + "\n".join(tables))
-    for each in failed:
-        print(f"failed: {each}")
-    return 1 if failed else 0
+        return jobs(flags, folder, rivals, members, options.effort)
+
+    return measure_all(parser, options, names, wanted, table, "by_time.md")
 
 
 if __name__ == "__main__":

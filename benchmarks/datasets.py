@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -212,6 +212,34 @@ def main() -> int:
     methods = [each for each in options.methods.split(",") if each]
     if not set(names) <= set(DATASETS) or not set(methods) <= set(SPACES):
         parser.error(f"expected --only of {list(DATASETS)} and --methods of {list(SPACES)}")
+
+    def wanted(name: str, folder: Path) -> list[Job]:
+        return jobs(DATASETS[name], options.data, folder, methods, options.seeds)
+
+    return measure_all(parser, options, names, wanted, table, "datasets.md")
+
+
+def measure_all(
+    parser: argparse.ArgumentParser,
+    options: argparse.Namespace,
+    names: Sequence[str],
+    wanted: Callable[[str, Path], Sequence[Job]],
+    table: Callable[[str, Path, Sequence[Job]], str],
+    file: str,
+) -> int:
+    """Runs what isn't done yet of some datasets, and writes a table after each.
+
+    Args:
+      parser: told where a dataset isn't there.
+      options: `data` and `out`, the folders of the datasets and of the results.
+      names: of the datasets.
+      wanted: the jobs of a dataset with a folder for results.
+      table: of a dataset, its folder and the jobs that are done.
+      file: where the tables are written, in `out`.
+
+    Returns:
+      The exit status.
+    """
     missing = [each for each in names if not (options.data / each).is_dir()]
     if missing:
         parser.error(f"--data: {options.data} has no {', '.join(missing)}; --only names others")
@@ -219,12 +247,12 @@ def main() -> int:
     for name in names:
         folder = options.out / name
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = jobs(DATASETS[name], options.data, folder, methods, options.seeds)
-        done = [job for job in wanted if run(job, folder)]
-        failed += [f"{name}: {job.label}" for job in wanted if job not in done]
+        all_jobs = wanted(name, folder)
+        done = [job for job in all_jobs if run(job, folder)]
+        failed += [f"{name}: {job.label}" for job in all_jobs if job not in done]
         if done:
             tables.append(table(name, folder, done))
-        (options.out / "datasets.md").write_text("\n".join(tables), encoding="utf-8")
+        (options.out / file).write_text("\n".join(tables), encoding="utf-8")
     print("\n" + "\n".join(tables))
     for each in failed:
         print(f"failed: {each}")

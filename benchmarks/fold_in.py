@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measuring import machine
-from benchmarks.tables import markdown_table
+from benchmarks.tables import keep_table, markdown_table
 from benchmarks.variants import values_of
 from jaxrec.config import RunConfig, read_config, with_fields
 from jaxrec.data.interactions import Interactions
@@ -205,9 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     head = ["model", "those left out are", f"Recall@{k}", "of trained", f"NDCG@{k}", "of trained"]
     table = markdown_table([*head, "ranked in"], rows)
     what = f"{len(case.left_out):,} of {case.split.train.num_users:,} listeners left out"
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(f"{options.config}, {what}; {machine()}\n\n{table}")
-    print(table)
+    keep_table(options.out, f"{options.config}, {what}", table)
     return 0
 
 

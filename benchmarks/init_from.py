@@ -14,8 +14,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.measuring import machine
-from benchmarks.tables import markdown_table
+from benchmarks.tables import keep_table, markdown_table
 from benchmarks.variants import values_of
 from jaxrec.config import RunConfig, read_config
 from jaxrec.data.interactions import Interactions
@@ -125,9 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table = markdown_table(head, rows)
     what = f"{len(before):,} of {len(split.train):,} pairs in the earlier run, without a share of "
     what += f"{options.share} of the {options.without}"
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(f"{options.config}, {what}; {machine()}\n\n{table}")
-    print(table)
+    keep_table(options.out, f"{options.config}, {what}", table)
     return 0
 
 

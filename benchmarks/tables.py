@@ -2,7 +2,10 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
+
+from benchmarks.measuring import machine
 
 
 class Summary(NamedTuple):
@@ -61,3 +64,10 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n"
         for line in (header, rule, *rows)
     )
+
+
+def keep_table(path: Path, what: str, table: str) -> None:
+    """Prints a table, and writes it to a file with what it is of and the machine."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{what}; {machine()}\n\n{table}", encoding="utf-8")
+    print(table)

@@ -11,6 +11,7 @@ from jaxrec.data import synthetic
 from jaxrec.data.exports import SERVICES
 from jaxrec.data.interactions import IdMap, Listens, together
 from jaxrec.data.listens import read_listens
+from jaxrec.data.prepared.cutting import Cut
 from jaxrec.data.prepared.opened import Prepared
 from jaxrec.data.prepared.splitting import split_prepared
 from jaxrec.data.read_report import portray
@@ -21,7 +22,7 @@ from jaxrec.rank.measure import check_found
 from jaxrec.rank.newcomers import Newcomers
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare_folder import prepared_once
-from jaxrec.runs.prepared import check_memory, cut_of, prepared_of
+from jaxrec.runs.prepared import check_memory, cut_on_disk, prepared_of, rules_of
 from jaxrec.runs.say_report import check_several_users, say_report
 from jaxrec.runs.sources import filters_of, sources_of
 
@@ -62,7 +63,7 @@ def _prepare(config: RunConfig, console: Console) -> tuple[Split, "History | Pre
     prepared = prepared_of(config, console) or prepared_once(config, console)
     if prepared is None:
         history = read_history(config, console)
-    elif cut_of(config, None) is None:
+    elif not cut_on_disk(config):
         history = _in_memory(prepared)
     else:
         history = prepared
@@ -101,20 +102,11 @@ def prepare_all(config: RunConfig, console: Console) -> Split:
     """
     none = with_fields(config, {"data.split": "none"})
     prepared = prepared_of(none, console) or prepared_once(none, console)
-    if prepared is not None:
-        return _split(none, prepared, None)
-    history = read_history(config, console)
-    if history.given_test is not None:  # parts that are given are not filtered
-        whole = together(history.listens, history.given_test)
+    history = prepared or read_history(config, console)
+    if isinstance(history, History) and history.given_test is not None:
+        whole = together(history.listens, history.given_test)  # what is given is not filtered
         return split(whole, kind="none", seed=config.seed, against_plays=config.data.against_plays)
-    return split(
-        history.listens,
-        kind="none",
-        seed=config.seed,
-        min_plays=config.data.min_plays,
-        core=config.data.core,
-        against_plays=config.data.against_plays,
-    )
+    return _split(none, history, None)
 
 
 def prepare_histories(config: RunConfig, path: Path, console: Console) -> Split:
@@ -173,27 +165,10 @@ def _split(
     *,
     validation_seed: int | None = None,
 ) -> Split:
+    rules = vars(rules_of(config, moment, validation_seed))
     if isinstance(history, Prepared):
-        cut = cut_of(config, moment, validation_seed)
-        assert cut is not None
-        return split_prepared(history, cut)
-    data = config.data
-    return split(
-        history.listens,
-        kind=data.split,
-        seed=config.seed,
-        test_fraction=data.test_fraction,
-        last_n=data.last_n,
-        moment=moment,
-        validation_fraction=data.validation_fraction,
-        validation_rule=data.validation_rule,
-        validation_last_n=data.validation_last_n,
-        validation_seed=validation_seed,
-        given_test=history.given_test,
-        min_plays=data.min_plays,
-        core=data.core,
-        against_plays=data.against_plays,
-    )
+        return split_prepared(history, Cut(**rules))
+    return split(history.listens, given_test=history.given_test, **rules)
 
 
 def _read(config: RunConfig, console: Console) -> History:

@@ -15,7 +15,7 @@ from jaxrec.errors import UserError
 from jaxrec.files import cache_folder
 from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked_in_turn
-from jaxrec.runs.prepared import cut_of, prepared_of, reading_settings
+from jaxrec.runs.prepared import cut_on_disk, prepared_of, reading_settings
 from jaxrec.runs.sources import filters_of, sources_of
 
 
@@ -63,7 +63,7 @@ def prepared_once(config: RunConfig, console: Console) -> Prepared | None:
     """
     data = config.data
     usable = data.source == "listens" and data.path is not None and data.against is None
-    if not usable or not config.prepare.above_mb or cut_of(config, None) is None:
+    if not usable or not config.prepare.above_mb or not cut_on_disk(config):
         return None
     assert data.path is not None
     found = [(str(file.absolute()), file.stat()) for file in list_files(data.path)]

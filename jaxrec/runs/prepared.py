@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxrec.config import DataConfig, RunConfig, flat_fields, to_json
-from jaxrec.data.prepared.cutting import KINDS, Cut
+from jaxrec.data.prepared.cutting import KINDS
 from jaxrec.data.prepared.layout import is_prepared
 from jaxrec.data.prepared.opened import Prepared, open_prepared
+from jaxrec.data.split_rules import Rules
 from jaxrec.errors import UserError
 from jaxrec.host_memory import free_bytes
 from jaxrec.report.console import Console
@@ -64,13 +65,23 @@ def prepared_of(config: RunConfig, console: Console) -> Prepared | None:
     return prepared
 
 
-def cut_of(config: RunConfig, moment: int | None, validation_seed: int | None = None) -> Cut | None:
-    """How the configuration cuts prepared data; None where that takes all of them in memory."""
+def cut_on_disk(config: RunConfig) -> bool:
+    """Whether prepared data can be cut block by block, or only with all of them in memory."""
     data = config.data
     alike = data.split == "random" and data.validation_fraction and data.validation_rule == "alike"
-    if data.split not in KINDS or alike:
-        return None
-    return Cut(
+    return data.split in KINDS and not alike
+
+
+def rules_of(config: RunConfig, moment: int | None, validation_seed: int | None = None) -> Rules:
+    """How the configuration cuts a history.
+
+    Args:
+      config: the configuration.
+      moment: where `time` cuts.
+      validation_seed: of the validation part alone.
+    """
+    data = config.data
+    return Rules(
         kind=data.split,
         seed=config.seed,
         test_fraction=data.test_fraction,
