@@ -6,11 +6,12 @@ ways take turns, so that another load on the machine disturbs both.
 """
 
 import argparse
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.measuring import machine, seconds_of
+from benchmarks.measuring import in_turns, machine
 from benchmarks.tables import digits, markdown_table, paired_ratios, show, summarise
 from jaxrec.config import RunConfig, read_config, with_fields
 from jaxrec.data.interactions import Interactions
@@ -43,16 +44,12 @@ def rounds_of(
     model: Model, config: RunConfig, train: Interactions, rounds: int
 ) -> dict[str, dict[int, float]]:
     """Seconds to weigh and rank all users, by way and round, after a round that isn't counted."""
-    times: dict[str, dict[int, float]] = {way: {} for way in AGES}
-    for number in range(rounds + 1):
-        for way, fields in AGES.items():
-            own = with_fields(config, fields)
-            (spent,) = seconds_of(
-                lambda own=own: top_k(model, histories_of(train, own), k=K), repeats=1, warmup=0
-            )
-            if number:
-                times[way][number] = spent
-    return times
+
+    def ranked(own: RunConfig) -> None:
+        top_k(model, histories_of(train, own), k=K)
+
+    ways = {way: functools.partial(ranked, with_fields(config, AGES[way])) for way in AGES}
+    return in_turns(ways, rounds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

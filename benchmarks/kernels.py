@@ -290,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_json(out / "kernels.json", made)
             with replacing(out / "kernels.md") as temporary:
                 temporary.write_text(text, encoding="utf-8")
-    print(text)
+    print(title + "".join(subject.text() for subject in done))
     return 1 if any("error_text" in row for row in made["rows"]) else 0
 
 

@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,20 @@ def seconds_of(action: Any, repeats: int, warmup: int) -> list[float]:
         action()
         if number >= warmup:
             times.append(time.perf_counter() - start)
+    return times
+
+
+def in_turns(actions: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, dict[int, float]]:
+    """How long actions take, by name and round; a first round, which compiles, isn't counted.
+
+    They take turns, so that another load on the machine disturbs them alike.
+    """
+    times: dict[str, dict[int, float]] = {name: {} for name in actions}
+    for number in range(rounds + 1):
+        for name, action in actions.items():
+            (spent,) = seconds_of(action, repeats=1, warmup=0)
+            if number:
+                times[name][number] = spent
     return times
 
 

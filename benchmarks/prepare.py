@@ -83,7 +83,7 @@ def prepare(given: argparse.Namespace, output: Path, kills: int, usual_seconds: 
     command = [sys.executable, "-P", "-m", "jaxrec.main", "prepare"]
     command += [
         f"--config={given.out / 'config.py'}",
-        f"--config.data.path={given.out / 'listens'}",
+        f"--config.data.path={listens_of(given)}",
     ]
     command += [f"--config.prepare.memory_mb={given.memory_mb}", f"--output={output}"]
     cost, draw = Cost(), random.Random(given.seed)
@@ -95,6 +95,12 @@ def prepare(given: argparse.Namespace, output: Path, kills: int, usual_seconds: 
     return cost
 
 
+def listens_of(given: argparse.Namespace) -> Path:
+    """The folder of generated listens, kept for other calls that want as many."""
+    out: Path = given.out
+    return out / f"listens-{given.rows}-{given.users}-{given.items}"
+
+
 def digest(output: Path) -> str:
     """The SHA-256 of a manifest, which has that of every file."""
     return hashlib.sha256((output / "manifest.json").read_bytes()).hexdigest()
@@ -104,7 +110,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     """All that is asked for; the results by name."""
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "config.py").write_text(CONFIG, encoding="utf-8")
-    listens = given.out / "listens"
+    listens = listens_of(given)
     if not listens.exists():
         making = given.out / "listens.partial"
         shutil.rmtree(making, ignore_errors=True)
@@ -112,6 +118,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         making.rename(listens)
     found: dict[str, Any] = {}
     whole = given.out / "prepared"
+    shutil.rmtree(whole, ignore_errors=True)  # of an earlier call
     found["prepared"] = dataclasses.asdict(prepare(given, whole, 0, 0.0))
     found["digest"] = digest(whole)
     if given.kills:

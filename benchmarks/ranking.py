@@ -6,13 +6,14 @@ them alike; a first turn, which compiles, isn't counted.
 """
 
 import argparse
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measuring import machine, seconds_of
+from benchmarks.measuring import in_turns, machine
 from benchmarks.tables import digits, markdown_table, paired_ratios, show, summarise
 from jaxrec import host_memory
 from jaxrec.models.blend import Blend
@@ -48,14 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     histories = histories_of(train, trained.config)
     seen = Seen.of_users(train, np.arange(train.num_users))
     models: dict[str, Model] = {"the network's vectors": vectors, "the whole": trained.model}
-    times: dict[str, dict[int, float]] = {name: {} for name in models}
-    for number in range(options.rounds + 1):
-        for name, model in models.items():
-            (spent,) = seconds_of(
-                lambda model=model: top_k(model, histories, k=K, seen=seen), repeats=1, warmup=0
-            )
-            if number:
-                times[name][number] = spent
+    rankings = {
+        name: functools.partial(top_k, model, histories, k=K, seen=seen)
+        for name, model in models.items()
+    }
+    times = in_turns(rankings, options.rounds)
     ratios = summarise(paired_ratios(times["the whole"], times["the network's vectors"]))
     print(f"{machine()}; {train.num_users:,} users, {train.num_items:,} items, lists of {K}")
     kinds = [" ".join(part.kind for part in parts_of(model)) for model in models.values()]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from benchmarks.roofline import FLOAT, INT, step_bytes
 from benchmarks.tables import markdown_table
+from benchmarks.wire import step_receives
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.message_passing import Sums
 from jaxrec.gcn.objectives import EdgeObjective
@@ -100,9 +101,13 @@ def received_bytes(data: Data, devices: int, settings: Settings) -> float:
     and a negative for each edge, of layer 0 and of the last layer, are summed over the devices, and
     what is summed comes twice.
     """
-    tables = 2 * settings.layers * (data.users + data.items)
-    batch = 2 * 2 * _ROWS_OF_EDGE * settings.batch_size(data)
-    return (devices - 1) / devices * settings.dim * FLOAT * (tables + batch)
+    return step_receives(
+        rows=data.users + data.items,
+        dim=settings.dim,
+        layers=settings.layers,
+        devices=devices,
+        batch_rows=2 * _ROWS_OF_EDGE * settings.batch_size(data),
+    )
 
 
 def moved_bytes(data: Data, devices: int, settings: Settings) -> float:

@@ -45,7 +45,7 @@ def received_bytes(program: str, devices: int) -> float:
     )
 
 
-def step_bytes(
+def step_receives(
     *, rows: int, dim: int, layers: int, devices: int, batch_rows: int, itemsize: int = 4
 ) -> float:
     """What a step of BPR receives by the design: 2 L tables, and the batch's rows.
@@ -99,7 +99,7 @@ def main() -> None:
         config.mesh.devices = devices
         run = read_config(config.to_dict())
         counted = received_bytes(compiled_step(run, train), devices)
-        told = step_bytes(
+        told = step_receives(
             rows=train.num_users + train.num_items,
             dim=run.model.dim,
             layers=run.model.layers,

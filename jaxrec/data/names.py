@@ -1,5 +1,7 @@
 """Items' names such as "title — artist", whose each item is by them, and limits by artist."""
 
+import functools
+
 import numpy as np
 
 from jaxrec.data.interactions import IdMap
@@ -13,6 +15,7 @@ def part_name(name: str) -> tuple[str, str]:
     return (title, artist) if parted else (name, "")
 
 
+@functools.lru_cache(maxsize=2)  # of one run's items: lists are limited more than once
 def artist_numbers(ids: IdMap) -> np.ndarray:
     """A number for each item's artist, -1 where none is known: [num_items] int32."""
     names = [] if ids.names is None else ids.names.tolist()

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrec.errors import UserError
 from jaxrec.models.blend import KINDS
 from jaxrec.models.method import Saved
 from jaxrec.models.model import Model
@@ -36,6 +37,16 @@ def model_shapes(about: Mapping[str, Any] | None) -> dict[str, jax.ShapeDtypeStr
 
 
 def restore_model(saved: Saved) -> Model:
-    """The model that `save_model` took apart."""
+    """The model that `save_model` took apart.
+
+    Raises:
+      UserError: that of another version did.
+    """
     assert saved.about is not None
-    return KINDS[saved.about["kind"]].of_arrays(saved.arrays, saved.about["settings"])
+    try:
+        return KINDS[saved.about["kind"]].of_arrays(saved.arrays, saved.about["settings"])
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            "the model was saved by another version of jaxrec; expected one that this version has "
+            "fitted and saved"
+        ) from error

@@ -15,7 +15,8 @@ from jaxrec.config import RunConfig, field_value, with_fields
 from jaxrec.errors import UserError
 from jaxrec.runs.methods import method_of
 
-_FIXED = (
+# Of what is measured and how, not of what is chosen.
+NOT_SEARCHED = (
     *("method", "data", "eval", "checkpoint", "processes", "mesh", "tune", "auto", "seed"),
     *("quiet", "profile"),
 )
@@ -66,7 +67,7 @@ def _check_free(config: RunConfig, field: str) -> None:
     field_value(config, field)
     if field in _FREE:
         return
-    if field.split(".")[0] in _FIXED:
+    if field.split(".")[0] in NOT_SEARCHED:
         raise UserError(
             f"config.{field} says what is learnt from, how it is measured or where it is kept; "
             "expected a field of the method itself"
@@ -74,7 +75,7 @@ def _check_free(config: RunConfig, field: str) -> None:
     method = method_of(config)
     if not method.owns(field, config):
         fields = method.identity(config) | method.ranking(config)
-        own = [each for each in fields if each.split(".")[0] not in _FIXED]
+        own = [each for each in fields if each.split(".")[0] not in NOT_SEARCHED]
         own = [each for each in own if method.owns(each, config)]
         raise UserError(
             f"config.{field} changes nothing where config.method is {config.method}; expected "

@@ -118,10 +118,10 @@ class Names:
         found: list[str] = self._artist.take(pa.array(index)).to_pylist()
         return found
 
-    @functools.cached_property
+    @property
     def any_artist(self) -> bool:
         """Whether any item's artist is known."""
-        return bool((self.artist_numbers >= 0).any())
+        return bool(pc.any(pc.not_equal(self._artist, "")).as_py())
 
     @functools.cached_property
     def artist_numbers(self) -> np.ndarray:

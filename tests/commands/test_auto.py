@@ -12,7 +12,7 @@ from jaxrec.commands import train
 from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
 from jaxrec.runs.trained import open_for_use, open_trained
-from jaxrec.search.auto import trials
+from jaxrec.search.auto import parts, trials
 from tests.recommending import recommend
 
 MakeConfig = Callable[..., RunConfig]
@@ -119,6 +119,11 @@ def test_cut_anywhere_it_goes_on_to_the_same(
     assert not fitted  # all of it was known
     with pytest.raises(UserError, match=r"holds a search with auto.effort = quick, this one has"):
         train(config_of(chosen / "listens.csv", **AUTO | {"auto__effort": "normal"}), run)
+    monkeypatch.setattr(parts, "FRACTION", 0.5)  # as if another version cut other parts
+    with pytest.raises(
+        UserError, match=r"holds a search with validation \(interactions, SHA-256\)"
+    ):
+        train(config_of(chosen / "listens.csv", **AUTO), run)
 
 
 def test_of_named_methods_it_tries_no_other_and_without_a_split_it_cuts_its_own(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.wire import received_bytes, step_bytes
+from benchmarks.wire import received_bytes, step_receives
 from jaxrec.errors import UserError
 from jaxrec.gcn.mesh import mesh_of
 from tests.nursery import ROOT
@@ -54,7 +54,7 @@ def test_eight_devices_list_what_one_lists(found: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("devices", [2, 4, 8])
 def test_what_a_step_receives_is_what_the_design_says(found: dict[str, Any], devices: int) -> None:
-    expected = step_bytes(rows=3500, dim=16, layers=2, devices=devices, batch_rows=2 * 3 * 32)
+    expected = step_receives(rows=3500, dim=16, layers=2, devices=devices, batch_rows=2 * 3 * 32)
     assert found["wire"][str(devices)] == pytest.approx(expected, rel=0.05)
 
 

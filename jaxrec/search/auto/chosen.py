@@ -27,12 +27,7 @@ from jaxrec.search.auto.plan import (
 )
 from jaxrec.search.auto.recipe import Recommendation, choose
 from jaxrec.search.auto.trials import fixed_fields
-
-# Fields that say nothing of what is chosen.
-_ASIDE = (
-    *("method", "auto", "data", "eval", "checkpoint", "processes", "mesh", "tune", "seed"),
-    *("quiet", "profile"),
-)
+from jaxrec.search.space import NOT_SEARCHED
 
 
 def choose_for(
@@ -52,7 +47,7 @@ def choose_for(
         `eval.seen`, or the folder holds another search.
     """
     fixed = frozenset(
-        each for each in fixed_fields(config) | given if each.split(".")[0] not in _ASIDE
+        each for each in fixed_fields(config) | given if each.split(".")[0] not in NOT_SEARCHED
     )
     effort = config.auto.effort
     parts, fresh, users = _parts(split, config)
@@ -67,7 +62,8 @@ def choose_for(
     planned = dataclasses.replace(planned, searches=(*more, *planned.searches))
     if "blend.models" in fixed:
         planned = dataclasses.replace(planned, searches=_named(planned, config.blend.models))
-    journal = Journal(None if workdir is None else workdir / NAME, _identity(split, config, fixed))
+    identity = _identity(split, config, fixed, [*parts, *fresh])
+    journal = Journal(None if workdir is None else workdir / NAME, identity)
     if len(journal):
         console.note(f"going on in {workdir} after {len(journal):,} answers")
     base = with_fields(config, {"method": "gcn"})
@@ -120,7 +116,12 @@ def _named(planned: Plan, methods: Sequence[str]) -> tuple[Search, ...]:
     return tuple(known.get(name, Search(name, {}, [], 1, "products")) for name in methods)
 
 
-def _identity(split: Split, config: RunConfig, fixed: frozenset[str]) -> dict[str, Any]:
+def _identity(
+    split: Split, config: RunConfig, fixed: frozenset[str], parts: Sequence[Part]
+) -> dict[str, Any]:
+    held_out = [part.split.validation for part in dict.fromkeys(parts)]
+    digests = "".join(each.fingerprint() for each in held_out if each is not None)
+    chosen_by = hashlib.sha256(digests.encode()).hexdigest()
     fields = {
         "seed": config.seed,
         "auto.effort": config.auto.effort,
@@ -130,6 +131,7 @@ def _identity(split: Split, config: RunConfig, fixed: frozenset[str]) -> dict[st
         "data (train interactions, SHA-256)": split.fingerprints["train"],
         "data (train plays and times, SHA-256)": _digest(split.train),
         "data.split": split.protocol["kind"],
+        "validation (interactions, SHA-256)": chosen_by,
     }
     return fields | {name: _plain(field_value(config, name)) for name in sorted(fixed)}
 

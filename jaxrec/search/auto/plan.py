@@ -74,7 +74,7 @@ class Plan:
 
     Attributes:
       parts: how many times train is cut to choose settings by.
-      fresh: and how many times more for the blend; 0: it is chosen by the same parts.
+      fresh: by how many the blend is chosen, where they are not the same; 0: the same.
       searches: one for each method, the cheap ones first.
       walks: whether walks may count beside the network.
       ends: of each item that walks are cut to at last; 0 for all of them.

@@ -48,14 +48,15 @@ def choose(
     """Chooses by validation alone.
 
     A method's best settings look better than they are on the parts that they were chosen by, the
-    more so the more were tried: so members of a blend are weighed on parts that chose nothing.
+    more so the more were tried: so members of a blend are weighed on parts that chose nothing, and
+    where test is later than train on all parts, as the latest is most like test.
 
     Args:
       config: all that isn't searched.
       fixed: fields that are not to be changed.
       plan: what is tried.
       parts: train and validation; no test. Settings are chosen by them.
-      fresh: others, for the blend; the same where there are no others.
+      fresh: those for the blend; the same where there are no others.
       journal: keeps what is found out.
       console: where it is shown.
 
