@@ -86,7 +86,11 @@ class ItemWeights:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Array], settings: Mapping[str, Any]) -> Self:
-        """The model that `arrays` and `settings` tell of."""
+        """The model that `arrays` and `settings` tell of.
+
+        Raises:
+          ValueError: entries of a sparse matrix that lie outside of it.
+        """
         found = {name: np.asarray(each) for name, each in arrays.items()}
         if "weights" in found:
             weights = found["weights"]
@@ -95,6 +99,7 @@ class ItemWeights:
             weights = sparse.csr_array(
                 (found["values"], found["targets"], found["offsets"]), shape=(num_items, num_items)
             )
+            weights.check_format(full_check=True)  # what is outside would be written to
         return cls(weights, found.get("bias"), metric=found.get("metric"), **settings)
 
     @functools.cached_property

@@ -40,13 +40,13 @@ def restore_model(saved: Saved) -> Model:
     """The model that `save_model` took apart.
 
     Raises:
-      UserError: that of another version did.
+      UserError: that of another version did, or what there is doesn't fit together.
     """
     assert saved.about is not None
     try:
         return KINDS[saved.about["kind"]].of_arrays(saved.arrays, saved.about["settings"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            "the model was saved by another version of jaxrec; expected one that this version has "
-            "fitted and saved"
+            "the model was saved by another version of jaxrec, or has been changed since; expected "
+            "one that this version has fitted and saved"
         ) from error
