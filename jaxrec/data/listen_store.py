@@ -26,6 +26,10 @@ _BATCH_ROWS = 1 << 20
 SPILLED = "jaxrec-"  # how the name of a folder begins that holds what memory couldn't
 
 
+class NoRoomError(UserError):
+    """Neither memory nor the disk has room for a history."""
+
+
 class Store:
     """A database of its own. To be used in a `with` statement."""
 
@@ -44,7 +48,7 @@ class Store:
           memory_mb: MiB that it may hold in memory; None for DuckDB's usual share.
 
         Raises:
-          UserError: there is no room for a temporary folder.
+          NoRoomError: there is no room for a temporary folder.
         """
         self._exit = contextlib.ExitStack()
         try:
@@ -53,7 +57,7 @@ class Store:
             )
         except OSError as error:
             where = "the environment variable TMPDIR points" if spill_to is None else str(spill_to)
-            raise UserError(
+            raise NoRoomError(
                 f"no temporary folder can be made: {error.strerror or error}; expected room where "
                 f"{where}"
             ) from error
@@ -84,7 +88,7 @@ class Store:
         """The rows of an answer.
 
         Raises:
-          UserError: neither memory nor disk has room for it.
+          NoRoomError: neither memory nor disk has room for it.
         """
         # DuckDB takes nothing more on a connection until a result has been fetched to its end.
         with self._room_errors():
@@ -111,7 +115,7 @@ class Store:
             yield
         except (duckdb.OutOfMemoryException, duckdb.IOException, MemoryError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(
+            raise NoRoomError(
                 f"the history is larger than memory and the temporary folder can hold ({reason}); "
                 f"expected more room {self._where}, or a shorter history"
             ) from error
@@ -125,13 +129,15 @@ class ListenStore(Store):
       by_name: whether the first three have a column `title_key`, artist and title normalised.
     """
 
-    def __init__(self, *, by_name: bool) -> None:
-        """Makes empty tables.
+    def __init__(
+        self, *, by_name: bool, spill_to: Path | None = None, memory_mb: int | None = None
+    ) -> None:
+        """Makes empty tables, with room as of `Store`.
 
         Raises:
-          UserError: there is no room for a temporary folder.
+          NoRoomError: there is no room for a temporary folder.
         """
-        super().__init__()
+        super().__init__(spill_to=spill_to, memory_mb=memory_mb)
         self.by_name = by_name
         for table in TABLES:
             title_key = ", title_key VARCHAR" if by_name else ""

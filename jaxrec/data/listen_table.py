@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -38,20 +39,30 @@ class ListenTable:
       text_ids: by role, whether ids are text by their type, whatever they look like.
     """
 
-    def __init__(self, filters: Filters, *, by_name: bool = False, first_row: int = 0):
+    def __init__(
+        self,
+        filters: Filters,
+        *,
+        by_name: bool = False,
+        first_row: int = 0,
+        spill_to: Path | None = None,
+        memory_mb: int | None = None,
+    ) -> None:
         """Opens an empty table.
 
         Args:
           filters: which rows are learnt from; its conditions come with the rows.
           by_name: whether rows without an item's id are those of the same artist and title.
           first_row: the number of the first row that comes.
+          spill_to: as of `Store`.
+          memory_mb: likewise.
         """
         self.report = ReadReport(unmatched=0 if by_name else None)
         self._filters = filters
         self.text_ids = {"user": False, "item": False}
         self._num_rows = first_row
         self.times = TimeCounts()
-        self._store = ListenStore(by_name=by_name)
+        self._store = ListenStore(by_name=by_name, spill_to=spill_to, memory_mb=memory_mb)
 
     def __enter__(self) -> Self:
         return self

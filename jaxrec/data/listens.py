@@ -118,6 +118,12 @@ def files_of(source: Source) -> tuple[list[InputFile], list[str]]:
     return find_files(source.files, format=source.layout.format)
 
 
+def files_of_names(names: Names) -> tuple[list[InputFile], list[str]]:
+    """Likewise of a table of names; raises as `find_files`, by the names' own fields."""
+    with _named_after_names():
+        return find_files(names.path, format=names.layout.format)
+
+
 def _add(table: ListenTable, entry: int, source: Source, filters: Filters) -> None:
     conditions = conditions_of(source, filters)
     files, notes = files_of(source)
@@ -152,13 +158,20 @@ def add_names(table: ListenTable, names: Names) -> None:
     """
     roles = dict(zip(("item", "item_name"), names.columns, strict=True))
     wanted = raw_columns(roles)
-    try:
-        files, notes = find_files(names.path, format=names.layout.format)
-        table.note(*notes)
+    files, notes = files_of_names(names)
+    table.note(*notes)
+    with _named_after_names():
         for file in files:
             with _reader(file, names.layout, wanted, frozenset(), table.note) as rows:
                 table.add_names(with_meaning(rows, roles, {}))
-    except UserError as error:  # the names' own fields are called after those of the listens
+
+
+@contextlib.contextmanager
+def _named_after_names() -> Iterator[None]:
+    """The names' own fields are called after those of the listens, also in what is refused."""
+    try:
+        yield
+    except UserError as error:
         own = r"config\.data\.(path|format|header|delimiter|quoted|escape|encoding|columns)\b"
         raise UserError(re.sub(own, r"config.data.names_\1", str(error))) from error
 

@@ -9,8 +9,8 @@ from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.inputs import list_files
 from jaxrec.data.prepared.layout import Layout, is_prepared
 from jaxrec.data.prepared.opened import Prepared
-from jaxrec.data.prepared.prepare import Room, prepare
-from jaxrec.data.prepared.stage import Input
+from jaxrec.data.prepared.prepare import prepare
+from jaxrec.data.prepared.stage import Input, Room
 from jaxrec.errors import UserError
 from jaxrec.files import cache_folder
 from jaxrec.report.console import Console

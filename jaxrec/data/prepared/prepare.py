@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxrec.data.id_files import read_ids
-from jaxrec.data.listen_store import SPILLED, Store
+from jaxrec.data.listen_store import SPILLED, NoRoomError, Store
 from jaxrec.data.listens import check_sources
 from jaxrec.data.prepared.journal import Journal
 from jaxrec.data.prepared.layout import ABOUT, Layout, read_about
@@ -16,7 +16,7 @@ from jaxrec.data.prepared.numbering import number_all
 from jaxrec.data.prepared.orientation import write_orientations
 from jaxrec.data.prepared.pairs import Meaning, add_up, count_all, join_pieces
 from jaxrec.data.prepared.partitions import partition_rows, remove_parts
-from jaxrec.data.prepared.stage import Input, Staged, describe, stage
+from jaxrec.data.prepared.stage import Input, Room, Staged, describe, stage
 from jaxrec.data.prepared.views import Timing, read_timing, show_rows
 from jaxrec.data.read_report import portrait_of
 from jaxrec.errors import UserError
@@ -28,19 +28,6 @@ _BYTES_PER_ROW = 512
 
 # total (None where unknown), description, unit -> shows how far a piece of work is
 Show = Callable[[int | None, str, str], contextlib.AbstractContextManager[Any]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Room:
-    """What the preparation may take.
-
-    Attributes:
-      memory_mb: MiB of memory, of the database and of a partition; the interpreter's come on top.
-      spill_to: the folder for what the database can't hold; None for the output's own.
-    """
-
-    memory_mb: int
-    spill_to: Path | None = None
 
 
 def prepare(
@@ -84,9 +71,9 @@ def prepare(
     for spilled in layout.work.glob(f"{SPILLED}*"):
         shutil.rmtree(spilled)
     _check_begun(layout, journal, given, settings)
-    spill = layout.work if room.spill_to is None else room.spill_to
-    with Store(spill_to=spill, may_read=layout.root, memory_mb=room.memory_mb) as store:
-        staged, timing = _read(store, layout, given, journal, show)
+    spill_to = room.spill_to or layout.work
+    with Store(spill_to=spill_to, may_read=layout.root, memory_mb=room.memory_mb) as store:
+        staged, timing = _read(store, layout, given, journal, room, show)
         partitions = _number(store, layout, staged, timing, given, roles, room, journal)
         with show(len(staged.chunks), "sorting by listener", "chunks") as bar:
             for _ in partition_rows(
@@ -108,16 +95,19 @@ def prepare(
 
 
 def _read(
-    store: Store, layout: Layout, given: Input, journal: Journal, show: Show
+    store: Store, layout: Layout, given: Input, journal: Journal, room: Room, show: Show
 ) -> tuple[Staged, Timing]:
     """All rows onto the disk, and what their times are.
 
-    Nothing is left of a history that can't be read: it won't be the same when it can.
+    Nothing is left of a history that can't be read: it won't be the same when it can. Where there
+    was no room it will be, so that what has been read stays.
     """
     try:
         with show(None, "reading", "rows") as bar:
-            staged = stage(given, layout.work, journal, bar.update)
+            staged = stage(given, layout.work, journal, room, bar.update)
         return staged, read_timing(store, layout.work, staged, given.filters, journal)
+    except NoRoomError:
+        raise
     except UserError:
         shutil.rmtree(layout.work)
         raise
@@ -217,7 +207,7 @@ def _check_begun(
 ) -> None:
     """Notes what is prepared, or checks that it is still the same."""
     files = []
-    for _, file in given.files():
+    for file in given.all_files():
         found = file.path.stat()
         files.append({"path": str(file), "bytes": found.st_size, "changed": found.st_mtime_ns})
     begun = journal.found("begun")
@@ -240,10 +230,10 @@ def _same(layout: Layout, given: Input, settings: Mapping[str, Any]) -> dict[str
     """What is said of the folder, where it was prepared from the same files and settings."""
     about = read_about(layout.root)
     _check_settings(layout, about["settings"], settings)
-    files = given.files()
+    files = given.all_files()
     if len(files) != len(about["sources"]):
         raise _other_files(layout, len(about["sources"]), len(files))
-    for was, (_, file) in zip(about["sources"], files, strict=True):
+    for was, file in zip(about["sources"], files, strict=True):
         if was["bytes"] != file.path.stat().st_size or was != describe(file):
             raise UserError(
                 f"{file} is not what {layout.root} was prepared from ({was['path']}); expected "

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from jaxrec.data.finish_listens import TimeCounts
 from jaxrec.data.inputs import InputFile
 from jaxrec.data.listen_table import EXAMPLES, ListenTable
-from jaxrec.data.listens import add_names, conditions_of, files_of, open_rows
+from jaxrec.data.listens import add_names, conditions_of, files_of, files_of_names, open_rows
 from jaxrec.data.meaning import Filters, Names, Source
 from jaxrec.data.prepared.journal import Journal
 from jaxrec.data.read_report import ReadReport
@@ -33,7 +33,7 @@ class Staged:
       report: what became of the rows.
       times: what their times look like.
       text_ids: by role, whether ids are text by their type.
-      sources: of each file its path, size and SHA-256.
+      sources: of each of `Input.all_files` its path, size and SHA-256.
     """
 
     chunks: list[str]
@@ -41,6 +41,19 @@ class Staged:
     times: TimeCounts
     text_ids: dict[str, bool]
     sources: list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """What the preparation may take.
+
+    Attributes:
+      memory_mb: MiB of memory, of the database and of a partition; the interpreter's come on top.
+      spill_to: the folder for what the database can't hold; None for the output's own.
+    """
+
+    memory_mb: int
+    spill_to: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +74,11 @@ class Input:
         """Its files, each with its source."""
         return [(source, file) for source in self.sources for file in files_of(source)[0]]
 
+    def all_files(self) -> list[InputFile]:
+        """Its files, then those of the names: all that what is prepared depends on."""
+        names = [] if self.names is None else files_of_names(self.names)[0]
+        return [*(file for _, file in self.files()), *names]
+
     def notes(self) -> list[str]:
         """What was left out of its folders."""
         return [note for source in self.sources for note in files_of(source)[1]]
@@ -71,26 +89,33 @@ def chunk_path(work: Path, chunk: str, table: str) -> Path:
     return work / f"{chunk}.{table}.parquet"
 
 
-def stage(given: Input, work: Path, journal: Journal, on_rows: Callable[[int], None]) -> Staged:
+def stage(
+    given: Input, work: Path, journal: Journal, room: Room, on_rows: Callable[[int], None]
+) -> Staged:
     """Writes the rows of all files, in chunks of about `CHUNK_ROWS`, and goes on where it stopped.
 
     Args:
       given: what to read.
       work: where to.
       journal: what is done.
+      room: what it may take.
       on_rows: is told of how many rows have come since it was last told.
 
     Raises:
       UserError: as `read_listens`.
     """
-    sources, chunks = [], {}
-    if given.names is not None:
-        chunks["names"] = journal.found("names") or _stage_names(given, work, journal)
-    for number, (source, file) in enumerate(given.files()):
+    chunks = {}
+    sources = []
+    for number, file in enumerate(given.all_files()):
         digest = f"source-{number:05d}"
         sources.append(journal.found(digest) or journal.done(digest, describe(file)))
+    if given.names is not None:
+        chunks["names"] = journal.found("names") or _stage_names(given, work, journal, room)
+    for number, (source, file) in enumerate(given.files()):
         first_row = sum(done["rows"] for done in chunks.values())
-        for chunk, done in _stage_file(given, source, file, work, journal, number, first_row):
+        for chunk, done in _stage_file(
+            given, source, file, work, journal, room, number, first_row
+        ):
             chunks[chunk] = done
             on_rows(done["rows"])
     found = list(chunks.values())
@@ -103,9 +128,18 @@ def stage(given: Input, work: Path, journal: Journal, on_rows: Callable[[int], N
     )
 
 
-def _stage_names(given: Input, work: Path, journal: Journal) -> dict[str, Any]:
+def _table(given: Input, work: Path, room: Room, first_row: int = 0) -> ListenTable:
+    return ListenTable(
+        given.filters,
+        first_row=first_row,
+        spill_to=room.spill_to or work,
+        memory_mb=room.memory_mb,
+    )
+
+
+def _stage_names(given: Input, work: Path, journal: Journal, room: Room) -> dict[str, Any]:
     assert given.names is not None
-    with ListenTable(given.filters) as table:
+    with _table(given, work, room) as table:
         add_names(table, given.names)
         return _write_chunk(table, work, journal, "names", {"rows": 0, "batches": 0, "last": True})
 
@@ -116,6 +150,7 @@ def _stage_file(
     file: InputFile,
     work: Path,
     journal: Journal,
+    room: Room,
     number: int,
     first_row: int,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -138,7 +173,7 @@ def _stage_file(
             pass
         for chunk in itertools.chain([name], names):
             taken = _Taken(batches)
-            with ListenTable(given.filters, first_row=first_row) as table:
+            with _table(given, work, room, first_row) as table:
                 table.note(*notes)
                 table.add_listens(0, taken, conditions, learnt=source.learnt)
                 counts = {"rows": taken.rows, "batches": taken.batches, "last": taken.last}

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jaxrec.data.meaning import Columns, Filters, Source
+from jaxrec.data.meaning import Columns, Filters, Names, Source
 from jaxrec.data.prepared import prepare, stage
 from jaxrec.data.prepared.stage import Input
 from tests.data.prepared.columns import COLUMNS
@@ -28,11 +28,17 @@ def _unseen(*_: Any) -> Any:
     yield Silent()
 
 
-def prepare_history(history: Path, output: Path, *, memory_mb: int = 64) -> None:
-    """Prepares it, with names, known pairs and times."""
+def prepare_history(
+    history: Path, output: Path, *, memory_mb: int = 64, names: Path | None = None
+) -> dict[str, Any]:
+    """Prepares it, with names, known pairs and times; what is said of it."""
     columns = Columns(**COLUMNS, item_name="title")
-    given = Input([Source(history, columns)], None, Filters(drop="skipped == true"))
-    prepare.prepare(given, {}, output, prepare.Room(memory_mb), _unseen)
+    given = Input(
+        [Source(history, columns)],
+        None if names is None else Names(names),
+        Filters(drop="skipped == true"),
+    )
+    return prepare.prepare(given, {}, output, stage.Room(memory_mb), _unseen)
 
 
 def main(history: str, output: str, visit: str, when: str) -> None:

@@ -1,10 +1,12 @@
 """Preparation that is killed goes on, and its files are the same to the byte, whatever happens."""
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,3 +111,60 @@ def test_files_that_change_while_they_are_prepared_are_refused(
     (history / "part-0.parquet").write_bytes((history / "part-1.parquet").read_bytes())
     with pytest.raises(UserError, match=r"part-0\.parquet is not as it was when `prepare` began"):
         prepare_history(history, output)
+
+
+def test_names_that_have_changed_are_refused(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, output = tmp_path / "names.csv", tmp_path / "output"
+    names.write_text("id,name\n5,Five\n", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "number_all", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            prepare_history(history, output, names=names)
+    names.write_text("id,name\n5,Six!\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"names\.csv is not as it was when `prepare` began"):
+        prepare_history(history, output, names=names)
+    shutil.rmtree(output)
+    about = prepare_history(history, output, names=names)
+    assert [Path(each["path"]).name for each in about["sources"]][-1] == "names.csv"
+    names.write_text("id,name\n5,Five\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"names\.csv is not what .* was prepared from"):
+        prepare_history(history, output, names=names)
+
+
+def test_what_was_read_stays_where_there_was_no_room_for_the_rest(
+    history: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, write, written = tmp_path / "output", stage._write_chunk, []
+
+    def full(*arguments: Any) -> dict[str, Any]:
+        if len(written) == 3:
+            raise listen_store.NoRoomError("full")
+        written.append(arguments)
+        return write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "_write_chunk", full)
+        with pytest.raises(UserError, match="full"):
+            prepare_history(history, output)
+    before = {path.name for path in (output / ".work").glob("*.json")}
+    assert {"rows-00000-00000.json", "rows-00000-00002.json"} <= before
+    prepare_history(history, output)
+    assert files_of(output) == files_of(undisturbed)
+
+
+def test_every_database_keeps_to_its_memory_and_its_folder(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, connect = [], listen_store.duckdb.connect
+
+    def seen(*, config: dict[str, Any]) -> Any:
+        opened.append(config)
+        return connect(config=config)
+
+    monkeypatch.setattr(listen_store.duckdb, "connect", seen)
+    prepare_history(history, tmp_path / "output")
+    assert {each.get("memory_limit") for each in opened} == {"64MiB"}
+    assert {Path(each["temp_directory"]).parent.name for each in opened} == {".work"}
+    assert len(opened) > 2  # one of each chunk, too
