@@ -1,5 +1,6 @@
 """`evaluate --final`: the frozen choice, trained on train + validation, measured on test once."""
 
+import dataclasses
 from pathlib import Path
 
 from jaxrec.commands.show import show_results
@@ -10,6 +11,7 @@ from jaxrec.report.console import Console
 from jaxrec.runs.lock import locked
 from jaxrec.runs.methods import method_of
 from jaxrec.runs.prepare import prepare_split
+from jaxrec.runs.prepared import as_prepared
 from jaxrec.runs.results import Results, read_results, write_results
 from jaxrec.runs.run_folder import SEED_PREFIX, RunFolder
 from jaxrec.runs.stop import StopRequest
@@ -45,6 +47,7 @@ def final(workdir: Path, *, config: RunConfig | None, seeds: int) -> None:
     """
     choice = read_choice(workdir) if config is None else Choice(config, None)
     check(choice.config)
+    choice = dataclasses.replace(choice, config=as_prepared(choice.config))
     whole = without_validation(choice.config)
     console = Console(quiet=whole.quiet)
     folder = workdir / FOLDER_NAME

@@ -15,6 +15,7 @@ from jaxrec.hosts import together
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import is_automatic, method_of
 from jaxrec.runs.prepare import prepare_split
+from jaxrec.runs.prepared import as_prepared
 from jaxrec.runs.run import Run, run
 from jaxrec.runs.run_folder import is_run_of_final
 from jaxrec.runs.starting import start_of
@@ -48,7 +49,7 @@ def train(
             f"--workdir={workdir} holds a run of `evaluate --final`; expected that command, or a "
             "--workdir of its own"
         )
-    console = Console(quiet=config.quiet)
+    config, console = as_prepared(config), Console(quiet=config.quiet)
     if is_automatic(config) and init_from is not None:
         raise UserError(
             f"--init_from={init_from} with config.method=auto, whose networks begin by chance as "

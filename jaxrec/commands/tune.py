@@ -11,6 +11,7 @@ from jaxrec.config import RunConfig
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_cuts
+from jaxrec.runs.prepared import as_prepared
 from jaxrec.runs.stop import StopRequest
 from jaxrec.search.choice import CHOICE_NAME, Choice
 from jaxrec.search.space import parse_space
@@ -27,7 +28,7 @@ def tune(config: RunConfig, workdir: Path) -> None:
         to its end, or the folder holds another search or is in use.
       Stopped: by SIGTERM or Ctrl-C; the trials done are kept.
     """
-    console = Console(quiet=config.quiet)
+    config, console = as_prepared(config), Console(quiet=config.quiet)
     parse_space(config)  # a mistake in it is told before the data are read
     with StopRequest(config.checkpoint.grace_seconds) as stop:
         say_device(config, console)

@@ -20,7 +20,19 @@ _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 class InUseError(UserError):
-    """Another process holds the folder."""
+    """Another process holds the folder.
+
+    Attributes:
+      owner: its number, as far as it is known.
+    """
+
+    def __init__(self, workdir: Path, owner: str) -> None:
+        """Says whose the folder is."""
+        super().__init__(
+            f"--workdir={workdir}: process {owner} is running there; expected a folder of its own "
+            "for each run, or that one to end first"
+        )
+        self.owner = owner
 
 
 @contextlib.contextmanager
@@ -56,18 +68,33 @@ def locked(workdir: Path, warn: Callable[[str], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked_in_turn(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
+def locked_in_turn(
+    folder: Path, warn: Callable[[str], None], *, wait: bool = False
+) -> Iterator[None]:
     """As `locked`, but of several processes each holds the folder, one after another.
 
     For what each process makes where it isn't there yet, on whatever machine it is.
+
+    Args:
+      folder: where it is made.
+      warn: as of `locked`; and told of whom is waited for, where `wait` is set.
+      wait: whether other commands, too, are waited for.
+
+    Raises:
+      UserError: as `locked`.
     """
+    told = False
     while True:
         try:
             file = _held(folder, warn)
             break
-        except InUseError:
+        except InUseError as error:
             if together.count() == 1:
-                raise
+                if not wait:
+                    raise
+                if not told:
+                    warn(f"process {error.owner} makes {folder}; waiting until it ends")
+                    told = True
             time.sleep(_TURN_SECONDS)
     try:
         yield
@@ -97,10 +124,7 @@ def _hold(file: int, workdir: Path, warn: Callable[[str], None]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         owner = os.pread(file, 32, 0).decode(errors="replace").strip()
-        raise InUseError(
-            f"--workdir={workdir}: process {owner or 'unknown'} is running there; expected a "
-            "folder of its own for each run, or that one to end first"
-        ) from error
+        raise InUseError(workdir, owner or "unknown") from error
     except OSError as error:
         if error.errno not in _NO_LOCKS_HERE:
             raise

@@ -72,11 +72,6 @@ def _prepare(config: RunConfig, console: Console) -> tuple[Split, "History | Pre
     result = _split(config, history, moment)
     _say_counts(result, console)
     check_found(result, config.eval.seen)
-    if history is prepared and config.eval.cold == "fold_in":
-        raise UserError(
-            "config.eval.cold is 'fold_in' and listeners who came since are not kept of prepared "
-            "data; expected config.eval.cold=leave_out, or the listens themselves"
-        )
     Newcomers.of(result, config)  # refused before anything is fitted
     return result, history, moment
 

@@ -19,8 +19,16 @@ from jaxrec.runs.prepared import cut_on_disk, prepared_of, reading_settings
 from jaxrec.runs.sources import filters_of, sources_of
 
 
-def prepare_folder(config: RunConfig, output: Path, console: Console) -> dict[str, Any]:
+def prepare_folder(
+    config: RunConfig, output: Path, console: Console, *, wait: bool = False
+) -> dict[str, Any]:
     """Prepares the history that a configuration names; returns what `prepared.json` says.
+
+    Args:
+      config: says which history, and how it is read.
+      output: the folder.
+      console: where to say what comes of it.
+      wait: whether to wait for another command that prepares it, or to refuse.
 
     Raises:
       UserError: as `prepare`, or the configuration names no history of one part.
@@ -47,7 +55,7 @@ def prepare_folder(config: RunConfig, output: Path, console: Console) -> dict[st
     spill_to = None if config.prepare.temp_folder is None else Path(config.prepare.temp_folder)
     room = Room(config.prepare.memory_mb, spill_to)
     try:
-        with locked_in_turn(output, console.warning):
+        with locked_in_turn(output, console.warning, wait=wait):
             return prepare(given, reading_settings(config), output, room, console.progress)
     except UserError as error:
         raise UserError(str(error).replace("--workdir=", "--output=")) from error
@@ -62,17 +70,22 @@ def prepared_once(config: RunConfig, console: Console) -> Prepared | None:
       UserError: as `prepare`.
     """
     data = config.data
-    usable = data.source == "listens" and data.path is not None and data.against is None
+    usable = data.source == "listens" and data.against is None and data.test_path is None
     if not usable or not config.prepare.above_mb or not cut_on_disk(config):
         return None
-    assert data.path is not None
-    found = [(str(file.absolute()), file.stat()) for file in list_files(data.path)]
-    size = sum(status.st_size for _, status in found)
+    if data.path is None:
+        return None
+    size = sum(file.stat().st_size for file in list_files(data.path))
     if size <= config.prepare.above_mb * 2**20:
         return None
+    # The same from wherever the command is given.
+    paths = {"data.path": data.path, "data.names_path": data.names_path}
+    named = {field: str(Path(path).absolute()) for field, path in paths.items() if path is not None}
+    config = with_fields(config, named)
+    found = [file for path in named.values() for file in list_files(path)]
     about = {
-        "settings": {**reading_settings(config), "data.path": None},
-        "files": [(path, status.st_size, status.st_mtime_ns) for path, status in found],
+        "settings": reading_settings(config),
+        "files": [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in found],
     }
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache_folder() / "prepared" / key
@@ -81,5 +94,5 @@ def prepared_once(config: RunConfig, console: Console) -> Prepared | None:
             f"{data.path} has {size / 1e9:,.1f} GB, more than config.prepare.above_mb: it is "
             f"prepared once, in {folder}, which can be removed when it is no longer needed"
         )
-        prepare_folder(config, folder, console)
+        prepare_folder(config, folder, console, wait=True)
     return prepared_of(with_fields(config, {"data.path": str(folder)}), console)

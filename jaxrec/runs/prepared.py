@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from jaxrec.config import DataConfig, RunConfig, flat_fields, to_json
+from jaxrec.config import DataConfig, RunConfig, flat_fields, to_json, with_fields
 from jaxrec.data.prepared.cutting import KINDS
-from jaxrec.data.prepared.layout import is_prepared
+from jaxrec.data.prepared.layout import is_prepared, read_about
 from jaxrec.data.prepared.opened import Prepared, open_prepared
 from jaxrec.data.split_rules import Rules
 from jaxrec.errors import UserError
@@ -32,6 +32,31 @@ def reading_settings(config: RunConfig) -> dict[str, Any]:
     }
 
 
+def as_prepared(config: RunConfig) -> RunConfig:
+    """The configuration with the settings by which the data that it names were prepared.
+
+    For those that it leaves as they usually are, so that what a run keeps says how its data were
+    read, and how others like them are to be. Of other data it is the configuration as it is.
+
+    Raises:
+      UserError: they are unfinished or damaged.
+    """
+    if config.data.path is None or not is_prepared(config.data.path):
+        return config
+    was, now = read_about(config.data.path)["settings"], reading_settings(config)
+    usual = reading_settings(RunConfig())
+    if config.data.source == "listens":  # as are all that are prepared; `was` knows it closer
+        usual["data.source"] = "listens"
+    return with_fields(
+        config,
+        {
+            field: tuple(was[field]) if isinstance(was[field], list) else was[field]
+            for field, value in now.items()
+            if field != "data.path" and field in was and value == usual[field]
+        },
+    )
+
+
 def prepared_of(config: RunConfig, console: Console) -> Prepared | None:
     """The prepared data that `config.data.path` names; None where it names anything else.
 
@@ -45,6 +70,7 @@ def prepared_of(config: RunConfig, console: Console) -> Prepared | None:
     prepared = open_prepared(Path(config.data.path))
     was, now = prepared.about["settings"], reading_settings(config)
     usual = reading_settings(RunConfig())
+    was = usual | was  # of fields that came since
     for field, value in now.items():
         if field not in _WHERE and value not in (usual[field], was[field]):
             raise UserError(
@@ -66,10 +92,14 @@ def prepared_of(config: RunConfig, console: Console) -> Prepared | None:
 
 
 def cut_on_disk(config: RunConfig) -> bool:
-    """Whether prepared data can be cut block by block, or only with all of them in memory."""
+    """Whether prepared data can be cut block by block, or only with all of them in memory.
+
+    In blocks nothing is kept of users whom train doesn't know, who may be wanted.
+    """
     data = config.data
     alike = data.split == "random" and data.validation_fraction and data.validation_rule == "alike"
-    return data.split in KINDS and not alike
+    newcomers = data.split == "time" and config.eval.cold == "fold_in"
+    return data.split in KINDS and not alike and not newcomers
 
 
 def rules_of(config: RunConfig, moment: int | None, validation_seed: int | None = None) -> Rules:
@@ -109,5 +139,6 @@ def check_memory(prepared: Prepared) -> None:
             f"the history has {prepared.portrait.listens:,} listens, which need about "
             f"{needed / 2**30:,.1f} GiB of memory where {free / 2**30:,.1f} are free; expected "
             f"config.data.split as one of {', '.join(KINDS)}, with "
-            "config.data.validation_rule=random, which are cut from the disk"
+            "config.data.validation_rule=random and config.eval.cold=leave_out, which are cut from "
+            "the disk"
         )

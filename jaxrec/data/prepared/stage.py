@@ -113,9 +113,7 @@ def stage(
         chunks["names"] = journal.found("names") or _stage_names(given, work, journal, room)
     for number, (source, file) in enumerate(given.files()):
         first_row = sum(done["rows"] for done in chunks.values())
-        for chunk, done in _stage_file(
-            given, source, file, work, journal, room, number, first_row
-        ):
+        for chunk, done in _stage_file(given, source, file, work, journal, room, number, first_row):
             chunks[chunk] = done
             on_rows(done["rows"])
     found = list(chunks.values())

@@ -122,6 +122,21 @@ def test_a_split_from_the_disk_is_the_one_in_memory(cut: str, twice: tuple[Path,
     assert_same_split(prepare_split(from_disk, QUIET), expected)  # what is there is opened
 
 
+def test_those_who_came_since_are_kept_where_they_are_wanted(twice: tuple[Path, Path]) -> None:
+    cut: dict[str, Any] = {
+        "split": "time",
+        "moment": "2020-09-13 16:00",
+        "validation_fraction": 0.0,
+    }
+    found, expected = (
+        prepare_split(with_fields(config_of(path, **KNOWN, **cut), {"eval.cold": "fold_in"}), QUIET)
+        for path in twice[::-1]
+    )
+    assert_same_split(found, expected)
+    assert expected.newcomers is not None
+    assert_same_interactions(found.newcomers, expected.newcomers)
+
+
 def test_all_of_it_from_the_disk_is_all_of_it_in_memory(twice: tuple[Path, Path]) -> None:
     one, other = (prepare_all(config_of(path, **KNOWN), QUIET) for path in twice)
     assert_same_split(one, other)
