@@ -24,7 +24,7 @@ def start_of(folder: Path) -> Start:
       UserError: there is no such run, or the model was saved without its parameters.
     """
     run = open_trained(folder, None)
-    learnt = _params(run)
+    learnt = params_of(run)
     if learnt is None:
         raise UserError(
             f"--init_from={folder}: a model of {run.config.method} without a network's parameters; "
@@ -41,12 +41,12 @@ def start_of(folder: Path) -> Start:
     return Start(users, items, params, digest.hexdigest())
 
 
-def _params(run: Trained) -> Embeddings | None:
-    """Layer 0 of the run's network; None where it has none."""
-    if run.made_of is not None and isinstance(run.made_of[0], NetworkFitting):
-        params: Embeddings = run.made_of[1].params
+def params_of(run: Trained) -> Embeddings | None:
+    """Layer 0 of the run's network, in the data's order; None where it has none."""
+    if run.made_of is not None and isinstance(fitting := run.made_of[0], NetworkFitting):
+        params: Embeddings = fitting.setup.in_order(run.made_of[1].params)
         return params
-    found = (_params(member) for member in run.members.values())
+    found = (params_of(member) for member in run.members.values())
     return next((each for each in found if each is not None), None)
 
 

@@ -66,9 +66,9 @@ class NetworkFitting:
 
         The optimizer begins anew.
         """
-        fresh = self.fresh()
+        fresh = self.setup.whole_state()  # rows that are dealt aren't in the order of the ids
         params, users, items = carry_over(start, train, fresh.params)
-        state = dataclasses.replace(fresh, params=params)
+        state: TrainState = self.setup.placed(dataclasses.replace(fresh, params=params))
         told = [
             f"{each.known:,} {what} by their id, {each.near:,} by their neighbours, "
             f"{each.others:,} by chance"

@@ -70,14 +70,15 @@ class Setup(Training):
 
     def fresh_state(self) -> TrainState:
         """The state at step 0, a function of the seed."""
-        state = self._whole_state()
+        state = self.whole_state()
         return state if self.dealing is None else self.dealing.placed(state)
 
     def abstract_state(self) -> TrainState:
         """Shapes and types of a state in the data's order, without its memory."""
-        return jax.eval_shape(self._whole_state)
+        return jax.eval_shape(self.whole_state)
 
-    def _whole_state(self) -> TrainState:
+    def whole_state(self) -> TrainState:
+        """As `fresh_state`, in the data's order and on one device."""
         key = jax.random.fold_in(jax.random.key(self.seed), INIT)
         return create_state(key, self.graph, self.optimizer, dim=self.dim, stddev=self.init_stddev)
 

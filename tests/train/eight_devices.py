@@ -13,9 +13,14 @@ import numpy as np
 from benchmarks.wire import compiled_step, received_bytes
 from jaxrec.config import RunConfig
 from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.models.histories import Histories
 from jaxrec.rank.top_k import Seen, top_k
 from jaxrec.runs.arrays import tree_digest
+from jaxrec.runs.starting import params_of
+from jaxrec.runs.trained import Trained
+from jaxrec.train.carrying import Start
+from jaxrec.train.network import NetworkFitting
 from jaxrec.train.setup import Setup, build
 from tests.configurations import config_with
 from tests.rank.models import factors, users_of
@@ -43,10 +48,13 @@ def ratings_of(name: str) -> np.ndarray:
     return np.random.default_rng(0).random((40, 30)) < 0.2
 
 
-def setup_of(name: str, recipe: str, devices: int, **changes: Any) -> Setup:
+def recipe_of(recipe: str, devices: int) -> RunConfig:
     fields = {"model__dim": 8, "batch_size": 24, "epochs": 3, "lr": 0.02}
-    config: RunConfig = config_with(mesh__devices=devices, **fields | RECIPES[recipe] | changes)
-    return build(config, interactions_of(ratings_of(name)))
+    return config_with(mesh__devices=devices, **fields | RECIPES[recipe])
+
+
+def setup_of(name: str, recipe: str, devices: int) -> Setup:
+    return build(recipe_of(recipe, devices), interactions_of(ratings_of(name)))
 
 
 def advance(setup: Setup, state: Any, epochs: range) -> Any:
@@ -79,6 +87,22 @@ def resumed(devices: list[int]) -> str:
     return tree_digest(state)
 
 
+def carried(name: str, devices: int) -> list[str]:
+    """What a run lets another begin with, and the state of one that has begun: their digests.
+
+    The other run knows all but the first user and the first item.
+    """
+    config, train = recipe_of("bpr", devices), interactions_of(ratings_of(name))
+    fitting = NetworkFitting(config, build(config, train))
+    made_of = fitting, fitting.fresh()
+    learnt: Any = params_of(Trained(config, None, None, 0, made_of))  # type: ignore[arg-type]
+    user, item = (-np.asarray(table)[1:] for table in (learnt.user, learnt.item))
+    ids = (IdMap(np.arange(1, len(table) + 1)) for table in (user, item))
+    start = Start(*ids, Embeddings(user=user, item=item), "")  # type: ignore[arg-type]
+    state, said = fitting.started_from(start, train)
+    return [tree_digest(learnt), tree_digest(fitting.setup.in_order(state)), said]
+
+
 def wire(devices: int) -> float:
     """Bytes that each device receives in a step of BPR with 2,000 users and 1,500 items."""
     ratings = np.zeros((2000, 1500), bool)
@@ -101,14 +125,19 @@ def lists() -> str:
 
 def main() -> None:
     """Prints all of it."""
+    graphs = {"random": (1, 2, 8), "few": (1, 8)}
     found = {
         f"{name} {recipe}": {count: learnt(name, recipe, count) for count in counts}
-        for name, counts in {"random": (1, 2, 8), "few": (1, 8)}.items()
+        for name, counts in graphs.items()
         for recipe in RECIPES
     }
     json.dump(
         {
             "learnt": found,
+            "carried": {
+                name: {count: carried(name, count) for count in counts}
+                for name, counts in graphs.items()
+            },
             "resumed": {"1, 8, 2": resumed([1, 8, 2]), "8, 2, 1": resumed([8, 2, 1])},
             "lists": lists(),
             "wire": {count: wire(count) for count in (2, 4, 8)},

@@ -48,6 +48,16 @@ def test_a_state_of_some_devices_goes_on_with_others(found: dict[str, Any]) -> N
     assert found["resumed"] == {"1, 8, 2": one, "8, 2, 1": one}
 
 
+@pytest.mark.parametrize("graph", ["random", "few"])
+def test_what_a_run_begins_with_has_the_same_rows_on_any_number_of_devices(
+    found: dict[str, Any], graph: str
+) -> None:
+    """The devices divide neither 30 items nor 3 users."""
+    one, *others = found["carried"][graph].values()
+    assert others
+    assert others == [one] * len(others)
+
+
 def test_eight_devices_list_what_one_lists(found: dict[str, Any]) -> None:
     assert found["lists"] == lists()
 
