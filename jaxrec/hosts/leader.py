@@ -166,6 +166,8 @@ class Leader:
         self._hosts[number] = str(hello.get("host"))
         self._selector.register(wire, selectors.EVENT_READ, lambda: self._read(number))
         self._meet_when_all_are_here()
+        for message in (messages or [])[1:]:  # which came together with it
+            self._take(number, message)
 
     def _meet_when_all_are_here(self) -> None:
         if len(self._hosts) == self._place.count:

@@ -1,6 +1,7 @@
 """The guards, with processes that are made up: who comes, who is refused, when all is over."""
 
 import contextlib
+import json
 import selectors
 import signal
 import socket
@@ -208,6 +209,23 @@ def test_who_is_one_too_many_is_refused_and_a_stranger_too() -> None:
                     read = stranger.recv(1)
             assert read == b""
         assert processes[0].part.over is None
+
+
+def test_what_comes_together_with_a_greeting_is_heard() -> None:
+    """Else nobody hears that process 1 has ended, and process 0 waits for ever."""
+    port = free_port()
+    with (
+        Process(0, 2, port) as first,
+        socket.create_connection(("127.0.0.1", port - 1)) as second,
+    ):
+        hello = {"is": "hello", "index": 1, "count": 2, "host": "there"}
+        ended = {"is": "ended", "status": 2, "said": "error: no such file"}
+        second.sendall("".join(json.dumps(each) + "\n" for each in (hello, ended)).encode())
+        rounds([first], lambda: first.part._hosts.get(1) == "there")
+        rounds([first], lambda: first.part.over is not None, later=SETTLE_SECONDS + 1)
+        over = first.part.over
+        assert over is not None
+        assert (over.status, over.line) == (2, "error: no such file (process 1 of 2 on there)")
 
 
 def test_a_port_that_is_taken_is_said() -> None:
