@@ -22,7 +22,7 @@ from jaxrec.errors import printable
 from jaxrec.hosts.follower import Follower
 from jaxrec.hosts.leader import Leader
 from jaxrec.hosts.place import Place
-from jaxrec.hosts.verdict import End, Verdict
+from jaxrec.hosts.verdict import ERRORS, STOPS, End, Verdict
 from jaxrec.hosts.watch import Patience, WakingClock
 from jaxrec.hosts.wire import Message, Wire
 
@@ -115,6 +115,7 @@ class Guard:
         self._status: int | None = None
         self._partial = b""
         self._last_line = ""
+        self._why = ""
         self._kept: deque[str] = deque(maxlen=_KEPT_LINES)
         self._keeps = False
         self._signals: deque[int] = deque()
@@ -191,14 +192,19 @@ class Guard:
         *lines, self._partial = (self._partial + read).split(b"\n")
         for line in (each.decode(errors="replace") for each in lines):
             self._keeps = self._keeps or _PAGES.match(line) is not None
-            if self._keeps:
+            why = line.startswith((*ERRORS, *STOPS))
+            if why:
+                self._why = line
+            if self._keeps and not (why and self._index == 0):
                 self._kept.append(line)
             else:
                 print(line, file=sys.stderr, flush=True)
                 self._last_line = line
 
     def _last_words(self) -> str:
-        """The last line that it said, of its error rather than of where that arose."""
+        """Why it ended, where it said so; else its last line, rather of an error than of where."""
+        if self._why:
+            return printable(self._why)[:500]
         kept = [line for line in self._kept if line.strip() and not line.startswith(("*", " "))]
         return printable(kept[-1] if kept else self._last_line)[:500]
 

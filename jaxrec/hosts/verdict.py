@@ -5,6 +5,8 @@ import enum
 import signal
 from collections.abc import Iterable
 
+ERRORS = ("error: ", "failed: ")  # how a process begins the line that says why it ends
+STOPS = ("stopped ", "interrupted")  # likewise
 _STOPS = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
@@ -46,7 +48,7 @@ class End:
             return Kind.STOPPED
         if self.status is None or (self.status < 0 and self.status != -signal.SIGABRT):
             return Kind.LOST
-        return Kind.SAID if self.said.startswith(("error: ", "failed: ")) else Kind.BROKEN
+        return Kind.SAID if self.said.startswith(ERRORS) else Kind.BROKEN
 
 
 @dataclasses.dataclass(frozen=True)
