@@ -10,6 +10,7 @@ from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.gcn import native
+from jaxrec.gcn.mesh import mesh_of
 from jaxrec.gcn.message_passing import choose_kernel, slow_reason
 from jaxrec.hosts import together
 from jaxrec.report.console import Console
@@ -86,7 +87,9 @@ def say_device(config: RunConfig, console: Console) -> None:
         if reason := native.unavailable_reason():
             console.note(f"jaxlib's kernel is used, two to three times slower than ours: {reason}")
     if kernel == "auto":
-        kernel = choose_kernel(kernel, device.platform)
+        learns = method_of(config).owns("model.kernel", config)  # the network, or a blend with it
+        dealt = learns and mesh_of(config.mesh.devices) is not None
+        kernel = choose_kernel(kernel, device.platform, dealt=dealt)
     if reason := slow_reason(kernel, device.platform):
         console.warning(f"neighbourhoods are summed by segment_sum, and {reason}")
 

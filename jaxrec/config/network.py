@@ -33,9 +33,9 @@ class ModelConfig:
     kernel: Literal["auto", "segment_sum", "csr", "prefetch", "pallas"] = setting(
         "auto",
         "how neighbourhoods are summed: segment_sum (the reference), csr (jaxlib's product), "
-        "prefetch (our own, for CPUs, compiled when first used), pallas (our own, for NVIDIA GPUs "
-        "from Ampere on), auto (prefetch or csr on a CPU, pallas where it can be had, segment_sum "
-        "elsewhere)",
+        "prefetch (our own, for CPUs, compiled when first used), pallas (our own, for one NVIDIA "
+        "GPU from Ampere on), auto (prefetch or csr on a CPU, pallas where it can be had, "
+        "segment_sum elsewhere)",
     )
     dtype: Literal["float32", "bfloat16"] = setting(
         "float32", "what neighbours are gathered in; sums are float32 with both"

@@ -193,10 +193,18 @@ _ONLY = {"prefetch": "cpu", "pallas": "gpu"}  # kernels for one backend
 _FASTEST = {"cpu": ("prefetch", "csr"), "gpu": ("pallas",)}  # what measures so; else the reference
 
 
-def unavailable_reason(name: str, backend: str) -> str | None:
-    """Why a kernel can't be had on this machine and backend, or None where it can."""
+def unavailable_reason(name: str, backend: str, *, dealt: bool = False) -> str | None:
+    """Why a kernel can't be had on this machine and backend, or None where it can.
+
+    Args:
+      name: in `KERNELS`.
+      backend: JAX's name of it.
+      dealt: whether rows are dealt to the devices of a mesh.
+    """
     if (only := _ONLY.get(name, backend)) != backend:
         return f"it is for {only}, not {backend}"
+    if dealt and name == "pallas":  # its pieces have other shapes on every device
+        return "it sums on one device alone (config.mesh.devices=1)"
     match name:
         case "prefetch":
             return native.unavailable_reason()
@@ -205,20 +213,25 @@ def unavailable_reason(name: str, backend: str) -> str | None:
     return None
 
 
-def choose_kernel(name: str, backend: str) -> str:
+def choose_kernel(name: str, backend: str, *, dealt: bool = False) -> str:
     """The kernel's name, `auto` replaced by what measures fastest on the backend.
 
     `prefetch` is compiled where that was not done before on this machine: see `native`.
+
+    Args:
+      name: in `KERNELS`, or `auto`.
+      backend: JAX's name of it.
+      dealt: whether rows are dealt to the devices of a mesh.
 
     Raises:
       ValueError: unknown name, or a kernel that this machine or backend can't have.
     """
     if name == "auto":
         fastest = (*_FASTEST.get(backend, ()), "segment_sum")
-        return next(each for each in fastest if unavailable_reason(each, backend) is None)
+        return next(each for each in fastest if not unavailable_reason(each, backend, dealt=dealt))
     if name not in KERNELS:
         raise ValueError(f"kernel is {name!r}; expected auto, {', '.join(KERNELS)}")
-    if reason := unavailable_reason(name, backend):
+    if reason := unavailable_reason(name, backend, dealt=dealt):
         raise ValueError(f"kernel is {name!r}, which can't be had here: {reason}")
     return name
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
+from jaxrec.gcn.mesh import mesh_of
 from jaxrec.gcn.message_passing import unavailable_reason
 from jaxrec.models.method import Fitting
 from jaxrec.models.model import Model
@@ -66,10 +67,24 @@ def open_trained(workdir: Path, step: int | None) -> Trained:
             "--step=0: the run began with what another had learnt, which isn't kept; expected a "
             "step that was saved, or the run that it began with"
         )
-    # It may have been trained on another machine.
-    if unavailable_reason(config.model.kernel, jax.default_backend()):
+    opened = _open(folder, _as_here(config), run.split, step)
+    return dataclasses.replace(opened, config=config)
+
+
+def _as_here(config: RunConfig) -> RunConfig:
+    """The configuration with devices and a kernel that can be had here.
+
+    The run may have been trained on another machine. The number of devices changes no bit.
+    """
+    try:
+        mesh = mesh_of(config.mesh.devices)
+    except UserError:
+        config = with_fields(config, {"mesh.devices": 0})
+        mesh = mesh_of(0)
+    dealt = mesh is not None
+    if unavailable_reason(config.model.kernel, jax.default_backend(), dealt=dealt):
         config = with_fields(config, {"model.kernel": "auto"})
-    return dataclasses.replace(_open(folder, config, run.split, step), config=run.config)
+    return config
 
 
 def open_for_use(workdir: Path, step: int | None) -> Trained:

@@ -214,17 +214,9 @@ def _objective(config: RunConfig, convolution: LightGCN) -> Objective:
 
 def _kernel(config: RunConfig, *, dealt: bool) -> str:
     try:
-        name = choose_kernel(config.model.kernel, jax.default_backend())
+        return choose_kernel(config.model.kernel, jax.default_backend(), dealt=dealt)
     except ValueError as error:
         raise UserError(f"config.model.{error}; expected auto, which takes another") from error
-    if dealt and name == "pallas":  # its pieces have other shapes on every device
-        if config.model.kernel == "auto":
-            return "segment_sum"
-        raise UserError(
-            "config.model.kernel is 'pallas', which sums on one device alone; expected auto, or "
-            "config.mesh.devices=1"
-        )
-    return name
 
 
 @functools.lru_cache(maxsize=16)

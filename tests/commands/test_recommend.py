@@ -59,6 +59,21 @@ def test_a_run_is_ranked_where_its_kernel_can_not_be_had(
     assert lists[0].drop("score") == lists[1].drop("score")
 
 
+def test_a_run_of_more_devices_than_there_are_here_is_ranked_and_measured(
+    run: Path, tmp_path: Path
+) -> None:
+    recommend(run, output=tmp_path / "a.csv")
+    commands.evaluate(run, config=None, step=None)
+    before = (run / "results.json").read_bytes()
+    saved = json.loads((run / "config.json").read_text())
+    saved["config"]["mesh"]["devices"] = 64
+    (run / "config.json").write_text(json.dumps(saved))
+    recommend(run, output=tmp_path / "b.csv")
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    commands.evaluate(run, config=None, step=None)
+    assert (run / "results.json").read_bytes() == before
+
+
 def test_users_of_a_list_and_of_a_file_come_in_their_order(run: Path, tmp_path: Path) -> None:
     wanted = ["u2-3", "u0-1"]
     recommend(run, users=wanted, output=tmp_path / "a.parquet")

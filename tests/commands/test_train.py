@@ -107,6 +107,26 @@ def test_a_sum_that_is_known_to_be_slow_on_a_gpu_is_warned_of_in_a_line(
     assert all("jax/issues/38806); expected 0.11.1 or later" in line for line in said)
 
 
+def test_several_gpus_are_warned_too_though_one_has_a_kernel_of_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the method isn't the network, which alone is dealt to them."""
+    gpu = types.SimpleNamespace(platform="gpu", device_kind="some GPU")
+    monkeypatch.setattr(jax, "devices", lambda: [gpu, gpu])
+    mesh = {1: None}.get
+    monkeypatch.setitem(say_device.__globals__, "mesh_of", lambda devices: mesh(devices, gpu))
+    monkeypatch.setattr(pieces, "unavailable_reason", lambda: None)
+    monkeypatch.setattr(message_passing, "JAXLIB", (0, 11, 0))
+    for config, warned in (
+        (config_with(), True),
+        (config_with(method="blend", blend__models=("itemknn", "gcn")), True),
+        (config_with(mesh__devices=1), False),
+        (config_with(method="gfcf"), False),
+    ):
+        say_device(config, Console(quiet=True))
+        assert ("jax/issues/38806" in capsys.readouterr().err) == warned
+
+
 def test_the_folder_holds_what_it_should(checkerboard_config: MakeConfig, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
     config = checkerboard_config(

@@ -124,6 +124,9 @@ def test_auto_is_what_the_backend_can_have_and_what_it_cannot_is_refused(
     monkeypatch.setattr(pieces, "unavailable_reason", lambda: None)
     assert choose_kernel("auto", "gpu") == "pallas"
     assert choose_kernel("auto", "tpu") == "segment_sum"
+    assert choose_kernel("auto", "gpu", dealt=True) == "segment_sum"
+    with pytest.raises(ValueError, match=r"had here: it sums on one device .*mesh\.devices=1"):
+        choose_kernel("pallas", "gpu", dealt=True)
     monkeypatch.setattr(pieces, "unavailable_reason", lambda: "the GPU is old")
     assert choose_kernel("auto", "gpu") == "segment_sum"
     with pytest.raises(ValueError, match="'pallas', which can't be had here: the GPU is old"):
