@@ -346,12 +346,20 @@ def together(first: Listens, second: Listens) -> Listens:
     times = None
     if first.timestamp is not None and second.timestamp is not None:
         times = np.concatenate([first.timestamp, second.timestamp])
+
+    def both(one: Listens | None, other: Listens | None) -> Listens | None:
+        if one is None or other is None:
+            return other if one is None else one
+        return together(one, other)
+
     return dataclasses.replace(
         first,
         user=np.concatenate([first.user, second.user]),
         item=np.concatenate([first.item, second.item]),
         plays=np.concatenate([first.plays, second.plays]),
         timestamp=times,
+        known=both(first.known, second.known),
+        against=both(first.against, second.against),
     )
 
 

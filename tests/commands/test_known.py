@@ -14,7 +14,7 @@ from jaxrec.data.options import SeenRule
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
-from jaxrec.runs.prepare import prepare_split
+from jaxrec.runs.prepare import prepare_all, prepare_split
 from jaxrec.runs.record import load_run
 from jaxrec.runs.run_folder import RunFolder
 from tests.configurations import config_with
@@ -23,6 +23,7 @@ from tests.recommending import recommend
 USERS, ITEMS, DAY = 12, 9, 86_400
 # Each listener u skips song u % ITEMS on day 4 and hears all others, one a day.
 SKIPPED_ON = 4
+PARTS = {"path": "train", "test_path": "test"}
 
 
 @pytest.fixture
@@ -87,6 +88,20 @@ def test_a_skipped_song_is_never_listed_but_on_request(
     assert len(skipped) == USERS
     assert not skipped & lists(run, seen="exclude")
     assert skipped <= lists(run, seen="include")
+
+
+def test_all_of_a_given_pair_has_what_was_skipped_in_either_part(
+    config: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    whole = config()
+    first, *rows = Path(whole.data.path or "").read_text("utf-8").splitlines(keepends=True)
+    for name, part in (("train", rows[::2]), ("test", rows[1::2])):
+        (tmp_path / f"{name}.csv").write_text(first + "".join(part), encoding="utf-8")
+    pair = {f"data__{field}": str(tmp_path / f"{name}.csv") for field, name in PARTS.items()}
+    everything = prepare_all(config(**pair, data__split="given"), Console(quiet=True))
+    expected = prepare_split(whole, Console(quiet=True))
+    assert skipped_pairs(everything) == skipped_pairs(expected)
+    assert len(everything.train) == len(expected.train)
 
 
 def test_the_folder_keeps_them(config: Callable[..., RunConfig], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from jaxrec.data.interactions import (
     compact,
     edge_weight,
     k_core,
+    together,
 )
 from jaxrec.errors import UserError
 
@@ -270,3 +271,18 @@ class TestCompact:
         (empty,) = compact(make_interactions([]))
         assert (empty.num_users, empty.num_items, len(empty)) == (0, 0, 0)
         assert empty.fingerprint() == hashlib.sha256().hexdigest()
+
+
+def test_two_histories_know_together_what_either_knows() -> None:
+    known = [make_listens([(number, 0, 1, number)]) for number in range(4)]
+    first, second = (
+        dataclasses.replace(make_listens([(4, number, 1, 0)]), known=one, against=other)
+        for number, (one, other) in enumerate([(known[0], None), known[1:3]])
+    )
+    for one, other in ((first, second), (second, first)):
+        both = together(one, other)
+        assert sorted(both.item.tolist()) == [0, 1]
+        assert both.known is not None and both.against is not None
+        assert sorted(both.known.user.tolist()) == [0, 1]
+        assert both.against.user.tolist() == [2]
+    assert together(make_listens([]), make_listens([])).known is None
