@@ -18,7 +18,8 @@ PAIRS = {"user": "<i4", "item": "<i4", "plays": "<f8"}
 TIMES = {"timestamp": "<i8", "event_counts": "<i4", "event_timestamp": "<i8", "event_plays": "<f8"}
 KNOWN = {"known_user": "<i4", "known_item": "<i4"}
 KNOWN_TIMES = {"known_timestamp": "<i8"}
-COUNTS = {"of_user": "<i8", "of_item": "<i8"}
+# In two arrays of each partition: the ids that there are, and their counts.
+COUNTED = ("of_user", "of_item")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +76,12 @@ def add_up(
             whole = aggregate(listens)
             known = read_partition(layout.work, chunks, "known", number)
             arrays = _arrays(whole) | _known_arrays(meaning, known)
-            arrays |= {"of_user": counted.of_user, "of_item": counted.of_item}
-            for name, dtype in (meaning.arrays | COUNTS).items():
+            for name in COUNTED:
+                counts = getattr(counted, name)
+                there = np.flatnonzero(counts)
+                write_array(_piece(layout.work, f"{name}_ids", number), [there], "<i4")
+                write_array(_piece(layout.work, name, number), [counts[there]], "<i8")
+            for name, dtype in meaning.arrays.items():
                 write_array(_piece(layout.work, name, number), [arrays[name]], dtype)
             small = {
                 name: value
@@ -122,17 +127,18 @@ def count_all(
 ) -> tuple[Tally, int]:
     """What was counted of all rows, and how many repeated others and were dropped."""
     of_user, of_item = np.zeros(meaning.num_users, np.int64), np.zeros(meaning.num_items, np.int64)
-    whole = Tally(of_user, of_item, None, None, 0, 0, 0)
+    nothing = np.zeros(0, np.int64)
+    whole = Tally(nothing, nothing, None, None, 0, 0, 0)
     dropped = 0
     for number in range(num_partitions):
         found = journal.found(f"pairs-{number:05d}")
         assert found is not None
-        of_user, of_item = (
-            open_array(_piece(layout.work, name, number)) for name in ("of_user", "of_item")
-        )
-        whole += Tally(of_user, of_item, **found["tally"])
+        for name, count in zip(COUNTED, (of_user, of_item), strict=True):
+            there = open_array(_piece(layout.work, f"{name}_ids", number))
+            count[there] += open_array(_piece(layout.work, name, number))
+        whole += Tally(nothing, nothing, **found["tally"])
         dropped += found["identical"]
-    return whole, dropped
+    return dataclasses.replace(whole, of_user=of_user, of_item=of_item), dropped
 
 
 def join_pieces(

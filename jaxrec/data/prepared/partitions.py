@@ -78,16 +78,30 @@ def _part(
         'JOIN user_ids ON user_ids.id = rows."user" JOIN item_ids ON item_ids.id = rows.item'
         + (" ORDER BY row" if in_order else "")
     )
-    ends = np.asarray(partitions[1:])
-    place = np.searchsorted(ends, columns["user"], side="right").astype(np.int16)
-    order = np.argsort(place, kind="stable")
-    offsets = np.searchsorted(place[order], np.arange(len(ends) + 1))
+    order, offsets = by_partition(columns["user"], partitions)
     batch = pa.RecordBatch.from_pydict({name: columns[name][order] for name in _COLUMNS})
     with replacing(_parts_path(work, chunk, table)) as temporary:
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with pa.ipc.new_file(temporary, batch.schema, options=options) as file:
             for start, stop in itertools.pairwise(offsets):
                 file.write_batch(batch.slice(start, stop - start))
+
+
+def by_partition(user: np.ndarray, partitions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of each partition after another, and where each one's begin.
+
+    Args:
+      user: [n] int, the user of each row.
+      partitions: the first user of each, and the number of users.
+
+    Returns:
+      [n] int64, the rows, those of a partition in their order; [partitions + 1] int64, the place
+      of the first of each among these, and n.
+    """
+    ends = np.asarray(partitions[1:])
+    place = np.searchsorted(ends, user, side="right").astype(np.int32)
+    order = np.argsort(place, kind="stable")
+    return order, np.searchsorted(place[order], np.arange(len(ends) + 1))
 
 
 def remove_parts(work: Path, chunks: Sequence[str]) -> None:

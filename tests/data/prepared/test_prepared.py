@@ -17,6 +17,8 @@ from jaxrec.data.prepared.layout import Layout
 from jaxrec.data.prepared.moments import kth_smallest
 from jaxrec.data.prepared.opened import Prepared, open_prepared
 from jaxrec.data.prepared.orientation import write_orientations
+from jaxrec.data.prepared.pairs import count_all
+from jaxrec.data.prepared.partitions import by_partition
 from jaxrec.errors import UserError
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_all, prepare_cuts, prepare_split, read_history
@@ -102,6 +104,31 @@ def test_both_orientations_are_the_pairs(twice: tuple[Path, Path]) -> None:
     np.testing.assert_array_equal(array("item_users"), expected.user[order])
     degrees = np.bincount(expected.item, minlength=expected.num_items)
     np.testing.assert_array_equal(np.diff(array("item_offsets")), degrees)
+
+
+def test_a_partition_keeps_counts_of_its_own_ids_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: dict[str, list[int]] = {}
+
+    def seen(layout: Layout, *others: Any) -> Any:
+        for name in ("of_user", "of_item", "item"):
+            pieces = sorted(layout.work.glob(f"{name}-0*.npy"))
+            lengths[name] = [len(open_array(path)) for path in pieces]
+        return count_all(layout, *others)
+
+    monkeypatch.setattr(prepare, "count_all", seen)
+    prepared(config_of(write_history(tmp_path / "history")), tmp_path / "prepared")
+    assert len(lengths["of_user"]) > 3
+    assert sum(lengths["of_user"]) == len(open_prepared(tmp_path / "prepared").users)
+    assert all(ids <= pairs for ids, pairs in zip(lengths["of_item"], lengths["item"], strict=True))
+
+
+def test_there_may_be_any_number_of_partitions() -> None:
+    user = np.array([39_999, 5, 39_999, 33_000, 5])
+    order, offsets = by_partition(user, range(40_001))
+    assert order.tolist() == [1, 4, 3, 0, 2]
+    assert offsets[[0, 5, 6, 33_000, 33_001, 39_999, 40_000]].tolist() == [0, 0, 2, 2, 3, 3, 5]
 
 
 def test_items_are_turned_over_a_few_at_a_time(twice: tuple[Path, Path], tmp_path: Path) -> None:
