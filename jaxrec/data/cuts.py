@@ -101,6 +101,37 @@ def tied_users(interactions: Interactions, n: int) -> int:
     return int((time[ends - n] == time[ends - n - 1]).sum())
 
 
+def cut_by_time(
+    whole: Interactions,
+    train: Interactions,
+    *,
+    moment: int,
+    validation_moment: int,
+    min_plays: float,
+) -> tuple[Interactions, Interactions, Interactions]:
+    """Validation and test by when the listens were, and the pairs that no part has.
+
+    A pair that is heard again is in several parts. One that was heard before a part began, too
+    seldom to be learnt from, counts as left out although it is in that part.
+
+    Args:
+      whole: all pairs, with their listens.
+      train: those of before validation that are learnt from.
+      moment: where test begins.
+      validation_moment: where validation begins; `moment` for none, which is then empty.
+      min_plays: the fewest plays of a pair within a part.
+    """
+    past, test = whole.before(moment), whole.since(moment)
+    validation = past.since(validation_moment)
+    validation, test = (part.select(part.plays >= min_plays) for part in (validation, test))
+    first_heard = whole.timestamp
+    assert first_heard is not None  # `before` has seen to it
+    kept = whole.among(train)
+    kept |= (first_heard >= validation_moment) & whole.among(validation)
+    kept |= (first_heard >= moment) & whole.among(test)
+    return validation, test, whole.select(~kept)
+
+
 def moment_leaving(times: np.ndarray, fraction: float) -> int:
     """The time at or after which `fraction` of the times lie, as nearly as ties allow.
 

@@ -382,23 +382,6 @@ def edge_weight(plays: np.ndarray, weight: Weight) -> np.ndarray:
     raise ValueError(f"weight is {weight!r}; expected one of {', '.join(WEIGHTS)}")
 
 
-def k_core(interactions: Interactions, k: int) -> Interactions:
-    """The largest part in which every user and every item has at least k interactions.
-
-    Removing a user may leave an item with too few, and so on: repeated until nothing changes
-    (Seidman 1983, https://doi.org/10.1016/0378-8733(83)90028-X). Ids are kept; `compact` drops
-    those left without interactions.
-    """
-    keep = np.ones(len(interactions), dtype=bool)
-    while True:
-        user_degree = np.bincount(interactions.user[keep], minlength=interactions.num_users)
-        item_degree = np.bincount(interactions.item[keep], minlength=interactions.num_items)
-        enough = (user_degree[interactions.user] >= k) & (item_degree[interactions.item] >= k)
-        if np.array_equal(keep & enough, keep):
-            return interactions.select(keep)
-        keep &= enough
-
-
 def compact(*parts: Interactions) -> tuple[Interactions, ...]:
     """Drops ids that no part uses and renumbers the rest, the same in every part, order kept."""
     used_users = np.unique(np.concatenate([part.user for part in parts]))

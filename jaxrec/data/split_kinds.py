@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxrec.data.cuts import last_rows, moment_leaving, random_rows, tied_users
+from jaxrec.data.core import k_core
+from jaxrec.data.cuts import cut_by_time, last_rows, moment_leaving, random_rows, tied_users
 from jaxrec.data.given_parts import with_common_ids
-from jaxrec.data.interactions import Interactions, Listens, aggregate, compact, k_core
+from jaxrec.data.interactions import Interactions, Listens, aggregate, compact
 from jaxrec.data.options import SplitKind
 from jaxrec.data.split_rules import HELD_OUT, Rules
 from jaxrec.data.yambda import last_day, windows, within
@@ -65,7 +66,7 @@ def _whole(listens: Listens, rules: Rules) -> Parts:
             f"config.data.min_plays is {rules.min_plays} and config.data.core is {rules.core}; "
             f"expected lower values: no interaction is left of {len(whole):,}"
         )
-    left_out = whole.select(~np.isin(whole.keys(), kept.keys()))
+    left_out = whole.select(~whole.among(kept))
     (kept,) = compact(kept)
     return Parts(
         train=kept,
@@ -116,17 +117,12 @@ def _by_time(listens: Listens, rules: Rules) -> Parts:
     if rules.validation_fraction and (times < moment).any():
         train_end = moment_leaving(times[times < moment], rules.validation_fraction)
     whole = aggregate(listens)
-    past = whole.before(moment)
-    # By when the listens were, so that a pair that is heard again is in several parts.
-    parts = [past.before(train_end), past.since(train_end), whole.since(moment)]
-    train, validation, test = (part.select(part.plays >= rules.min_plays) for part in parts)
+    train = whole.before(train_end)
+    train = train.select(train.plays >= rules.min_plays)
     train = k_core(train, rules.core) if rules.core else train
-    first_heard = whole.timestamp
-    assert first_heard is not None  # `_times` has seen to it
-    kept = np.isin(whole.keys(), train.keys())
-    kept |= (first_heard >= train_end) & np.isin(whole.keys(), validation.keys())
-    kept |= (first_heard >= moment) & np.isin(whole.keys(), test.keys())
-    left_out = whole.select(~kept)
+    validation, test, left_out = cut_by_time(
+        whole, train, moment=moment, validation_moment=train_end, min_plays=rules.min_plays
+    )
     train, validation, test = compact(train, validation, test)
     protocol |= {"moment": moment, "pairs_filtered_out": len(left_out)}
     if not rules.validation_fraction:
@@ -164,7 +160,7 @@ def _given(listens: Listens, given_test: Listens | None, rules: Rules) -> Parts:
         )
     _refuse_filters(rules)
     train, test = with_common_ids(listens, given_test)
-    repeated = np.isin(test.keys(), train.keys())
+    repeated = test.among(train)
     train, test = compact(train, test.select(~repeated))
     protocol = {"test_pairs_already_in_train": int(repeated.sum()), "validation": None}
     return _with_validation(Parts(train, None, test, None, protocol), rules)

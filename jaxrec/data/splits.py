@@ -208,7 +208,7 @@ def split(
     check_not_empty(result)
     if "moment" in protocol:
         protocol["again"] = {
-            name: int(np.isin(part.keys(), result.seen_before(name).keys()).sum())
+            name: int(part.among(result.seen_before(name)).sum())
             for name, part in warm.items()
             if part is not None
         }

@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from jaxrec.data.cuts import last_rows, random_rows, tied_users
+from jaxrec.data.cuts import cut_by_time, last_rows, random_rows, tied_users
 from jaxrec.data.interactions import Interactions, Listens
 from jaxrec.data.known import find_known
 from jaxrec.data.split_rules import Rules
@@ -116,16 +116,14 @@ def _by_time(
 ) -> tuple[dict[str, Interactions], Interactions]:
     """The parts by when the listens were, and the pairs that none of them has."""
     assert cut.moment is not None and cut.validation_moment is not None
+    validation, test, left_out = cut_by_time(
+        block,
+        train,
+        moment=cut.moment,
+        validation_moment=cut.validation_moment,
+        min_plays=cut.min_plays,
+    )
     parts = {"train": train}
-    parts["validation"] = block.before(cut.moment).since(cut.validation_moment)
-    parts["test"] = block.since(cut.moment)
-    for name in ("validation", "test"):
-        parts[name] = parts[name].select(parts[name].plays >= cut.min_plays)
-    first_heard = block.timestamp
-    assert first_heard is not None
-    kept = block.among(train)
-    kept |= (first_heard >= cut.validation_moment) & block.among(parts["validation"])
-    kept |= (first_heard >= cut.moment) & block.among(parts["test"])
-    if not cut.with_validation:
-        del parts["validation"]
-    return parts, block.select(~kept)
+    if cut.with_validation:
+        parts["validation"] = validation
+    return parts | {"test": test}, left_out

@@ -1,11 +1,30 @@
-"""The k-core of pairs on disk, a block of users at a time."""
+"""The k-core of pairs: where every user and every item has so many of them.
+
+Seidman 1983, https://doi.org/10.1016/0378-8733(83)90028-X.
+"""
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from jaxrec.data.interactions import Interactions
+
 # A block's pairs: users [n] int and items [n] int, numbered over all.
 Pairs = tuple[np.ndarray, np.ndarray]
+
+
+def k_core(interactions: Interactions, k: int) -> Interactions:
+    """The largest part in which every user and every item has at least k interactions.
+
+    Ids are kept; `interactions.compact` drops those left without interactions.
+    """
+    (mask,) = core_mask(
+        lambda: iter([(interactions.user, interactions.item)]),
+        k,
+        num_users=interactions.num_users,
+        num_items=interactions.num_items,
+    )
+    return interactions.select(mask)
 
 
 def core_mask(
@@ -13,7 +32,7 @@ def core_mask(
 ) -> list[np.ndarray]:
     """Which pairs are left where every user and every item has k: a mask for each block.
 
-    As `interactions.k_core` over all of them.
+    Removing a user may leave an item with too few, and so on: repeated until nothing changes.
 
     Args:
       blocks: the pairs, that can be gone through again.
