@@ -5,6 +5,7 @@ the filters keep, depend on everybody and are found out first.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,14 @@ from jaxrec.data.interactions import Interactions, Listens
 from jaxrec.data.known import find_known
 from jaxrec.data.split_rules import Rules
 
-KINDS = ("none", "random", "last_n", "time")
+# By each kind of split that is cut here, the settings that it uses beside the filters.
+_USED: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "random": ("seed", "test_fraction", "validation_fraction", "validation_seed"),
+    "last_n": ("seed", "last_n", "validation_last_n"),
+    "time": ("moment", "test_fraction", "validation_fraction"),
+}
+KINDS = tuple(_USED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +40,13 @@ class Cut(Rules):
         if self.kind == "last_n":
             return self.validation_last_n > 0
         return self.kind != "none" and self.validation_fraction > 0
+
+    def used(self) -> dict[str, Any]:
+        """The settings on which the parts depend, ready for JSON."""
+        names = ["kind", "min_plays", "core", *_USED[self.kind]]
+        if self.kind == "time" and self.moment is not None:
+            names.remove("test_fraction")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def names(self) -> tuple[str, ...]:

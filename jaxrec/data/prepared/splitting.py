@@ -64,7 +64,7 @@ def split_prepared(prepared: Prepared, cut: Cut) -> Split:
             f"config.data.split is {cut.kind!r} but the listens have no times; expected "
             "config.data.columns.timestamp to name the column with them, in `prepare`"
         )
-    settings = dataclasses.asdict(cut)
+    settings = cut.used()
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     folder = prepared.layout.splits / key
     if not folder.exists():
@@ -76,7 +76,7 @@ def split_prepared(prepared: Prepared, cut: Cut) -> Split:
                 f"{folder}: {error.strerror or error}; expected room for the parts of the split in "
                 "the folder of the prepared data"
             ) from error
-    return open_split(folder)
+    return open_split(folder, cut.seed)
 
 
 @contextlib.contextmanager
@@ -101,13 +101,18 @@ def _making(folder: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def open_split(folder: Path) -> Split:
+def open_split(folder: Path, seed: int) -> Split:
     """The parts that lie in a folder, mapped into memory.
+
+    Args:
+      folder: where they lie.
+      seed: what the protocol is to tell, also where chance had no part in them.
 
     Raises:
       UserError: they are missing or damaged.
     """
     about, layout = read_about(folder), Layout(folder)
+    about["protocol"]["seed"] = seed
     split = _assemble(layout, about)
     # A cached property, which takes a minute to work out where pairs are many.
     vars(split)["fingerprints"] = about["fingerprints"]
@@ -206,7 +211,8 @@ def _told(cut: Cut) -> dict[str, Any]:
 def _core(prepared: Prepared, cut: Cut) -> list[np.ndarray]:
     def pairs() -> Iterator[Pairs]:
         for first, last in prepared.blocks(BLOCK_PAIRS):
-            chosen = candidates(prepared.block(first, last), cut)
+            block = prepared.block(first, last, with_events=cut.kind == "time")
+            chosen = candidates(block, cut)
             yield chosen.user + first, chosen.item
 
     return core_mask(pairs, cut.core, num_users=len(prepared.users), num_items=len(prepared.items))

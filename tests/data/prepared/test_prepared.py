@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxrec.config import with_fields
-from jaxrec.data.interactions import aggregate
+from jaxrec.data.interactions import Interactions, aggregate
 from jaxrec.data.prepared import prepare, splitting, stage
 from jaxrec.data.prepared.arrays import open_array
 from jaxrec.data.prepared.cutting import Cut
@@ -176,6 +176,47 @@ def test_validation_parts_from_the_disk_are_those_in_memory(twice: tuple[Path, P
     )
     for found, expected in zip(from_disk, from_files, strict=True):
         assert_same_split(found, expected)
+
+
+def test_a_cut_is_made_once_whatever_settings_it_has_no_use_for(
+    twice: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unused: dict[str, dict[str, Any]] = {
+        "none": {"test_fraction": 0.7, "last_n": 3, "validation_fraction": 0.4},
+        "random": {"last_n": 3, "validation_last_n": 2},
+        "last_n": {"test_fraction": 0.7, "validation_fraction": 0.4},
+        "time at a moment": {"test_fraction": 0.7, "last_n": 3, "validation_last_n": 2},
+    }
+    for cut in unused:
+        prepare_split(config_of(twice[1], **KNOWN, **SPLITS[cut]), QUIET)
+    monkeypatch.setattr(splitting, "_write", lambda *_: pytest.fail("cut again"))
+    for cut, others in unused.items():
+        from_files, from_disk = (config_of(path, **KNOWN, **SPLITS[cut] | others) for path in twice)
+        if cut in ("none", "time at a moment"):
+            from_files, from_disk = (with_fields(c, {"seed": 8}) for c in (from_files, from_disk))
+        assert_same_split(prepare_split(from_disk, QUIET), prepare_split(from_files, QUIET))
+
+
+def test_other_seeds_and_shares_cut_otherwise(twice: tuple[Path, Path]) -> None:
+    config = config_of(twice[1], **KNOWN, split="random")
+    changed = ({}, {"seed": 8}, {"data.test_fraction": 0.35}, {"data.validation_fraction": 0.3})
+    cuts = [prepare_split(with_fields(config, each), QUIET) for each in changed]
+    assert len({cut.fingerprints["train"] for cut in cuts}) == len(changed)
+
+
+def test_listens_are_read_only_where_they_are_cut_or_written(
+    twice: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, block = [], Prepared.block
+
+    def seen(self: Prepared, *users: int, with_events: bool = True) -> Interactions:
+        read.append(with_events)
+        return block(self, *users, with_events=with_events)
+
+    monkeypatch.setattr(Prepared, "block", seen)
+    prepare_split(config_of(twice[1], **KNOWN, split="random", core=3), QUIET)
+    assert sum(read) == len(list(open_prepared(twice[1]).blocks(40)))
+    assert len(read) > 2 * sum(read)  # also for the filter, and for what is used
 
 
 def test_of_two_that_cut_at_the_same_time_the_first_counts(
