@@ -10,7 +10,7 @@ from jaxrec.commands.listable import Lists, check_artists, check_some_left, excl
 from jaxrec.commands.who import Whose, find_who, without_history
 from jaxrec.hosts import together
 from jaxrec.models import popularity
-from jaxrec.rank.lists import check_ending, read_lists, write_lists
+from jaxrec.rank.lists import check_ending, write_lists
 from jaxrec.report.console import Console
 from jaxrec.runs.trained import open_for_use
 
@@ -67,7 +67,9 @@ def recommend(
         popular = by_all.lists(unheard, candidates=candidates, **options)
         tables = itertools.chain(tables, popular) if len(asked) else popular
     with console.progress(count, "recommending", unit="users") as bar:
-        write = write_lists if together.is_first() else read_lists
-        rows = write(tables, path, lambda users: bar.update(users))
-        together.by_first("lists", lambda: None)  # the others end when the file is whole
-    console.note(f"wrote {rows:,} recommendations for {count:,} users to {path}")
+        # Ranking is shared among the devices of a process, and not among processes.
+        rows = together.by_first(
+            "lists", lambda: write_lists(tables, path, lambda users: bar.update(users))
+        )
+    if rows is not None:
+        console.note(f"wrote {rows:,} recommendations for {count:,} users to {path}")

@@ -162,18 +162,6 @@ def write_lists(
     return rows
 
 
-def read_lists(
-    lists: Iterator[tuple[int, pa.Table]], path: Path, on_users: Callable[[int], None]
-) -> int:
-    """As `write_lists`, but writes nothing: for a process that only helps to make the lists."""
-    del path
-    rows = 0
-    for users, table in lists:
-        rows += len(table)
-        on_users(users)
-    return rows
-
-
 def check_ending(path: Path) -> None:
     """Raises UserError unless the path ends in .parquet or .csv."""
     if path.suffix not in (".parquet", ".csv"):

@@ -13,6 +13,8 @@ import pytest
 from jaxrec import commands
 from jaxrec.errors import UserError
 from jaxrec.gcn import native
+from jaxrec.hosts import together
+from jaxrec.rank import lists
 from tests.checkerboard import config_of
 from tests.recommending import recommend as recommend_by_flags
 
@@ -72,6 +74,18 @@ def test_a_run_of_more_devices_than_there_are_here_is_ranked_and_measured(
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     commands.evaluate(run, config=None, step=None)
     assert (run / "results.json").read_bytes() == before
+
+
+def test_of_several_processes_the_first_alone_ranks(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("ranked, to no end")
+
+    monkeypatch.setattr(together, "is_first", lambda: False)
+    monkeypatch.setattr(lists, "top_within", refuse)
+    recommend(run, output=tmp_path / "a.csv")
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_users_of_a_list_and_of_a_file_come_in_their_order(run: Path, tmp_path: Path) -> None:
