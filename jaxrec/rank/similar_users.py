@@ -1,6 +1,7 @@
 """Users like a user, by any model."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,35 +12,57 @@ from jaxrec.models.factors import CONSTANT, TINY, Factors
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 
+Similarities = Callable[[int], np.ndarray]
 
-def user_similarities(model: Model, histories: Histories, user: int) -> np.ndarray:
-    """How near every user is to one: [num_users] float32.
+
+def user_similarities(model: Model, histories: Histories) -> Similarities:
+    """How near every user is to one: of a user's index, [num_users] float32.
 
     The cosine of users' vectors where the model has any, else of what they have listened to; of a
-    blend its members', each divided by its deviation over the users, weighted.
+    blend its members', each divided by its deviation over the users, weighted. What is the same
+    for every user asked for is made once.
 
     Args:
       model: any.
       histories: every user's, in the order of the users.
-      user: which of them.
     """
     if isinstance(model, Factors):
-        vectors = model.user_vectors(histories)
-        lengths = np.maximum(np.linalg.norm(vectors, axis=1), TINY)
-        return np.asarray(vectors @ (vectors[user] / lengths[user]) / lengths, np.float32)
+        return _by_vectors(model.user_vectors(histories))
     if isinstance(model, Blend):
-        total = np.zeros(len(histories), np.float32)
-        for member, weight in zip(model.members, model.weights, strict=True):
-            own = user_similarities(member, histories, user)
-            spread = float(own.std())
-            if spread > CONSTANT:
-                total += np.float32(weight / spread) * own
-        return total
+        members = [user_similarities(member, histories) for member in model.members]
+        return functools.partial(_by_members, members, list(model.weights))
+    return _by_histories(histories)
+
+
+def _by_vectors(vectors: np.ndarray) -> Similarities:
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1), TINY)
+
+    def similarities(user: int) -> np.ndarray:
+        return np.asarray(vectors @ (vectors[user] / lengths[user]) / lengths, np.float32)
+
+    return similarities
+
+
+def _by_members(members: Sequence[Similarities], weights: Sequence[float], user: int) -> np.ndarray:
+    found = [member(user) for member in members]
+    total = np.zeros_like(found[0])
+    for own, weight in zip(found, weights, strict=True):
+        spread = float(own.std())
+        if spread > CONSTANT:
+            total += np.float32(weight / spread) * own
+    return total
+
+
+def _by_histories(histories: Histories) -> Similarities:
     matrix = histories.matrix()
     squares = np.asarray(matrix.multiply(matrix).sum(axis=1), np.float32)
     lengths = np.maximum(np.sqrt(squares), TINY)
-    own = (matrix @ matrix[[user]].T).toarray()[:, 0]
-    return np.asarray(own / lengths / lengths[user], np.float32)
+
+    def similarities(user: int) -> np.ndarray:
+        own = (matrix @ matrix[[user]].T).toarray()[:, 0]
+        return np.asarray(own / lengths / lengths[user], np.float32)
+
+    return similarities
 
 
 def similar_users(
@@ -58,8 +81,9 @@ def similar_users(
       1, and the table: to (the id of the user), rank from 1, user, similarity.
     """
     heard = np.diff(histories.offsets) > 0
+    similarities = user_similarities(model, histories)
     for user in users.tolist():
-        similarity = user_similarities(model, histories, user)
+        similarity = similarities(user)
         others = np.flatnonzero(heard & (np.arange(len(heard)) != user))
         nearest = others[np.argsort(-similarity[others], kind="stable")[:k]]
         columns = {
