@@ -25,7 +25,7 @@ from jaxrec.rank.measure import Measure, check_found
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import fit_model as fit_method
 from jaxrec.runs.prepare import prepare_split
-from jaxrec.search.auto import recipe, trials
+from jaxrec.search.auto import ranking, recipe, trials
 from jaxrec.search.auto.by_time import (
     HALF_LIFE,
     LEARNT,
@@ -38,6 +38,7 @@ from jaxrec.search.auto.by_time import (
 )
 from jaxrec.search.auto.climb import climb
 from jaxrec.search.auto.journal import Journal
+from jaxrec.search.auto.measured import Measured
 from jaxrec.search.auto.parts import validation_parts
 from jaxrec.search.auto.plan import Search, Size, fresh_parts, parts_and_users, plan
 from jaxrec.search.auto.pool import make_pool
@@ -351,6 +352,24 @@ def test_a_pool_heeds_what_was_known_as_an_evaluation_does(
     expected = measure.of_all("validation", both, (5,)).per_user["ndcg@5"]
     found = pool.figures({"own_plays": 1.0, "ease": 0.6}, "ndcg@5")
     np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_a_network_is_judged_by_the_scores_that_it_ranks_by(listened: Interactions) -> None:
+    parts = validation_parts(listened, "time", 1, seed=0, users=100)
+    ages = {WEIGHT: "log", HALF_LIFE: 2.0, LEARNT: 9.0}  # what is learnt has weights of its own
+    config = with_fields(RunConfig(), ages | {"method": "gcn", "epochs": 1, "model.layers": 1})
+    chosen = {
+        ranking.LENGTH: 1.5,
+        ranking.WEIGHT: 4.0,
+        ranking.EXPONENT: 0.2,
+        ranking.LONGER: 0.3,
+    }
+    train, measured = parts[0].split.train, Measured(config, parts)
+    plain = fit_method(with_fields(config, {ranking.WEIGHT: 0.0}), train, Hooks(unseen))
+    (judged,) = ranking.ranked([plain], measured, chosen)
+    expected = fit_method(with_fields(config, chosen), train, Hooks(unseen))
+    (histories,) = measured.histories
+    np.testing.assert_array_equal(judged.scores(histories), expected.scores(histories))
 
 
 def test_how_listens_age_is_chosen_where_it_is_free_and_remembered(

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxrec.config import field_value
+from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.models.factors import Factors, with_length_exponent
+from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 from jaxrec.models.walks import beside_walks, graph_of, unit_factors, walks
 from jaxrec.search.auto.climb import climb
@@ -44,7 +46,7 @@ def choose_ranking(
     values = {**VALUES, **{name: (value,) for name, value in own.items()}}
     if values[WEIGHT] == (0.0,):  # nothing hangs on the others
         values |= {EXPONENT: (), LONGER: ()}
-    graphs = [graph_of(histories.matrix()) for histories in measured.histories]
+    graphs = [_graph(histories) for histories in measured.histories]
     variants: dict[str, list[Model]] = {}
     for length in values[LENGTH]:
         variants[_network(length)] = [
@@ -86,9 +88,7 @@ def ranked(
         if settings[WEIGHT] == 0:
             found.append(factors)
             continue
-        filtered = walks(
-            graph_of(histories.matrix()), exponent=settings[EXPONENT], longer=settings[LONGER]
-        )
+        filtered = walks(_graph(histories), exponent=settings[EXPONENT], longer=settings[LONGER])
         found.append(beside_walks(factors, filtered, settings[WEIGHT], known))
     return found
 
@@ -96,6 +96,11 @@ def ranked(
 def _factors(model: Model) -> Factors:
     assert isinstance(model, Factors)
     return model
+
+
+def _graph(histories: Histories) -> BipartiteGraph:
+    """The graph that the network learns from, which is the one that its walks go through."""
+    return graph_of(histories.as_learnt().matrix())
 
 
 def _network(length: float) -> str:
