@@ -8,6 +8,7 @@ of that is assumed to be reached, and adds the two times up, as if nothing overl
 
 import argparse
 import dataclasses
+import math
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,8 @@ from benchmarks.wire import step_receives
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.message_passing import Sums
 from jaxrec.gcn.objectives import EdgeObjective
+from jaxrec.gcn.shares import gathered_share
+from jaxrec.gcn.sharing import Sharing
 
 MILLION, BILLION = 10**6, 10**9
 LARGEST_INT32 = 2**31 - 1
@@ -68,12 +71,14 @@ class Settings:
       layers: of the convolution.
       steps: updates in an epoch; a batch is a share of the edges.
       reached: the share of the two speeds that is reached.
+      gather_dims: as `config.mesh.gather_dims`.
     """
 
     dim: int = 64
     layers: int = 3
     steps: int = 1000
     reached: float = 0.5
+    gather_dims: int = 0
 
     def batch_size(self, data: Data) -> int:
         """Edges of a batch."""
@@ -98,20 +103,25 @@ def received_bytes(data: Data, devices: int, settings: Settings) -> float:
     """What a device receives in a step of BPR, forward and backward, by the design.
 
     Each layer gathers each table once in each direction. The rows of the batch, a listener, a song
-    and a negative for each edge, of layer 0 and of the last layer, are summed over the devices, and
-    what is summed comes twice.
+    and a negative for each edge, are summed over the devices, and what is summed comes twice; their
+    gradients are gathered.
     """
     return step_receives(
         rows=data.users + data.items,
         dim=settings.dim,
         layers=settings.layers,
         devices=devices,
-        batch_rows=2 * _ROWS_OF_EDGE * settings.batch_size(data),
+        batch_rows=_ROWS_OF_EDGE * settings.batch_size(data),
     )
 
 
 def moved_bytes(data: Data, devices: int, settings: Settings) -> float:
-    """What a device moves in its memory in a step: its share, and what it receives once more."""
+    """What a device moves in its memory in a step: its share, and what it receives once more.
+
+    The edges' numbers and weights are read for each block of dimensions that is gathered.
+    """
+    blocks = math.ceil(1 / gathered_share(settings.gather_dims, settings.dim))
+    again = (blocks - 1) * 2 * settings.layers * 2 * data.edges // devices * (INT + FLOAT)
     share = step_bytes(
         nodes=(data.users + data.items) // devices,
         edges=data.edges // devices,
@@ -119,29 +129,36 @@ def moved_bytes(data: Data, devices: int, settings: Settings) -> float:
         layers=settings.layers,
         kernel="csr",
     )
-    return share + 2 * received_bytes(data, devices, settings)
+    return share + again + 2 * received_bytes(data, devices, settings)
 
 
 def device_bytes(data: Data, devices: int, settings: Settings) -> dict[str, float]:
     """What a device holds, by kind, in bytes, after `jaxrec.train.memory`.
 
     Dealt to the devices are parameters, Adam's two moments, propagation's three tables and the
-    graph, with the songs of the listeners' edges. Each device has the epoch's order and the batch
-    whole, since all form the same batches, and the tables that it gathers from.
+    graph, with the songs of the listeners' edges. Each device has the whole of the epoch's order,
+    since all form the same batches; and for a moment all rows of the tables that it gathers from,
+    or some dimensions of them, and of the batch that they share.
     """
     rows = data.users + data.items
     table = rows * settings.dim * FLOAT
     graph = (2 * data.edges + rows) * (INT + FLOAT) + data.edges * INT
-    objective = EdgeObjective(LightGCN(settings.layers, Sums("csr")), num_negatives=1, l2=0.0)
+    objective = EdgeObjective(
+        LightGCN(settings.layers, Sums("csr")),
+        num_negatives=1,
+        l2=0.0,
+        sharing=Sharing(devices, settings.gather_dims),
+    )
     return {
         "dealt": (6 * table + graph) / devices,
         "order": data.edges * INT,
-        "gathered": table,
+        "gathered": table * gathered_share(settings.gather_dims, settings.dim),
         "batch": objective.batch_bytes(
             num_users=data.users,
             num_edges=data.edges,
             dim=settings.dim,
             batch_size=settings.batch_size(data),
+            devices=devices,
         ),
     }
 
@@ -181,7 +198,7 @@ _KINDS = {
     "dealt": "its share of the graph and of the tables",
     "order": "the epoch's order, which each device holds whole",
     "gathered": "tables that it gathers from",
-    "batch": "the batch, which each device has whole",
+    "batch": "the batch, whose rows each device has for a moment",
 }
 
 
@@ -213,7 +230,8 @@ def tables(settings: Settings) -> str:
     header = ["data", "devices", "moved a step", "received a step", "in memory", "on the wire"]
     lines = [
         f"{settings.dim} dimensions, {settings.layers} layers, {settings.steps:,} steps an epoch, "
-        f"{settings.reached:.0%} of the hardware's speeds reached, float32:\n",
+        f"{settings.reached:.0%} of the hardware's speeds reached, float32, "
+        f"{settings.gather_dims or 'all'} dimensions gathered at a time:\n",
         markdown_table([*header, "an epoch"], times),
         "",
         markdown_table(
@@ -232,6 +250,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=usual.steps, help="updates in an epoch")
     parser.add_argument(
         "--reached", type=float, default=usual.reached, help="share of the speeds reached"
+    )
+    parser.add_argument(
+        "--gather_dims",
+        type=int,
+        default=usual.gather_dims,
+        help="dimensions gathered at a time; 0 for all",
     )
     print(tables(Settings(**vars(parser.parse_args(arguments)))))
     return 0

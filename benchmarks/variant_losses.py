@@ -9,8 +9,8 @@ from jaxrec.gcn import losses, negatives
 from jaxrec.gcn.batches import BatchInteractions
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.losses import UserScores
-from jaxrec.gcn.objectives import UserLoss
 from jaxrec.gcn.training_graph import TrainingGraph
+from jaxrec.gcn.user_objective import UserLoss
 
 # Samplers for batches of users: items [m], and [n, m] the logarithms of what they weigh.
 Drawn = tuple[jax.Array, jax.Array]

@@ -270,7 +270,7 @@ def test_the_projection_in_the_docs_is_the_model_s() -> None:
 def test_the_projection_follows_the_design_s_formula() -> None:
     data, settings = scale.Data("small", 1000, 200, 50_000), scale.Settings(dim=16, layers=2)
     assert scale.received_bytes(data, 1, settings) == 0
-    tables, batch = 2 * 2 * 1200, 4 * 50 * 3
+    tables, batch = 2 * 2 * 1200, 3 * 50 * 3
     assert scale.received_bytes(data, 4, settings) == 3 / 4 * (tables + batch) * 16 * 4
     one, eight = (scale.device_bytes(data, count, settings) for count in (1, 8))
     assert eight["dealt"] == one["dealt"] / 8

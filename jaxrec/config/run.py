@@ -110,6 +110,17 @@ class MeshConfig:
     devices: int = setting(
         0, "devices that share the graph; 0: all there are, of all processes", minimum=0
     )
+    loss: Literal["shared", "repeated"] = setting(
+        "shared",
+        "shared: each device computes the loss of its part of a batch; repeated: of the whole "
+        "batch, so that what is learnt is the same to the bit on any number of devices",
+    )
+    gather_dims: int = setting(
+        0,
+        "dimensions of the others' rows that a device gathers at a time, so that none holds a "
+        "whole table; 0: all. Takes less memory and longer, and learns the same",
+        minimum=0,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

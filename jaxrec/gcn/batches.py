@@ -93,10 +93,10 @@ class UserBatches:
         """Batches that one pass over all edges takes."""
         return self.strata.shape[1]
 
-    @property
-    def max_edges(self) -> int:
-        """The most edges that a batch can have."""
-        return int(np.where(self.strata >= 0, self.edges_of[self.strata], 0).max(axis=1).sum())
+    def max_edges(self, parts: int = 1) -> int:
+        """The most edges that a batch can have, or one of its parts from `parted`."""
+        most = np.where(self.strata >= 0, self.edges_of[self.strata], 0).max(axis=1)
+        return int(max(most[part::parts].sum() for part in range(parts)))
 
     def order(self, key: jax.Array) -> jax.Array:
         """[num_steps, users per batch] int32."""
@@ -111,6 +111,20 @@ class UserBatches:
 @jax.jit
 def _user_order(key: jax.Array, strata: jax.Array) -> jax.Array:
     return jax.vmap(jax.random.permutation)(jax.random.split(key, len(strata)), strata).T
+
+
+def parted(batch: jax.Array, parts: int) -> jax.Array:
+    """A batch of users cut into parts that have about as many edges each.
+
+    Args:
+      batch: [n] int32, a user of each stratum.
+      parts: how many; each takes every `parts`-th stratum.
+
+    Returns:
+      [parts, n / parts] int32, -1 for padding.
+    """
+    filled = jnp.pad(batch, (0, -len(batch) % parts), constant_values=-1)
+    return filled.reshape(-1, parts).T
 
 
 class BatchInteractions(NamedTuple):

@@ -11,7 +11,7 @@ from jaxrec.gcn.embeddings import EVERY_ROW, Embeddings, Masks, unit
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.message_passing import Sums
 from jaxrec.gcn.propagation import half_sums, neighbour_sums, propagate
-from jaxrec.gcn.shares import take, with_rows
+from jaxrec.gcn.shares import ReadRows, with_rows
 
 
 class Convolution(Protocol):
@@ -33,7 +33,11 @@ class Convolution(Protocol):
         """
 
     def of_users(
-        self, graph: BipartiteGraph, embeddings: Embeddings, batch: BatchInteractions
+        self,
+        graph: BipartiteGraph,
+        embeddings: Embeddings,
+        batch: BatchInteractions,
+        read: ReadRows = with_rows,
     ) -> Embeddings:
         """The final embeddings of some users and of all items, as `__call__` has them.
 
@@ -41,12 +45,13 @@ class Convolution(Protocol):
           graph: the normalised graph.
           embeddings: layer 0.
           batch: n users with all their edges, from `interactions_of`.
+          read: how rows are read that other devices may have.
 
         Returns:
-          The users' rows [n, dim], known to all devices, and this device's items' [num_items, dim].
+          The users' rows [n, dim], as `read` gives them, and this device's items' [num_items, dim].
         """
         final = self(graph, embeddings)
-        user = take(final.user, batch.user, graph.user_places)
+        _, user = read(final.user, batch.user, graph.user_places)
         return Embeddings(user=user, item=final.item)
 
 
@@ -101,23 +106,30 @@ class LightGCN(Convolution):
         return jax.tree.map(lambda rest, part, total: rest + part * total, below, share, sums)
 
     def of_users(
-        self, graph: BipartiteGraph, embeddings: Embeddings, batch: BatchInteractions
+        self,
+        graph: BipartiteGraph,
+        embeddings: Embeddings,
+        batch: BatchInteractions,
+        read: ReadRows = with_rows,
     ) -> Embeddings:
         """As `Convolution` says.
 
         In the last layer the users gather along their own edges alone, and the gradient comes back
         along them: of the 4 L sums over all edges that a step takes, two less.
         """
-        users = graph.user_places
+
+        def users(table: jax.Array) -> jax.Array:
+            return read(table, batch.user, graph.user_places)[1]
+
         if self.num_layers == 0:
-            return Embeddings(take(embeddings.user, batch.user, users), embeddings.item)
+            return Embeddings(users(embeddings.user), embeddings.item)
         sending = None
         if self._is_light() and self.num_layers == 1 and self.sums.dtype == "float32":
-            item, sending = with_rows(embeddings.item, batch.item, graph.item_places)
+            item, sending = read(embeddings.item, batch.item, graph.item_places)
             embeddings = dataclasses.replace(embeddings, item=item)
         below, sent, share = self._before_last_sums(graph, embeddings)
         if sending is None:
-            sending = take(sent.item.astype(self.sums.dtype), batch.item, graph.item_places)
+            _, sending = read(sent.item.astype(self.sums.dtype), batch.item, graph.item_places)
         own = jax.ops.segment_sum(
             batch.weight[:, None] * sending.astype(jnp.float32),
             batch.row,
@@ -126,7 +138,7 @@ class LightGCN(Convolution):
         )
         items = half_sums(graph.to_items, graph.to_users, sent.user, self.sums)
         return Embeddings(
-            user=take(below.user, batch.user, users) + take(share.user, batch.user, users) * own,
+            user=users(below.user) + users(share.user) * own,
             item=below.item + share.item * items,
         )
 

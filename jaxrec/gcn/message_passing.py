@@ -16,7 +16,7 @@ from jaxlib.version import __version_info__ as JAXLIB
 
 from jaxrec.gcn import native, pieces
 from jaxrec.gcn.graph import Adjacency, BipartiteGraph
-from jaxrec.gcn.shares import gathered, own_part
+from jaxrec.gcn.shares import by_columns, gathered, own_part
 
 DTYPES = ("float32", "bfloat16")
 
@@ -154,11 +154,14 @@ class Sums:
       dtype: in what the embeddings are gathered, a name in `DTYPES`.
       dealt: whether rows are dealt to the devices of a mesh. Each then sums into its own rows, of
         the rows of all; masks are of all places.
+      gather_dims: how many dimensions a device gathers at a time of rows that are dealt, so that it
+        never holds a whole table; 0 for all.
     """
 
     kernel: str
     dtype: str = "float32"
     dealt: bool = False
+    gather_dims: int = 0
 
     def __call__(
         self,
@@ -170,12 +173,17 @@ class Sums:
         sending: jax.Array | None = None,
     ) -> jax.Array:
         """The kernel's sums: see `Kernel`."""
-        if self.dealt:
-            embeddings = gathered(embeddings.astype(self.dtype))
-            receiving = None if receiving is None else own_part(receiving)
-        return KERNELS[self.kernel](
-            adjacency, embeddings, self.dtype, base=base, receiving=receiving, sending=sending
-        )
+        kernel = functools.partial(KERNELS[self.kernel], adjacency, dtype=self.dtype)
+        if not self.dealt:
+            return kernel(embeddings, base=base, receiving=receiving, sending=sending)
+        own = None if receiving is None else own_part(receiving)
+
+        def of_block(senders: jax.Array, base: jax.Array | None = None) -> jax.Array:
+            every = gathered(senders.astype(self.dtype))
+            return kernel(every, base=base, receiving=own, sending=sending)
+
+        tables = (embeddings,) if base is None else (embeddings, base)
+        return by_columns(of_block, self.gather_dims, *tables)
 
     def rounded(self, embeddings: jax.Array) -> jax.Array:
         """Embeddings as they are gathered, in float32."""

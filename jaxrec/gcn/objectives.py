@@ -1,6 +1,7 @@
 """What a training step lowers: a loss over a batch, with the batches it takes and its negatives.
 
 An objective is put together of functions: a convolution, a sampler of negatives, a loss of scores.
+Here is the one over batches of edges; `user_objective` has the one over batches of users.
 """
 
 import dataclasses
@@ -11,24 +12,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxrec.gcn import losses, negatives
-from jaxrec.gcn.batches import (
-    Batches,
-    BatchInteractions,
-    EdgeBatches,
-    UserBatches,
-    interactions_of,
-)
+from jaxrec.gcn.batches import Batches, EdgeBatches
 from jaxrec.gcn.convolution import Convolution
-from jaxrec.gcn.embeddings import Embeddings, Masks, scores, unit
+from jaxrec.gcn.embeddings import Embeddings, Masks, scores
 from jaxrec.gcn.graph import BipartiteGraph, edge_endpoints
-from jaxrec.gcn.shares import marked, take, with_rows
+from jaxrec.gcn.shares import marked, with_rows
+from jaxrec.gcn.sharing import Sharing, bytes_on_each
 from jaxrec.gcn.training_graph import TrainingGraph
 
 EdgeSampler = Callable[[jax.Array, TrainingGraph, jax.Array, int], tuple[jax.Array, jax.Array]]
-UserSampler = Callable[
-    [jax.Array, TrainingGraph, BatchInteractions, int], tuple[jax.Array, jax.Array]
-]
-UserLoss = Callable[[losses.UserScores], jax.Array]
 
 
 class EdgeLoss(Protocol):
@@ -65,8 +57,13 @@ class Objective(Protocol):
           [] float32.
         """
 
-    def batch_bytes(self, *, num_users: int, num_edges: int, dim: int, batch_size: int) -> float:
-        """About how much memory a step takes beside parameters, graph and convolution, in bytes."""
+    def batch_bytes(
+        self, *, num_users: int, num_edges: int, dim: int, batch_size: int, devices: int = 1
+    ) -> float:
+        """How much memory a step takes on each device beside parameters, graph and convolution.
+
+        In bytes, about.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +74,9 @@ class EdgeObjective:
       convolution: how the final embeddings are made of the parameters.
       num_negatives: sampled items per edge.
       l2: weight of the squared layer-0 embeddings.
-      loss: of scores.
+      loss: of scores; the mean over the edges by their weights.
       sampler: of negatives.
+      sharing: how devices share the loss; None where each has that of the whole batch.
     """
 
     convolution: Convolution
@@ -86,6 +84,7 @@ class EdgeObjective:
     l2: float
     loss: EdgeLoss = losses.bpr
     sampler: EdgeSampler = negatives.sample_negatives
+    sharing: Sharing | None = None
 
     def with_batches(self, graph: BipartiteGraph, batch_size: int) -> tuple[Self, Batches]:
         """Batches of edges."""
@@ -99,6 +98,9 @@ class EdgeObjective:
         users, items = edge_endpoints(graph, jnp.maximum(batch, 0))
         others, has_negative = self.sampler(key, data, users, self.num_negatives)
         row_weights = ((batch >= 0) & has_negative).astype(jnp.float32)
+        if self.sharing is not None:
+            edges = (users, items, others, row_weights)
+            return self._shared(self.sharing, params, graph, *self.sharing.filled(edges))
 
         every = jnp.concatenate([others.reshape(-1), items])
 
@@ -120,68 +122,46 @@ class EdgeObjective:
         )
         return ranking + self.l2 * losses.l2(*first_rows, row_weights=row_weights)
 
-    def batch_bytes(self, *, num_users: int, num_edges: int, dim: int, batch_size: int) -> float:
-        """As `Objective` says."""
-        return 4 * dim * batch_size * (3.4 + 4.4 * self.num_negatives)
-
-
-@dataclasses.dataclass(frozen=True)
-class UserObjective:
-    """A loss of cosines plus L2 over batches of users, with negatives that all of them share.
-
-    Attributes:
-      convolution: how the final embeddings are made of the parameters.
-      num_negatives: sampled items per batch.
-      l2: weight of the squared layer-0 embeddings.
-      loss: of cosines.
-      sampler: of negatives.
-      max_edges: the most edges that a batch of users has; `with_batches` sets it.
-    """
-
-    convolution: Convolution
-    num_negatives: int
-    l2: float
-    loss: UserLoss
-    sampler: UserSampler = negatives.shared_negatives
-    max_edges: int = 0
-
-    def with_batches(self, graph: BipartiteGraph, batch_size: int) -> tuple[Self, Batches]:
-        """Batches of users with all their edges."""
-        batches = UserBatches.of(graph.to_users, batch_size=batch_size)
-        return dataclasses.replace(self, max_edges=batches.max_edges), batches
-
-    def __call__(
-        self, params: Embeddings, data: TrainingGraph, batch: jax.Array, key: jax.Array
+    def _shared(
+        self,
+        sharing: Sharing,
+        params: Embeddings,
+        graph: BipartiteGraph,
+        users: jax.Array,
+        items: jax.Array,
+        others: jax.Array,
+        row_weights: jax.Array,
     ) -> jax.Array:
-        """As `Objective` says."""
-        graph = data.graph
-        known = interactions_of(graph, batch, max_edges=self.max_edges)
-        others, log_weights = self.sampler(key, data, known, self.num_negatives)
-
-        size = jnp.float32(0)
-        if self.l2:  # gathers of layer 0 are not free
-            user, user_rows = with_rows(params.user, known.user, graph.user_places)
-            item, item_rows = with_rows(params.item, known.item, graph.item_places)
-            params = dataclasses.replace(params, user=user, item=item)
-            edges = known.is_edge.astype(jnp.float32)
-            size = losses.l2(user_rows[known.row], item_rows, row_weights=edges)
-        final = self.convolution.of_users(graph, params, known)
-        every = jnp.concatenate([others, known.item])
-        drawn, heard = jnp.split(take(final.item, every, graph.item_places), [len(others)])
-        user_rows = unit(final.user)
-        ranking = self.loss(
-            losses.UserScores(
-                positive=scores(user_rows[known.row], unit(heard)),
-                # Else a GPU multiplies with 10 bits of 23, and the loss is off by a thousandth.
-                negative=jnp.matmul(user_rows, unit(drawn).T, precision=jax.lax.Precision.HIGHEST),
-                log_weights=log_weights,
-                row=known.row,
-                is_edge=known.is_edge,
-            )
+        """The same loss, of which this device computes that of its part of the edges."""
+        every = jnp.concatenate([items[:, None], others], axis=1)
+        read = Masks(
+            user=marked(graph.to_users.num_rows, graph.user_places, users),
+            item=marked(graph.to_items.num_rows, graph.item_places, every),
         )
-        return ranking + self.l2 * size if self.l2 else ranking
+        final = self.convolution(graph, params, read)
+        weights = row_weights / jnp.maximum(jnp.sum(row_weights), 1.0)
+        own_users, own_items, own_weights = sharing.own((users, every, weights))
+        _, user_rows = sharing.with_rows(final.user, own_users, graph.user_places)
+        _, item_rows = sharing.with_rows(final.item, own_items, graph.item_places)
+        mean = self.loss(
+            scores(user_rows, item_rows[:, 0]),
+            scores(user_rows[:, None], item_rows[:, 1:]),
+            row_weights=own_weights,
+        )
+        loss = mean * jnp.sum(own_weights)
+        if self.l2:
+            negatives_weights = jnp.broadcast_to(weights[:, None] / others.shape[1], others.shape)
+            of_items = jnp.concatenate([weights[:, None], negatives_weights], axis=1)
+            loss += self.l2 * (
+                sharing.half_squares(params.user, users, graph.user_places, weights)
+                + sharing.half_squares(params.item, every, graph.item_places, of_items)
+            )
+        return sharing.total(loss)
 
-    def batch_bytes(self, *, num_users: int, num_edges: int, dim: int, batch_size: int) -> float:
+    def batch_bytes(
+        self, *, num_users: int, num_edges: int, dim: int, batch_size: int, devices: int = 1
+    ) -> float:
         """As `Objective` says."""
-        users = num_users * batch_size / num_edges
-        return 4 * (3.1 * dim * batch_size + 2.2 * users * self.num_negatives)
+        whole = 4 * dim * batch_size * (3.4 + 4.4 * self.num_negatives)
+        read = 4 * dim * batch_size * (2 + self.num_negatives)
+        return bytes_on_each(whole, read, dim=dim, devices=devices, sharing=self.sharing)

@@ -7,6 +7,7 @@ import jax
 from jaxrec.gcn.embeddings import EVERY_ROW, Embeddings, Masks
 from jaxrec.gcn.graph import Adjacency, BipartiteGraph
 from jaxrec.gcn.message_passing import Sums
+from jaxrec.gcn.shares import by_columns
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -52,19 +53,24 @@ def _horner(
     sending: Masks = EVERY_ROW,
 ) -> Embeddings:
     """`propagate`, where the last layer's rows `receiving` are read and others of layer 0 are 0."""
-    h = embeddings
-    for layer in range(num_layers):
-        to = receiving if layer == num_layers - 1 else EVERY_ROW
-        of = sending if layer == 0 else EVERY_ROW
-        h = Embeddings(
-            user=sums(
-                graph.to_users, h.item, base=embeddings.user, receiving=to.user, sending=of.item
-            ),
-            item=sums(
-                graph.to_items, h.user, base=embeddings.item, receiving=to.item, sending=of.user
-            ),
-        )
-    return jax.tree.map(lambda table: table / (num_layers + 1), h)
+
+    def of_block(first: Embeddings) -> Embeddings:
+        h = first
+        for layer in range(num_layers):
+            to = receiving if layer == num_layers - 1 else EVERY_ROW
+            of = sending if layer == 0 else EVERY_ROW
+            h = Embeddings(
+                user=sums(
+                    graph.to_users, h.item, base=first.user, receiving=to.user, sending=of.item
+                ),
+                item=sums(
+                    graph.to_items, h.user, base=first.item, receiving=to.item, sending=of.user
+                ),
+            )
+        return jax.tree.map(lambda table: table / (num_layers + 1), h)
+
+    # All layers of a few dimensions after another, so that what lies between them is narrow, too.
+    return by_columns(of_block, sums.gather_dims if num_layers else 0, embeddings)
 
 
 def _propagate_forward(

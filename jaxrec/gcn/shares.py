@@ -7,7 +7,8 @@ devices in which one alone has any bits, or a copy.
 """
 
 import functools
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,9 @@ import jax.numpy as jnp
 AXIS = "devices"
 
 Tree = TypeVar("Tree")
+
+# A table, some rows of it in the data's order, and all rows' places: see `with_rows`.
+ReadRows = Callable[[jax.Array, jax.Array, jax.Array | None], tuple[jax.Array, jax.Array]]
 
 
 def own_rows(
@@ -33,10 +37,11 @@ def own_rows(
     """
     if places is None:
         return index, None
-    return _own(places[index], num_rows)
+    return at_places(places[index], num_rows)
 
 
-def _own(place: jax.Array, num_rows: int) -> tuple[jax.Array, jax.Array]:
+def at_places(place: jax.Array, num_rows: int) -> tuple[jax.Array, jax.Array]:
+    """What `own_rows` returns, of rows that are named by their places."""
     row = place - jax.lax.axis_index(AXIS) * num_rows
     mine = (row >= 0) & (row < num_rows)
     return jnp.where(mine, row, 0), mine
@@ -107,7 +112,7 @@ def with_rows(
 def _with_rows(table: jax.Array, place: jax.Array, dealt: bool) -> tuple[jax.Array, jax.Array]:
     if not dealt:
         return table, table[place]
-    row, mine = _own(place, len(table))
+    row, mine = at_places(place, len(table))
     return table, from_owner(mine, table[row])
 
 
@@ -122,7 +127,7 @@ def _with_rows_backward(
 ) -> tuple[jax.Array, None]:
     table, rows = cotangents
     if dealt:
-        row, mine = _own(place, len(table))
+        row, mine = at_places(place, len(table))
         place = jnp.where(mine, row, len(table))
     return table.at[place].add(rows, mode="drop"), None
 
@@ -144,12 +149,51 @@ def marked(num_rows: int, places: jax.Array | None, *some: jax.Array) -> jax.Arr
     return mask
 
 
-def own_part(mask: jax.Array) -> jax.Array:
-    """Of what holds a value for each place of all devices, this device's."""
-    size = len(mask) // jax.lax.axis_size(AXIS)
-    return jax.lax.dynamic_slice_in_dim(mask, jax.lax.axis_index(AXIS) * size, size)
+def own_part(values: jax.Array) -> jax.Array:
+    """Of what all devices' parts lie in, one after another, this device's."""
+    size = len(values) // jax.lax.axis_size(AXIS)
+    return jax.lax.dynamic_slice_in_dim(values, jax.lax.axis_index(AXIS) * size, size)
 
 
-def gathered(table: jax.Array) -> jax.Array:
-    """The rows of all devices by their places: [devices * rows per device, dim]."""
-    return jax.lax.all_gather(table, AXIS, tiled=True)
+def gathered(part: jax.Array) -> jax.Array:
+    """The parts of all devices, one after another; of tables their rows by place."""
+    return jax.lax.all_gather(part, AXIS, tiled=True)
+
+
+def gathered_share(columns: int, dim: int) -> float:
+    """Which share of the columns `by_columns` takes at a time."""
+    return columns / dim if 0 < columns < dim else 1.0
+
+
+def by_columns(function: Callable[..., Tree], columns: int, *tables: Any) -> Tree:
+    """What a function makes of tables, of which it takes each column apart, so many at a time.
+
+    So whatever the function gathers is as narrow as that. It is a loop, since XLA may do at once
+    what is written out, and join what is gathered.
+
+    Args:
+      function: of tables [..., columns] makes others [..., columns]; trees of them may be both.
+      columns: how many at a time; 0 for all.
+      *tables: [..., dim].
+
+    Returns:
+      [..., dim].
+    """
+    dim = jax.tree.leaves(tables)[0].shape[-1]
+    if not 0 < columns < dim:
+        return function(*tables)
+
+    def of_block(start: jax.Array | int) -> Tree:
+        cut = functools.partial(jax.lax.dynamic_slice_in_dim, start_index=start, slice_size=columns)
+        return function(*jax.tree.map(lambda table: cut(table, axis=-1), tables))
+
+    def add_block(made: Tree, start: jax.Array) -> tuple[Tree, None]:
+        put = functools.partial(jax.lax.dynamic_update_slice_in_dim, start_index=start, axis=-1)
+        return jax.tree.map(put, made, of_block(start)), None
+
+    def nothing(block: jax.ShapeDtypeStruct) -> jax.Array:
+        return jnp.zeros((*block.shape[:-1], dim), block.dtype)
+
+    # The last block may begin within the one before it: the same columns, made again.
+    starts = jnp.minimum(jnp.arange(0, dim, columns), dim - columns)
+    return jax.lax.scan(add_block, jax.tree.map(nothing, jax.eval_shape(of_block, 0)), starts)[0]

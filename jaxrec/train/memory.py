@@ -7,6 +7,7 @@ from jaxrec.errors import UserError
 from jaxrec.gcn import pieces
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.objectives import Objective
+from jaxrec.gcn.shares import gathered_share
 
 FLOAT = INT = 4  # bytes
 
@@ -41,7 +42,7 @@ def estimate_bytes(
       objective: what is lowered.
       copies: models held at once, each with its graph, of which one at a time is trained.
       devices: how many the rows are dealt to. Each has its share of state, graph and sums, but
-        for a moment all rows that it gathers from.
+        for a moment all rows that it gathers from, or some dimensions of them.
     """
     batch_size = min(batch_size, num_edges)
     layers = convolution.num_layers
@@ -55,7 +56,7 @@ def estimate_bytes(
     if devices > 1:
         # The items of the users' edges, for the senders are places; and where each row is.
         graph = (graph + INT * num_edges) / devices + INT * (2 * num_users + num_items)
-        propagation += table  # gathered
+        propagation += table * gathered_share(convolution.sums.gather_dims, dim)
     messages = 0.0
     if convolution.sums.kernel == "segment_sum" and layers:
         messages = 2.2 * num_edges * dim * FLOAT / devices
@@ -66,7 +67,11 @@ def estimate_bytes(
         graph += 3 * INT * (num_users + num_items) + 2 * INT * cut
         messages = cut / 2 * dim * FLOAT
     batch = objective.batch_bytes(
-        num_users=num_users, num_edges=num_edges, dim=dim, batch_size=batch_size
+        num_users=num_users,
+        num_edges=num_edges,
+        dim=dim,
+        batch_size=batch_size,
+        devices=devices,
     )
     return int(copies * (state + graph) + order + propagation + messages + batch)
 

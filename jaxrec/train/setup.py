@@ -23,8 +23,10 @@ from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import BipartiteGraph, host_graph
 from jaxrec.gcn.mesh import mesh_of, on_devices
 from jaxrec.gcn.message_passing import Sums, choose_kernel, prepared
-from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
+from jaxrec.gcn.objectives import EdgeObjective, Objective
+from jaxrec.gcn.sharing import Sharing
 from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
+from jaxrec.gcn.user_objective import UserObjective
 from jaxrec.models import bpr_vectors, own_vectors
 from jaxrec.models.bpr_vectors import BprVector
 from jaxrec.models.fold_in import MessageSum
@@ -159,7 +161,7 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     mass = None
     if config.loss.sampler == "popularity":
         mass = popularity_mass(graph, alpha=config.loss.popularity_alpha)
-    convolution = _convolution(config, dealt=mesh is not None)
+    convolution = _convolution(config, mesh)
     dealing = None
     if mesh is None:
         graph = prepared(jax.tree.map(jnp.asarray, graph), convolution.sums.kernel)
@@ -167,7 +169,8 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     else:
         dealing = Dealing.of(graph, mesh)
         data = dealing.data(TrainingGraph(graph, mass))
-    objective, batches = _objective(config, convolution).with_batches(graph, config.batch_size)
+    objective = _objective(config, convolution, mesh)
+    objective, batches = objective.with_batches(graph, config.batch_size)
     steps = batches.num_steps
     optimizer = _adam(
         config.lr,
@@ -190,10 +193,11 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     )
 
 
-def _convolution(config: RunConfig, *, dealt: bool) -> LightGCN:
+def _convolution(config: RunConfig, mesh: Mesh | None) -> LightGCN:
+    dealt = mesh is not None
     return LightGCN(
         num_layers=config.model.layers,
-        sums=Sums(_kernel(config, dealt=dealt), config.model.dtype, dealt),
+        sums=Sums(_kernel(config, dealt=dealt), config.model.dtype, dealt, config.mesh.gather_dims),
         receiver_exponent=config.model.receiver_exponent,
         sender_exponent=config.model.sender_exponent,
         unit_layers=config.model.unit_layers,
@@ -201,15 +205,17 @@ def _convolution(config: RunConfig, *, dealt: bool) -> LightGCN:
     )
 
 
-def _objective(config: RunConfig, convolution: LightGCN) -> Objective:
+def _objective(config: RunConfig, convolution: LightGCN, mesh: Mesh | None) -> Objective:
     """What the name of a loss stands for: the one place that knows these names."""
-    loss = config.loss
+    loss, sharing = config.loss, None
+    if mesh is not None and config.mesh.loss == "shared":
+        sharing = Sharing(mesh.size, config.mesh.gather_dims)
     match loss.name:
         case "bpr":
-            return EdgeObjective(convolution, loss.negatives, loss.l2)
+            return EdgeObjective(convolution, loss.negatives, loss.l2, sharing=sharing)
         case "softmax":
             ranking = losses.Softmax(loss.temperature, loss.negative_weight)
-            return UserObjective(convolution, loss.negatives, loss.l2, ranking)
+            return UserObjective(convolution, loss.negatives, loss.l2, ranking, sharing=sharing)
 
 
 def _kernel(config: RunConfig, *, dealt: bool) -> str:
@@ -266,7 +272,7 @@ def check_memory(config: RunConfig, train: Interactions, *, copies: int = 1) -> 
     """
     mesh = mesh_of(config.mesh.devices)
     device = jax.local_devices()[0]
-    convolution = _convolution(config, dealt=mesh is not None)
+    convolution = _convolution(config, mesh)
     needed = estimate_bytes(
         num_users=train.num_users,
         num_items=train.num_items,
@@ -274,7 +280,7 @@ def check_memory(config: RunConfig, train: Interactions, *, copies: int = 1) -> 
         dim=config.model.dim,
         batch_size=config.batch_size,
         convolution=convolution,
-        objective=_objective(config, convolution),
+        objective=_objective(config, convolution, mesh),
         copies=copies,
         devices=1 if mesh is None else mesh.size,
     )

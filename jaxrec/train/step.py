@@ -121,7 +121,7 @@ def train_steps(
       optimizer: the optax transformation.
       mesh: the devices that the rows of state and data are dealt to; None for one alone. Each runs
         the same steps: it sums into its own rows and moves them, and computes the loss of the
-        whole batch.
+        whole batch or of its part, as the objective says.
 
     Returns:
       The state after, and the losses [num_steps] float32.

@@ -38,6 +38,7 @@ FLAGS = {
     "eval.metric": "recall@5",
     "eval.patience": 5,
     "checkpoint.every": "5 steps",
+    "mesh.loss": "repeated",  # several processes are to come to the bits of one
 }
 
 SEARCHED = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxrec.gcn import batches as module
-from jaxrec.gcn.batches import Batches, EdgeBatches, UserBatches
+from jaxrec.gcn.batches import Batches, EdgeBatches, UserBatches, parted
 from tests.graphs import graph_from_dense
 
 RATINGS = (np.random.default_rng(0).random((50, 30)) < np.linspace(0.02, 0.9, 50)[:, None]) * 1.0
@@ -39,7 +39,7 @@ def test_every_user_comes_once_per_epoch_with_all_their_edges(batch_size: int) -
     order = np.asarray(batches.order(jax.random.key(0)))
     found = []
     for users, edges in zip(order, batches.edges_in(order), strict=True):
-        found_edges = interactions_of(GRAPH, users, max_edges=batches.max_edges)
+        found_edges = interactions_of(GRAPH, users, max_edges=batches.max_edges())
         user, items, row, weight, is_edge = map(np.asarray, found_edges)
         np.testing.assert_array_equal(user, np.maximum(users, 0))
         assert (weight[~is_edge] == 0).all()
@@ -60,7 +60,21 @@ def test_batches_of_users_differ_by_less_than_one_user() -> None:
     assert len(edges) == batches.num_steps > 5
     most = int(RATINGS.sum(axis=1).max())
     assert edges.max() - edges.min() <= most
-    assert edges.max() <= batches.max_edges <= edges.mean() + most
+    assert edges.max() <= batches.max_edges() <= edges.mean() + most
+
+
+@pytest.mark.parametrize("parts", [1, 2, 7, 50])
+def test_parts_of_a_batch_of_users_have_about_as_many_edges_each(parts: int) -> None:
+    """Every user is in one part, more parts than users too."""
+    batches = UserBatches.of(GRAPH.to_users, batch_size=100)
+    most = int(RATINGS.sum(axis=1).max())
+    for batch in batches.order(jax.random.key(3)):
+        cut = np.asarray(parted(batch, parts))
+        assert cut.shape == (parts, -(-len(batch) // parts))
+        np.testing.assert_array_equal(np.sort(cut[cut >= 0]), np.sort(batch[batch >= 0]))
+        edges = np.where(cut >= 0, batches.edges_of[cut], 0).sum(axis=1)
+        assert edges.max() - edges.min() <= most
+        assert edges.max() <= batches.max_edges(parts)
 
 
 def test_users_without_edges_are_in_no_batch() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.wire import compiled_step, received_bytes
+from benchmarks.wire import compiled_step, largest_array, received_bytes
 from jaxrec.config import RunConfig
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.gcn.embeddings import Embeddings
@@ -48,13 +48,17 @@ def ratings_of(name: str) -> np.ndarray:
     return np.random.default_rng(0).random((40, 30)) < 0.2
 
 
-def recipe_of(recipe: str, devices: int) -> RunConfig:
-    fields = {"model__dim": 8, "batch_size": 24, "epochs": 3, "lr": 0.02}
-    return config_with(mesh__devices=devices, **fields | RECIPES[recipe])
+SAME_BITS = {"mesh__loss": "repeated"}
 
 
-def setup_of(name: str, recipe: str, devices: int) -> Setup:
-    return build(recipe_of(recipe, devices), interactions_of(ratings_of(name)))
+def recipe_of(recipe: str, devices: int, **changes: Any) -> RunConfig:
+    # No number of devices divides the batch. The same for all, so that little is compiled.
+    fields = {"model__dim": 8, "batch_size": 23, "epochs": 12, "lr": 0.02}
+    return config_with(mesh__devices=devices, **fields | RECIPES[recipe] | changes)
+
+
+def setup_of(name: str, recipe: str, devices: int, **changes: Any) -> Setup:
+    return build(recipe_of(recipe, devices, **changes), interactions_of(ratings_of(name)))
 
 
 def advance(setup: Setup, state: Any, epochs: range) -> Any:
@@ -63,9 +67,9 @@ def advance(setup: Setup, state: Any, epochs: range) -> Any:
     return state
 
 
-def learnt(name: str, recipe: str, devices: int) -> dict[str, Any]:
+def learnt(name: str, recipe: str, devices: int, **changes: Any) -> dict[str, Any]:
     """Digests of the state after three epochs, and of what is ranked by."""
-    setup = setup_of(name, recipe, devices)
+    setup = setup_of(name, recipe, devices, **SAME_BITS | changes)
     state = advance(setup, setup.fresh_state(), range(3))
     digests = {"state": tree_digest(setup.in_order(state))}
     if name == "random":
@@ -75,16 +79,50 @@ def learnt(name: str, recipe: str, devices: int) -> dict[str, Any]:
     return digests
 
 
-def resumed(devices: list[int]) -> str:
-    """An epoch on so many devices after another: the digest of the state after all of them."""
+def resumed(name: str, recipe: str, devices: list[int], epochs: int = 1, **changes: Any) -> Any:
+    """Some epochs on so many devices after another: the state after all of them."""
     state = None
-    for epoch, count in enumerate(devices):
-        setup = setup_of("random", "bpr", count)
+    for part, count in enumerate(devices):
+        setup = setup_of(name, recipe, count, **changes)
         state = setup.fresh_state() if state is None else setup.placed(state)
-        state = jax.tree.map(
-            np.asarray, setup.in_order(advance(setup, state, range(epoch, epoch + 1)))
-        )
-    return tree_digest(state)
+        state = advance(setup, state, range(epochs * part, epochs * (part + 1)))
+        state = jax.tree.map(np.asarray, setup.in_order(state))
+    return state
+
+
+def shared(name: str, recipe: str, plans: list[list[int]]) -> list[float]:
+    """How far from one device's what is learnt by a shared loss is, after 12 epochs.
+
+    Args:
+      name: of the graph.
+      recipe: in `RECIPES`.
+      plans: the numbers of devices that a run has, one after another.
+
+    Returns:
+      For each plan the most that a parameter is apart.
+    """
+
+    def params(devices: list[int]) -> list[np.ndarray]:
+        state = resumed(name, recipe, devices, 12 // len(devices))
+        return jax.tree.leaves(state.params)
+
+    one = params([1])
+    apart = [zip(params(plan), one, strict=True) for plan in plans]
+    return [max(float(np.abs(a - b).max()) for a, b in tables) for tables in apart]
+
+
+def narrow(kernel: str, dtype: str) -> list[str]:
+    """Digests of final embeddings on one device, and on eight of which each gathers some columns.
+
+    Columns at a time: all, 3 of 8 (so that the last three overlap with those before), and 4.
+    """
+
+    def digest(devices: int, columns: int) -> str:
+        changes = {"model__kernel": kernel, "model__dtype": dtype, "mesh__gather_dims": columns}
+        setup = setup_of("random", "bpr", devices, **changes)
+        return tree_digest(setup.final_embeddings(setup.fresh_state().params))
+
+    return [digest(1, 0), digest(1, 3), *(digest(8, columns) for columns in (0, 3, 4))]
 
 
 def carried(name: str, devices: int) -> list[str]:
@@ -103,14 +141,17 @@ def carried(name: str, devices: int) -> list[str]:
     return [tree_digest(learnt), tree_digest(fitting.setup.in_order(state)), said]
 
 
-def wire(devices: int) -> float:
-    """Bytes that each device receives in a step of BPR with 2,000 users and 1,500 items."""
+def wire(devices: int, loss: str, gather_dims: int = 0) -> dict[str, float]:
+    """Bytes that each device receives in a step of BPR with 2,000 users and 1,500 items.
+
+    And how many numbers the largest array of a device has.
+    """
     ratings = np.zeros((2000, 1500), bool)
     ratings[np.arange(2000), np.arange(2000) % 1500] = True
-    config = config_with(
-        mesh__devices=devices, model__dim=16, model__layers=2, batch_size=32, model__kernel="csr"
-    )
-    return received_bytes(compiled_step(config, interactions_of(ratings)), devices)
+    mesh = {"mesh__devices": devices, "mesh__loss": loss, "mesh__gather_dims": gather_dims}
+    config = config_with(model__dim=16, model__layers=2, batch_size=32, model__kernel="csr", **mesh)
+    program = compiled_step(config, interactions_of(ratings))
+    return {"received": received_bytes(program, devices), "largest": largest_array(program)}
 
 
 def lists() -> str:
@@ -138,9 +179,38 @@ def main() -> None:
                 name: {count: carried(name, count) for count in counts}
                 for name, counts in graphs.items()
             },
-            "resumed": {"1, 8, 2": resumed([1, 8, 2]), "8, 2, 1": resumed([8, 2, 1])},
+            "resumed": [
+                tree_digest(resumed("random", "bpr", plan, **SAME_BITS))
+                for plan in ([1, 8, 2], [8, 2, 1])
+            ],
+            "gathered by columns": {
+                recipe: [
+                    learnt("random", recipe, count, mesh__gather_dims=3)["state"]
+                    for count in counts
+                ]
+                for recipe, counts in {"bpr": (2, 8), "softmax": (8,)}.items()
+            },
+            "narrow": {
+                f"{kernel} {dtype}": narrow(kernel, dtype)
+                for kernel, dtype in (("csr", "float32"), ("segment_sum", "bfloat16"))
+            },
+            "shared": {
+                recipe: {
+                    "random": shared("random", recipe, [[8], [2, 8, 1]]),
+                    "few": shared("few", recipe, [[8]]),
+                }
+                for recipe in RECIPES
+            },
+            "again": {
+                recipe: [tree_digest(resumed("random", recipe, [8], 12)) for _ in range(2)]
+                for recipe in RECIPES
+            },
             "lists": lists(),
-            "wire": {count: wire(count) for count in (2, 4, 8)},
+            "wire": {
+                loss: {count: wire(count, loss) for count in counts}
+                for loss, counts in {"shared": (2, 8), "repeated": (8,)}.items()
+            },
+            "wire by columns": wire(8, "shared", gather_dims=4),
         },
         sys.stdout,
     )

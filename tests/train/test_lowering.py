@@ -17,8 +17,9 @@ from jaxrec.gcn import native, pieces
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.losses import Softmax
 from jaxrec.gcn.message_passing import KERNELS, Sums, choose_kernel, prepared
-from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
+from jaxrec.gcn.objectives import EdgeObjective, Objective
 from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
+from jaxrec.gcn.user_objective import UserObjective
 from jaxrec.train.step import create_state, train_steps
 from tests.graphs import graph_from_dense
 

@@ -16,8 +16,9 @@ from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import Adjacency, BipartiteGraph, build_graph
 from jaxrec.gcn.losses import Softmax
 from jaxrec.gcn.message_passing import Sums
-from jaxrec.gcn.objectives import EdgeObjective, UserObjective
+from jaxrec.gcn.objectives import EdgeObjective
 from jaxrec.gcn.training_graph import TrainingGraph
+from jaxrec.gcn.user_objective import UserObjective
 from jaxrec.train.loop import STEPS_PER_DISPATCH
 from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
 from jaxrec.train.step import TrainState, train_steps

@@ -16,8 +16,9 @@ from jaxrec.gcn.embeddings import unit
 from jaxrec.gcn.losses import Softmax
 from jaxrec.gcn.message_passing import Sums
 from jaxrec.gcn.negatives import draw_items
-from jaxrec.gcn.objectives import EdgeObjective, Objective, UserObjective
+from jaxrec.gcn.objectives import EdgeObjective, Objective
 from jaxrec.gcn.training_graph import TrainingGraph
+from jaxrec.gcn.user_objective import UserObjective
 from jaxrec.train.step import TrainState, create_state, learning_rate, train_step, train_steps
 from tests.graphs import graph_from_dense
 from tests.kernels import in_order, with_kernel
