@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrec.gcn.batches import BatchInteractions
-from jaxrec.gcn.embeddings import EVERY_ROW, Embeddings, Masks, unit
+from jaxrec.gcn.embeddings import EVERY_ROW, Embeddings, Masks, unit_table
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.message_passing import Sums
 from jaxrec.gcn.propagation import half_sums, neighbour_sums, propagate
@@ -206,7 +206,7 @@ class LightGCN(Convolution):
     def _sent(self, graph: BipartiteGraph, layer: Embeddings) -> Embeddings:
         """What A is applied to: the graph's weights hold d^-1/2 on both sides already."""
         if self.unit_layers:
-            layer = jax.tree.map(unit, layer)
+            layer = jax.tree.map(unit_table, layer)
         return jax.tree.map(jnp.multiply, layer, _powers(graph, 0.5 - self.sender_exponent))
 
     def _received(self, graph: BipartiteGraph, sent: Embeddings) -> Embeddings:

@@ -32,6 +32,7 @@ class Masks:
 
 
 EVERY_ROW = Masks()
+_SHORTEST = 1e-24  # squared length, below which a vector is not brought to length 1
 
 
 def init_params(
@@ -73,4 +74,52 @@ def unit(embeddings: jax.Array) -> jax.Array:
       embeddings: [..., dim] float32; one of length below 1e-12 becomes shorter than 1.
     """
     squared = jnp.sum(jnp.square(embeddings), axis=-1, keepdims=True)
-    return embeddings * jax.lax.rsqrt(jnp.maximum(squared, 1e-24))
+    return embeddings * jax.lax.rsqrt(jnp.maximum(squared, _SHORTEST))
+
+
+@jax.custom_vjp
+def unit_table(table: jax.Array) -> jax.Array:
+    """As `unit`, where a row's bits and those of its gradient don't depend on how many others are.
+
+    Args:
+      table: [num_rows, dim] float32.
+    """
+    return _scaled(table)[0]
+
+
+def _scaled(table: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    squared = _inner(table, table)
+    scale = jax.lax.rsqrt(jnp.maximum(squared, _SHORTEST))
+    scaled = table * scale
+    return scaled, (scaled, scale, squared > _SHORTEST)
+
+
+def _unit_table_backward(kept: tuple[jax.Array, ...], cotangent: jax.Array) -> tuple[jax.Array]:
+    scaled, scale, is_unit = kept
+    along = jnp.where(is_unit, _inner(scaled, cotangent), 0.0)
+    return (_rounded(scale * (cotangent - _rounded(scaled * along))),)
+
+
+unit_table.defvjp(_scaled, _unit_table_backward)
+
+
+def _inner(one: jax.Array, other: jax.Array) -> jax.Array:
+    """Inner products of rows: [num_rows, 1].
+
+    XLA sums along rows in an order that depends on how many there are, so it is written out here.
+    """
+    sums = _rounded(one * other)
+    while (width := sums.shape[1]) > 1:
+        half = width // 2
+        folded = sums[:, :half] + sums[:, half : 2 * half]
+        sums = folded if width % 2 == 0 else jnp.concatenate([folded, sums[:, -1:]], axis=1)
+    return sums
+
+
+def _rounded(product: jax.Array) -> jax.Array:
+    """A product that is rounded before anything is added to it.
+
+    Of two products that are added LLVM rounds one only after that, and not always the same one. It
+    can't where a minimum lies between; this one changes no finite number.
+    """
+    return jnp.minimum(product, jnp.finfo(jnp.float32).max)

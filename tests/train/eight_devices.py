@@ -33,6 +33,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "loss__sampler": "popularity",
         "model__layers": 1,
     },
+    "lightgcn++": {"model__layers": 2, "model__unit_layers": True, "model__sender_exponent": 0.4},
 }
 
 
@@ -48,6 +49,7 @@ def ratings_of(name: str) -> np.ndarray:
     return np.random.default_rng(0).random((40, 30)) < 0.2
 
 
+LOSSES = ("bpr", "softmax")
 SAME_BITS = {"mesh__loss": "repeated"}
 
 
@@ -170,8 +172,9 @@ def main() -> None:
     found = {
         f"{name} {recipe}": {count: learnt(name, recipe, count) for count in counts}
         for name, counts in graphs.items()
-        for recipe in RECIPES
+        for recipe in LOSSES
     }
+    found["random lightgcn++"] = {count: learnt("random", "lightgcn++", count) for count in (1, 8)}
     json.dump(
         {
             "learnt": found,
@@ -199,11 +202,11 @@ def main() -> None:
                     "random": shared("random", recipe, [[8], [2, 8, 1]]),
                     "few": shared("few", recipe, [[8]]),
                 }
-                for recipe in RECIPES
+                for recipe in LOSSES
             },
             "again": {
                 recipe: [tree_digest(resumed("random", recipe, [8], 12)) for _ in range(2)]
-                for recipe in RECIPES
+                for recipe in LOSSES
             },
             "lists": lists(),
             "wire": {

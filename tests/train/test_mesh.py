@@ -32,13 +32,12 @@ def found() -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("recipe", ["bpr", "softmax"])
-@pytest.mark.parametrize("graph", ["random", "few"])
-def test_the_same_is_learnt_on_any_number_of_devices(
-    found: dict[str, Any], graph: str, recipe: str
-) -> None:
+@pytest.mark.parametrize(
+    "case", ["random bpr", "random softmax", "random lightgcn++", "few bpr", "few softmax"]
+)
+def test_the_same_is_learnt_on_any_number_of_devices(found: dict[str, Any], case: str) -> None:
     """State, final embeddings and messages have the same SHA-256, fewer rows than devices too."""
-    one, *others = found["learnt"][f"{graph} {recipe}"].values()
+    one, *others = found["learnt"][case].values()
     assert others
     assert others == [one] * len(others)
 
