@@ -60,6 +60,12 @@ flags.DEFINE_list(
     "recommend, explain, similar: ids of listeners, by commas; default of recommend is all.",
 )
 flags.DEFINE_string("users_file", None, "recommend: a file with a listener's id per line.")
+flags.DEFINE_integer(
+    "sample",
+    None,
+    "recommend: how many listeners to draw by the run's seed, to see what everybody's would take.",
+    lower_bound=1,
+)
 flags.DEFINE_enum(
     "seen",
     "exclude",
@@ -155,8 +161,18 @@ _FLAGS_OF = {
     "train": ("config", "workdir", "init_from", *_TOGETHER),
     "evaluate": ("config", "workdir", "step", "final", "seeds", *_TOGETHER),
     "recommend": (
-        *("workdir", "k", "output", "users", "users_file", "histories", "config", "join", "cold"),
-        *("seen", "items_file", "exclude_file", "per_artist", "because", "step", *_TOGETHER),
+        *("workdir", "k", "output", "users", "users_file", "sample", "histories", "config"),
+        *(
+            "join",
+            "cold",
+            "seen",
+            "items_file",
+            "exclude_file",
+            "per_artist",
+            "because",
+            "step",
+            *_TOGETHER,
+        ),
     ),
     "explain": ("workdir", "users", "histories", "config", "item", "k", "step"),
     "score": ("workdir", "pairs", "output", "step"),
@@ -167,6 +183,8 @@ _FLAGS_OF = {
     "serve": ("bundle", "workdir", "host", "port", "api_key_file"),
 }
 COMMANDS = tuple(_FLAGS_OF)
+# Fields that may differ from a trained run's own when it is measured.
+_OF_EVALUATE = ("eval.ks", "eval.seen", "eval.most_users", "eval.memory_budget_mb", "quiet")
 
 
 def parse() -> str:
@@ -215,10 +233,11 @@ def _check_flags(command: str) -> None:
             raise UserError(f"--seeds={FLAGS.seeds} without --final; expected both")
         given = FLAGS["config"]
         for field in config_flags.get_override_values(given) if given.present else ():
-            if field not in ("eval.ks", "eval.seen", "eval.memory_budget_mb", "quiet"):
+            if field not in _OF_EVALUATE:
+                *others, last = (f"config.{name}" for name in _OF_EVALUATE)
                 raise UserError(
                     f"--config.{field} with evaluate: a trained run keeps it; expected "
-                    "config.eval.ks, config.eval.seen, config.eval.memory_budget_mb or config.quiet"
+                    f"{', '.join(others)} or {last}"
                 )
 
 

@@ -130,6 +130,7 @@ def _about_lists(config: RunConfig | None) -> dict[str, Any]:
 
     whose = Whose(
         users=FLAGS.users,
+        sample=FLAGS.sample,
         users_file=_path(FLAGS.users_file),
         histories=_path(FLAGS.histories),
         config=config,

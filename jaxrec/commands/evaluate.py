@@ -24,8 +24,8 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
 
     Args:
       workdir: the run's folder.
-      config: its `eval.ks`, `eval.seen`, `eval.memory_budget_mb` and `quiet` replace the run's own;
-        None for the run's own.
+      config: its `eval.ks`, `eval.seen`, `eval.most_users`, `eval.memory_budget_mb` and `quiet`
+        replace the run's own; None for the run's own.
       step: which checkpoint, 0 for the untrained model (whose figures are only shown), None for
         the one that `train` reported on.
 

@@ -2,8 +2,11 @@
 
 import dataclasses
 import itertools
+import time
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from jaxrec.api.recommender import recommender_of
 from jaxrec.commands.listable import Lists, check_artists, check_some_left, excluded, listable
@@ -11,7 +14,7 @@ from jaxrec.commands.who import Whose, find_who, without_history
 from jaxrec.hosts import together
 from jaxrec.models import popularity
 from jaxrec.rank.lists import check_ending, write_lists
-from jaxrec.report.console import Console
+from jaxrec.report.console import Console, in_words
 from jaxrec.runs.trained import open_for_use
 
 
@@ -66,6 +69,7 @@ def recommend(
         by_all = dataclasses.replace(model, model=popularity.of(model.split.train))
         popular = by_all.lists(unheard, candidates=candidates, **options)
         tables = itertools.chain(tables, popular) if len(asked) else popular
+    begin = time.perf_counter()
     with console.progress(count, "recommending", unit="users") as bar:
         # Ranking is shared among the devices of a process, and not among processes.
         rows = together.by_first(
@@ -73,3 +77,7 @@ def recommend(
         )
     if rows is not None:
         console.note(f"wrote {rows:,} recommendations for {count:,} users to {path}")
+    if whose.sample is not None and count == whose.sample:
+        everybody = len(np.unique(model.split.train.user))
+        seconds = (time.perf_counter() - begin) * everybody / count
+        console.note(f"lists for all {everybody:,} users would take {in_words(seconds)} here")

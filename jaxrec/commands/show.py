@@ -7,7 +7,7 @@ from jaxrec.models.model import Model
 from jaxrec.rank.evaluate import choose_users
 from jaxrec.rank.measure import Measure, seen_by_rule
 from jaxrec.rank.top_k import Seen, top_k
-from jaxrec.report.console import Console
+from jaxrec.report.console import Console, in_words
 from jaxrec.runs.results import Results
 from jaxrec.runs.trained import known_items
 
@@ -54,6 +54,12 @@ def show_results(results: Results, console: Console) -> None:
     console.results(
         f"Results on {results.part}, {results.users:,} users{of} (mean and 95% interval)", figures
     )
+    if results.drawn_from is not None and results.seconds is not None:
+        whole = results.seconds * results.drawn_from / results.users
+        console.note(
+            f"{results.users:,} of {results.drawn_from:,} users were drawn; to measure all of them "
+            f"would take {in_words(whole)} here"
+        )
     if results.views:
         _show_views(results, console)
     metric, limit = TOO_GOOD

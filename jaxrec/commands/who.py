@@ -15,6 +15,7 @@ from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
 from jaxrec.models.method import Hooks
 from jaxrec.rank.asked import Asked, Gathered, gather, of_rows, of_users
+from jaxrec.rank.evaluate import choose_users
 from jaxrec.report.console import Console
 from jaxrec.runs.joining import join
 from jaxrec.runs.prepare import prepare_histories
@@ -31,6 +32,7 @@ class Whose:
     Attributes:
       users: ids of users, or None.
       users_file: a file with one id per line, or None.
+      sample: how many are drawn from everybody by the run's seed, or None.
       histories: a listening history of after training, whose users' lists are wanted, or None.
       config: its `data` says how that is read; None for as the run's was.
       join: whether the model is to know of those listens before, without training.
@@ -39,6 +41,7 @@ class Whose:
 
     users: Sequence[str] | None = None
     users_file: Path | None = None
+    sample: int | None = None
     histories: Path | None = None
     config: RunConfig | None = None
     join: bool = False
@@ -46,7 +49,12 @@ class Whose:
 
     def __post_init__(self) -> None:
         """Raises UserError where flags don't go together."""
-        given = {"users": self.users, "users_file": self.users_file, "histories": self.histories}
+        given = {
+            "users": self.users,
+            "users_file": self.users_file,
+            "sample": self.sample,
+            "histories": self.histories,
+        }
         asked_by = [f"--{name}" for name, value in given.items() if value is not None]
         if len(asked_by) > 1:
             raise UserError(f"{' and '.join(asked_by)} are both set; expected one of them")
@@ -93,7 +101,7 @@ def find_who(
     elif users is not None:
         who = of_ids(model, users, seen, console)
     else:
-        who = _everybody(model, seen, console)
+        who = _everybody(model, seen, whose.sample, console)
     if len(who.asked) == 0 and (whose.cold == "leave_out" or len(who.cold) == 0):
         known = ", ".join(map(str, model.users[:3]))
         raise UserError(
@@ -103,8 +111,12 @@ def find_who(
     return model, who if whose.cold == "popular" else dataclasses.replace(who, cold=who.cold[:0])
 
 
-def _everybody(model: Recommender, seen: SeenRule, console: Console) -> Who:
+def _everybody(model: Recommender, seen: SeenRule, sample: int | None, console: Console) -> Who:
+    """All whom training knows, or some of them."""
     train = model.split.train
+    if sample is not None:
+        users = choose_users(train, count=sample, seed=model.config.seed)
+        return Who(of_users(model.split, model.config, users, seen), train.users.ids[:0])
     cold = np.setdiff1d(np.arange(train.num_users), train.user)
     if len(cold):
         console.warning(f"{len(cold):,} users without training listens are left out")

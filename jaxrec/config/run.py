@@ -39,6 +39,12 @@ class EvalConfig:
     users: int = setting(
         100, "random listeners of those evaluations, the same every time", minimum=1
     )
+    most_users: int | None = setting(
+        None,
+        "listeners measured at the end, at the most: as many are drawn, the same for every run; "
+        "None: all",
+        minimum=1,
+    )
     memory_budget_mb: int = setting(512, "MiB of scores held at once while ranking", minimum=1)
     metric: str = setting(
         "recall@10",

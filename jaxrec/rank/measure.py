@@ -1,5 +1,6 @@
 """What is measured during a run and at its end, on whom, and beside what."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
@@ -19,6 +20,7 @@ from jaxrec.rank.evaluate import Evaluation, choose_users, evaluate
 from jaxrec.rank.top_k import Seen
 
 Part = Literal["reconstruction", "validation", "test"]
+DRAWN_BY = 0  # the seed by which listeners are drawn at the end: one for all runs, to compare them
 
 
 class Measure:
@@ -91,7 +93,7 @@ class Measure:
         *,
         seen: SeenRule | None = None,
     ) -> Evaluation:
-        """All metrics on all users with something to be found in the part.
+        """All metrics on all users with something to be found in the part, or `eval.most_users`.
 
         Args:
           part: what to measure on.
@@ -103,7 +105,14 @@ class Measure:
         Raises:
           UserError: nothing is to be found.
         """
-        return self._evaluate(part, model, ks, None, show, seen)
+        relevant = self._relevant(part, seen or self.settings.seen)
+        most, there = self.settings.most_users, len(np.unique(relevant.user))
+        if most is None or there <= most:
+            return self._evaluate(part, model, ks, None, show, seen)
+        users = choose_users(relevant, count=most, seed=DRAWN_BY)
+        found = self._evaluate(part, model, ks, users, show, seen)
+        drawn = {"users_drawn_from": there, "users_drawn_by_seed": DRAWN_BY}
+        return dataclasses.replace(found, protocol=found.protocol | drawn)
 
     def score(self, part: Part, model: Model) -> float:
         """The watched metric on all users with an interaction in the part."""

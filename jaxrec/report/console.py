@@ -280,3 +280,12 @@ class _PlainLines:
 class _Silent:
     def update(self, advance: int, **fields: float) -> None:
         pass
+
+
+def in_words(seconds: float) -> str:
+    """Such as `about 4 minutes`."""
+    if seconds < 90:
+        return f"about {max(5, round(seconds / 5) * 5)} seconds"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} minutes"
+    return f"about {seconds / 3600:.1f} hours"

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -41,6 +42,7 @@ class Results:
       step: the updates it took; None where that says nothing.
       over_seeds: of figures over seeds: the `seeds`, what they were `trained_on` and `chosen_by`,
         and the `definitions` of the figures.
+      seconds: that it took to measure, of all views together; None where it isn't known.
       views: the figures by each view there is, its own among them: where some of what is to be
         found was known before, by each rule of `eval.seen`; and those of newcomers, as `new`.
     """
@@ -52,12 +54,18 @@ class Results:
     per_user: pa.Table
     step: int | None = None
     over_seeds: dict[str, Any] | None = None
+    seconds: float | None = None
     views: Mapping[View, "Results"] = dataclasses.field(default_factory=dict)
 
     @property
     def users(self) -> int:
         """How many users were measured."""
         return int(self.protocol["users"])
+
+    @property
+    def drawn_from(self) -> int | None:
+        """How many there are, where not all of them were measured."""
+        return self.protocol.get("users_drawn_from")
 
     @property
     def seen(self) -> View:
@@ -71,7 +79,7 @@ class Results:
         return [] if self.over_seeds is None else list(self.over_seeds["seeds"])
 
     def to_json(self) -> dict[str, Any]:
-        """All but the users' figures and the views, as `results.json` has it."""
+        """All but the users' figures, the time and the views, as `results.json` has it."""
         if self.over_seeds is None:
             head: dict[str, Any] = {"step": self.step, "part": self.part}
         else:
@@ -107,7 +115,7 @@ _OVER_SEEDS = ("seeds", "definitions", "trained_on", "chosen_by")
 
 
 def measure_finally(measure: Measure, model: Model, *, step: int | None, show: Show) -> Results:
-    """The figures of all users beside the most-popular list's.
+    """The figures of all users, or of `eval.most_users`, beside the most-popular list's.
 
     Measured on test where there is one, else on validation, else as reconstruction; where what is
     to be found was known in part, by each rule of `eval.seen`; and by `eval.cold` newcomers apart.
@@ -118,6 +126,7 @@ def measure_finally(measure: Measure, model: Model, *, step: int | None, show: S
       step: the updates it took; None where that says nothing.
       show: shows how far it is.
     """
+    begin = time.perf_counter()
     candidates = {"model": model, "most_popular": measure.most_popular()}
     own, part = measure.settings.seen, measure.final_part
     rules = [rule for rule in SEEN_RULES if measure.has_any(part, rule)]
@@ -132,7 +141,7 @@ def measure_finally(measure: Measure, model: Model, *, step: int | None, show: S
             for name, each in candidates.items()
         }
         views = (views or {own: results}) | {VIEW: _results(measure, of_new, step)}
-    return dataclasses.replace(results, views=views)
+    return dataclasses.replace(results, views=views, seconds=time.perf_counter() - begin)
 
 
 def _of_rule(

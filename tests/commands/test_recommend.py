@@ -113,12 +113,30 @@ def test_the_default_output_lies_in_the_run(run: Path) -> None:
     assert pq.read_table(run / "recommendations.parquet").num_rows == 48 * 3
 
 
+def test_some_listeners_are_drawn_and_get_the_lists_that_all_would(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = json.loads((run / "config.json").read_text())
+    saved["config"]["quiet"] = False
+    (run / "config.json").write_text(json.dumps(saved))
+    recommend(run, output=run / "all.parquet")
+    assert "lists for all" not in capsys.readouterr().out
+    recommend(run, sample=7, output=run / "some.parquet")
+    assert "lists for all 48 users would take about" in capsys.readouterr().out
+    everybody = pq.read_table(run / "all.parquet").to_pylist()
+    some = pq.read_table(run / "some.parquet").to_pylist()
+    drawn = {row["user"] for row in some}
+    assert len(drawn) == 7
+    assert some == [row for row in everybody if row["user"] in drawn]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"users": ["nobody"]}, "none of the 1 listeners is known; expected ids such as u0-0"),
         ({"users": ["u0-0"], "histories": Path("x")}, "--users and --histories are both set"),
         ({"histories": Path("missing.csv")}, "missing.csv: no such file"),
+        ({"users": ["u0-0"], "sample": 3}, "--users and --sample are both set"),
         ({"join": True}, "--join without --histories; expected both"),
         ({"items_file": Path("missing.txt")}, "--items_file=missing.txt: .*No such file"),
         ({"exclude_file": Path("missing.csv")}, "--exclude_file=missing.csv: .*No such file"),

@@ -89,12 +89,3 @@ def _seconds_per_step(fitting: Fitting, show: Show) -> float:
     if len(times) < 2:
         return (time.perf_counter() - begin) / fitting.steps_per_epoch
     return (times[-1] - times[0]) / (len(times) - 1)
-
-
-def in_words(seconds: float) -> str:
-    """Such as `about 4 minutes`."""
-    if seconds < 90:
-        return f"about {max(5, round(seconds / 5) * 5)} seconds"
-    if seconds < 90 * 60:
-        return f"about {round(seconds / 60)} minutes"
-    return f"about {seconds / 3600:.1f} hours"

@@ -10,9 +10,9 @@ from jaxrec.config import RunConfig, field_value, with_fields
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
 from jaxrec.rank.measure import check_found, is_found
-from jaxrec.report.console import Console
+from jaxrec.report.console import Console, in_words
 from jaxrec.search.auto.by_time import choose_history, searches
-from jaxrec.search.auto.calibrate import expected_seconds, in_words
+from jaxrec.search.auto.calibrate import expected_seconds
 from jaxrec.search.auto.journal import NAME, Journal
 from jaxrec.search.auto.parts import LATER, Part, validation_parts
 from jaxrec.search.auto.plan import (
