@@ -54,6 +54,9 @@ class EASEConfig:
         "weight of the squared item weights; in listeners, added to the diagonal",
         above=0,
     )
+    l2_exponent: float = setting(
+        0.0, "how l2 grows with a song's number of listeners; 0: the same for all", minimum=0
+    )
     entries: int = setting(
         0, "strongest item weights kept for each song, so that a bundle is small; 0: all", minimum=0
     )

@@ -13,16 +13,24 @@ FLOAT = 4  # bytes
 
 
 def fit(
-    matrix: sparse.csr_array, *, l2: float, entries: int = 0, seed: int, track: Track
+    matrix: sparse.csr_array,
+    *,
+    l2: float,
+    l2_exponent: float = 0.0,
+    entries: int = 0,
+    seed: int,
+    track: Track,
 ) -> ItemWeights:
-    """Scores by X B, where B minimises |X - X B|^2 + l2 |B|^2 with a zero diagonal.
+    """Scores by X B, where B minimises |X - X B|^2 + sum_i l_i |B_i|^2 with a zero diagonal.
 
-    With P = (X^T X + l2 I)^-1: B_ij = -P_ij / P_jj, and 0 on the diagonal. Steck 2019
-    (https://arxiv.org/abs/1905.03375).
+    With P = (X^T X + diag(l))^-1: B_ij = -P_ij / P_jj, and 0 on the diagonal. Steck 2019
+    (https://arxiv.org/abs/1905.03375), where all l_i are l2; with an exponent of 1 they are what
+    dropping listens out does, as in EDLAE (Steck 2020, NeurIPS).
 
     Args:
       matrix: X, [num_users, num_items].
       l2: above 0.
+      l2_exponent: l_i = l2 (d_i / mean of d)^l2_exponent, d_i the squared length of column i.
       entries: how many of B's entries stay in a row, those of the greatest size; 0 for all.
       seed: not used.
       track: shows how far it is.
@@ -31,7 +39,7 @@ def fit(
       UserError: the item matrix is larger than the free memory, or l2 too small for float32.
     """
     del seed
-    weights = item_weights(matrix, l2=l2, track=track)
+    weights = item_weights(matrix, l2=l2, l2_exponent=l2_exponent, track=track)
     if 0 < entries < len(weights):
         return ItemWeights(_greatest(weights, entries))
     return ItemWeights(weights)
@@ -43,7 +51,9 @@ def size_note(num_items: int) -> str:
     return f"ease: a matrix of {num_items:,} x {num_items:,} items, {gigabytes:,.2f} GB, is kept"
 
 
-def item_weights(matrix: sparse.csr_array, *, l2: float, track: Track) -> np.ndarray:
+def item_weights(
+    matrix: sparse.csr_array, *, l2: float, l2_exponent: float = 0.0, track: Track
+) -> np.ndarray:
     """B: [num_items, num_items] float32, made in place of the one matrix of this size."""
     num_items = matrix.shape[1]
     _check_fits(num_items)
@@ -51,7 +61,10 @@ def item_weights(matrix: sparse.csr_array, *, l2: float, track: Track) -> np.nda
     columns = matrix.T.tocsr()
     for block in track(item_blocks(matrix), "item matrix", "blocks"):
         (columns[block] @ matrix).toarray(out=table[block])
-    table[np.diag_indices(num_items)] += np.float32(l2)
+    lengths = table.diagonal().astype(np.float64)
+    lengths[lengths == 0] = 1  # of an item that nobody has the entries are 0, whatever its l2 is
+    added = l2 * (lengths / lengths.mean()) ** l2_exponent
+    table[np.diag_indices(num_items)] += added.astype(np.float32)
     for block in track(_blocks(num_items), "inverse", "blocks"):
         _extend_inverse(table, block, l2)
     scale = -1 / table.diagonal()

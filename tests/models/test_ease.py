@@ -11,21 +11,23 @@ from tests.models.problems import as_matrix, fit, fit_model, random_plays
 
 
 @pytest.mark.parametrize("rows_per_block", [7, 512])
-@pytest.mark.parametrize("l2", [0.5, 50.0])
+@pytest.mark.parametrize(("l2", "exponent"), [(0.5, 0.0), (50.0, 0.0), (5.0, 0.5), (5.0, 1.0)])
 def test_ease_is_the_closed_form(
-    l2: float, rows_per_block: int, monkeypatch: pytest.MonkeyPatch
+    l2: float, exponent: float, rows_per_block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ease, "ROWS_PER_BLOCK", rows_per_block)
     table = random_plays(0, users=80, items=30)
     rows = as_matrix(table, "raw")
-    found = ease.item_weights(rows, l2=l2, track=untracked)
-    inverse = np.linalg.inv(table.T @ table + l2 * np.eye(30))
+    found = ease.item_weights(rows, l2=l2, l2_exponent=exponent, track=untracked)
+    products = table.T @ table
+    lengths = np.diag(products) / np.diag(products).mean()
+    inverse = np.linalg.inv(products + l2 * np.diag(lengths**exponent))
     expected = inverse / -np.diag(inverse)
     np.fill_diagonal(expected, 0)
     assert found.dtype == np.float32
     assert np.all(np.diag(found) == 0)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
-    scores = fit("ease", table, weight="raw", l2=l2)
+    scores = fit("ease", table, weight="raw", l2=l2, l2_exponent=exponent)
     np.testing.assert_allclose(scores, table @ expected, rtol=1e-3, atol=1e-4)
 
 
@@ -68,6 +70,17 @@ def test_the_inverse_grows_block_by_block_in_place(
         known = slice(0, block.stop)
         expected = np.linalg.inv(whole[known, known])
         np.testing.assert_allclose(table[known, known], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_song_that_nobody_has_relates_to_none_whatever_the_exponent_is() -> None:
+    table = random_plays(3, users=40, items=12)
+    table[:, 5] = 0
+    rest = np.arange(12) != 5
+    found = ease.item_weights(as_matrix(table, "raw"), l2=3.0, l2_exponent=0.5, track=untracked)
+    assert np.isfinite(found).all()
+    assert (found[5] == 0).all()
+    assert (found[:, 5] == 0).all()
+    assert (np.abs(found[rest][:, rest]).sum(axis=1) > 0).all()
 
 
 def test_ease_says_where_l2_is_too_small_for_float32() -> None:

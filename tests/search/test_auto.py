@@ -221,9 +221,15 @@ def test_what_was_best_at_its_last_epoch_is_given_more(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(trials, "fit_candidate", fit)
     console = Console(quiet=True)
-    for epochs, fixed, tried in ((12, set(), [12, 24]), (20, set(), [20]), (10, {"epochs"}, [10])):
+    cases: list[tuple[int, int, set[str], list[int]]] = [
+        (12, 24, set(), [12, 24]),
+        (12, 12, set(), [12]),  # there is no time for more
+        (20, 40, set(), [20]),
+        (10, 20, {"epochs"}, [10]),
+    ]
+    for epochs, most, fixed, tried in cases:
         asked.clear()
-        search = Search("gcn", {"epochs": epochs, "lr": 0.01}, [("lr", (0.01,))], 1, "steps")
+        search = Search("gcn", {"epochs": epochs, "lr": 0.01}, [("lr", (0.01,))], 1, "steps", most)
         found = Trials(
             RunConfig(), frozenset(fixed), [], "settings", Journal(None, {}), console
         ).search(search)
@@ -484,6 +490,9 @@ def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -
         for search in planned.searches:
             assert search.most >= 1
             assert all(search.start[field] in values for field, values in search.axes)
+        (network,) = (search for search in planned.searches if search.method == "gcn")
+        times = network.most_epochs / network.start["epochs"]
+        assert times == (1 if name == "large" and effort != "thorough" else 2)
         assert ("ease" in methods) == (name == "small" or (name, effort) == ("gowalla", "thorough"))
     work = {
         name: sum(search.most * search.start.get("epochs", 1) for search in planned.searches)

@@ -54,6 +54,8 @@ class Search:
       most: settings tried at most.
       cost: what a fit spends its time on: an inverse of items by items, products of the matrix with
         itself, sums over the graph (when ranking), or steps of training.
+      most_epochs: that the best settings may be trained for, where they were at their best at the
+        last of fewer; 0 where there are none.
     """
 
     method: str
@@ -61,6 +63,7 @@ class Search:
     axes: Sequence[Axis]
     most: int
     cost: Cost
+    most_epochs: int = 0
 
     @property
     def chooses(self) -> bool:
@@ -111,6 +114,7 @@ FEWEST_EPOCHS = 8
 # Of an epoch; multiples of the steps in a dispatch, so that one program is compiled and not two.
 FEWEST_STEPS, MOST_STEPS, SMALLEST_BATCH = 16, 64, 1_000
 MANY_ITEMS = 10_000
+LONGER = 2  # times the epochs, for the best settings if they were at their best at the last one
 SETTINGS = 5  # of the network, that should be tried before epochs are many
 ENOUGH = 9  # settings that there must be time for, so that longer vectors are tried, too
 MOST_SETTINGS = {"quick": 3, "normal": 12, "thorough": 30}
@@ -265,7 +269,9 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
     most = min(most, MOST_SETTINGS[effort])
     if size.edges < SMALL and effort == "normal":
         most = min(most, MOST_IF_SMALL)
-    return Search("gcn", start, axes, most, "steps")
+    # Not where one setting alone is more than there is time for.
+    most_epochs = LONGER * epochs if epochs * epoch <= allowed else epochs
+    return Search("gcn", start, axes, most, "steps", most_epochs)
 
 
 def _epoch(size: Size, steps: int, negatives: int) -> float:

@@ -18,7 +18,6 @@ from jaxrec.search.candidate import Candidate, fit_candidate
 
 PLAIN = {"walks.weight": 0.0, "ranking.length_exponent": 1.0}
 
-LONGER = 2  # times the epochs, for the best settings if they were at their best at the last one
 # Training is given up where at the same epoch the best so far was so much better.
 GIVE_UP_FROM, GIVE_UP_BELOW = 8, 0.95
 
@@ -82,8 +81,9 @@ class Trials:
         climb(start, axes, score, most=search.most)
         best = max(tried, key=_score_of)  # of equals the first
         epochs = start.get("epochs")
-        if epochs is not None and best[1]["epochs"] == epochs:  # it may have been stopped too early
-            score(best[0] | {"epochs": LONGER * epochs})
+        # It may have been stopped too early.
+        if epochs is not None and best[1]["epochs"] == epochs < search.most_epochs:
+            score(best[0] | {"epochs": search.most_epochs})
             best = max(tried, key=_score_of)
         if best[1]["score"] is None:
             return None
