@@ -50,10 +50,11 @@ from typing import Any
 
 from absl import logging
 
-from jaxrec import command_line, host_memory
-from jaxrec.command_line import FLAGS, given_fields, name_of, one_line
+from jaxrec import command_line, flags, host_memory
+from jaxrec.command_line import given_fields, name_of, one_line
 from jaxrec.config import RunConfig, read_config
 from jaxrec.errors import RunError, UserError, printable
+from jaxrec.flags import FLAGS
 from jaxrec.hosts.guard import guarded
 from jaxrec.hosts.watch import Patience
 from jaxrec.hosts.wire import Wire
@@ -218,7 +219,7 @@ def _show_unless_known(unraisable: "sys.UnraisableHookArgs") -> None:
 def _start() -> int:
     """Runs the command, in a process of a run of many where the flags say so."""
     if any(name_of(argument) in ("help", "h", "helpfull") for argument in sys.argv):
-        print(f"{__doc__}\nFlags:\n{FLAGS.module_help(command_line)}", flush=True)
+        print(f"{__doc__}\nFlags:\n{FLAGS.module_help(flags)}", flush=True)
         return 0
     command = command_line.parse()
     config = None if FLAGS.config is None else read_config(FLAGS.config.to_dict())

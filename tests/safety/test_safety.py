@@ -130,7 +130,7 @@ def test_only_the_configs_named_on_the_command_line_are_python_that_is_run() -> 
         if "config_flags" in path.read_text(encoding="utf-8")
         or "spec_from_file_location" in path.read_text(encoding="utf-8")
     ]
-    assert loaders == ["jaxrec/command_line.py"]
+    assert loaders == ["jaxrec/flags.py"]
 
 
 RUN = """

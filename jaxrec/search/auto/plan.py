@@ -180,7 +180,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
         },
         [
             ("baseline.itemknn.normalize", (True, False)),
-            ("baseline.itemknn.shrink", (0.0, 10.0, 30.0, 100.0)),
+            ("baseline.itemknn.shrink", (0.0, 10.0, 30.0, 100.0, 300.0)),
             ("baseline.itemknn.neighbours", (25, 50, 100, 200, 400)),
         ],
         min(tried, by_pairs),
@@ -220,8 +220,11 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
     )
     ease = Search(
         "ease",
-        {"baseline.ease.l2": 200.0},
-        [("baseline.ease.l2", (6.0, 20.0, 60.0, 200.0, 600.0, 2000.0))],
+        {"baseline.ease.l2": 200.0, "baseline.ease.l2_exponent": 0.25},
+        [
+            ("baseline.ease.l2", (6.0, 20.0, 60.0, 200.0, 600.0, 2000.0)),
+            ("baseline.ease.l2_exponent", (0.0, 0.25, 0.5, 0.75)),
+        ],
         min(tried, by_cubes),
         "inverse",
     )
