@@ -499,3 +499,37 @@ def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -
         for name, planned in plans.items()
     }
     assert work["large"] < work["gowalla"] <= work["small"]
+
+
+class TwoPeaks:
+    """Parts on which a little of walks is good, and much of them with short vectors is better."""
+
+    config, histories, known = RunConfig(), (), ()
+
+    def pools(self, *_: Any, **__: Any) -> list[Any]:
+        return []
+
+    def figures(self, _: Any, weights: Mapping[str, float]) -> list[np.ndarray]:
+        ((_, one), (_, weight)) = weights.items()
+        network, _ = weights
+        assert one == 1.0
+        length = float(network.split()[1])
+        near = 0.20 - 0.01 * abs(length - 1) - 0.01 * abs(weight - 1)
+        far = 0.21 - 0.04 * abs(length - 0.5) - 0.01 * abs(weight - 8)
+        # What has more recall by luck alone has less of the other metric.
+        lucky = 0.004 if (length, weight) == (2.0, 0.25) else 0.0
+        best = max(near, far)
+        return [np.array([[best + 50 * lucky, best - 60 * lucky]])]
+
+    def score(self, pools: Any, weights: Mapping[str, float]) -> float:
+        return float(self.figures(pools, weights)[0][:, 0].mean())
+
+
+def test_what_counts_at_ranking_is_sought_from_more_than_one_start_and_by_both_metrics() -> None:
+    parts: Any = TwoPeaks()
+    found, score = ranking.choose_ranking([], parts, frozenset(), with_walks=True)
+    assert (found[ranking.LENGTH], found[ranking.WEIGHT]) == (0.5, 8.0)
+    assert score == pytest.approx(0.21)
+    parts.config = with_fields(RunConfig(), {ranking.WEIGHT: 1.0})
+    found, _ = ranking.choose_ranking([], parts, frozenset({ranking.WEIGHT}), with_walks=True)
+    assert (found[ranking.LENGTH], found[ranking.WEIGHT]) == (1.0, 1.0)
