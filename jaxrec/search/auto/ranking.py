@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jaxrec.config import field_value
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.models.factors import Factors, with_length_exponent
@@ -38,7 +40,9 @@ def choose_ranking(
 ) -> tuple[dict[str, float], float]:
     """The fields' values that rank best, and how well; nothing is trained again.
 
-    By recall and NDCG together, as blends are: one alone is more of a matter of luck.
+    By recall and NDCG together, as one alone is more of a matter of luck, and by every rule alike
+    that cut validation: how much popularity counts best differs between them, and test may have
+    been cut by either (docs/lab/auto.md).
 
     Args:
       trained: the network's models without walks, one for each part.
@@ -83,7 +87,8 @@ def choose_ranking(
     def score(chosen: Mapping[str, float]) -> float:
         place = tuple(chosen[name] for name in FIELDS)
         if place not in known:
-            known[place] = float(measured.figures(pools, weights(chosen))[0].mean())
+            by_rule = measured.figures(pools, weights(chosen))
+            known[place] = float(np.mean([each.mean() for each in by_rule]))
         return known[place]
 
     axes = [(name, values[name]) for name in ORDER if values[name]]
