@@ -123,7 +123,7 @@ def test_the_search_would_find_it(code: str) -> None:
 
 
 def test_only_the_configs_named_on_the_command_line_are_python_that_is_run() -> None:
-    """`DEFINE_config_file` runs the file named with --config; nothing else loads modules by path."""
+    """`DEFINE_config_file` runs the file of --config; nothing else loads modules by path."""
     loaders = [
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "jaxrec").rglob("*.py")
