@@ -114,6 +114,7 @@ FEWEST_EPOCHS = 8
 # Of an epoch; multiples of the steps in a dispatch, so that one program is compiled and not two.
 FEWEST_STEPS, MOST_STEPS, SMALLEST_BATCH = 16, 64, 1_000
 MANY_ITEMS = 10_000
+FEWEST_NEGATIVES, MOST_LOGITS = 1_024, 2**27  # of a batch, the latter: half a GiB, a few times over
 LONGER = 2  # times the epochs, for the best settings if they were at their best at the last one
 SETTINGS = 5  # of the network, that should be tried before epochs are many
 ENOUGH = 9  # settings that there must be time for, so that longer vectors are tried, too
@@ -239,6 +240,8 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
     allowed = TRAINING[effort] / parts
     while steps > FEWEST_STEPS and FEWEST_EPOCHS * _epoch(size, steps, negatives) > allowed:
         steps, lr = steps // 2, lr * 2  # fewer and longer ones
+    while negatives > FEWEST_NEGATIVES and size.users // steps * negatives > MOST_LOGITS:
+        negatives //= 2
     epoch = _epoch(size, steps, negatives)
     epochs = max(FEWEST_EPOCHS, min(EPOCHS[effort], int(allowed / SETTINGS / epoch)))
     most = max(1, int(allowed / (epochs * epoch)))

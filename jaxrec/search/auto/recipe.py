@@ -74,6 +74,8 @@ def choose(
             found = _with_ranking(found, trials, measured, fixed, plan, journal, console)
         if found is not None:
             finalists.append(found)
+        if trials is not judges[0]:
+            trials.forget()  # the blend's parts have models of their own
     if any(each.settings.get(ranking.WEIGHT) for each in finalists):
         # They are in the network's scores, and have one group of settings.
         finalists = [

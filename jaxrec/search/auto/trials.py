@@ -89,6 +89,10 @@ class Trials:
             return None
         return Finalist(search.method, best[0], best[1]["score"], len(tried))
 
+    def forget(self) -> None:
+        """Lets go of the models that are kept: of large data they are large."""
+        self._fitted.clear()
+
     def models(self, finalist: Finalist) -> tuple[Model, ...]:
         """What a finalist ranks by, one model for each part; fitted unless this has been done."""
         known = self._fitted.get(finalist.method)
