@@ -8,13 +8,10 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from jaxrec.config import describe_field
+from jaxrec.config import MEASURED_BY, describe_field
 from jaxrec.errors import UserError
 from jaxrec.flags import COMMANDS, DEFAULT, FLAGS, FLAGS_OF
 from jaxrec.hosts.place import check_flags
-
-# Fields that may differ from a trained run's own when it is measured.
-_OF_EVALUATE = ("eval.ks", "eval.seen", "eval.most_users", "eval.memory_budget_mb", "quiet")
 
 
 def parse() -> str:
@@ -63,8 +60,8 @@ def _check_flags(command: str) -> None:
             raise UserError(f"--seeds={FLAGS.seeds} without --final; expected both")
         given = FLAGS["config"]
         for field in config_flags.get_override_values(given) if given.present else ():
-            if field not in _OF_EVALUATE:
-                *others, last = (f"config.{name}" for name in _OF_EVALUATE)
+            if field not in MEASURED_BY:
+                *others, last = (f"config.{name}" for name in MEASURED_BY)
                 raise UserError(
                     f"--config.{field} with evaluate: a trained run keeps it; expected "
                     f"{', '.join(others)} or {last}"

@@ -52,7 +52,7 @@ from absl import logging
 
 from jaxrec import command_line, flags, host_memory
 from jaxrec.command_line import given_fields, name_of, one_line
-from jaxrec.config import RunConfig, read_config
+from jaxrec.config import MEASURED_BY, RunConfig, fixed_fields, read_config
 from jaxrec.errors import RunError, UserError, printable
 from jaxrec.flags import FLAGS
 from jaxrec.hosts.guard import guarded
@@ -104,7 +104,10 @@ def _call(command: str, config: RunConfig | None) -> tuple[str, dict[str, Any]]:
     if command == "evaluate" and FLAGS.final:
         return "final", {"workdir": workdir, "config": config, "seeds": FLAGS.seeds}
     if command == "evaluate":
-        return command, {"workdir": workdir, "config": config, "step": FLAGS.step}
+        found = {"workdir": workdir, "config": config, "step": FLAGS.step}
+        if config is not None:
+            found["given"] = (given_fields() | fixed_fields(config)) & {*MEASURED_BY}
+        return command, found
     if command == "compare":
         folders = [Path(each) for each in FLAGS.runs if each]
         return command, {"folders": folders, "output": output}

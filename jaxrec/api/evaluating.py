@@ -8,7 +8,6 @@ import numpy as np
 from jaxrec.api.bundled import BundledRecommender
 from jaxrec.api.recommender import Recommender
 from jaxrec.api.words import check_seen, plain_errors
-from jaxrec.config import EvalConfig
 from jaxrec.data.options import SeenRule
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
@@ -61,7 +60,7 @@ def evaluate(
     if not same or not np.array_equal(train.keys(), own.keys()):
         raise UserError("the model was not fitted to split.train; expected the split it came of")
     check_seen(seen)
-    settings = EvalConfig(ks=tuple(lengths), seen=seen)
+    settings = dataclasses.replace(model.config.eval, ks=tuple(lengths), seen=seen)
     measure = Measure(dataclasses.replace(model.config, eval=settings), split)
     if measure.held_out is None:
         raise UserError(

@@ -1,11 +1,11 @@
 """`evaluate`: measure a trained run on all users."""
 
 import contextlib
-import dataclasses
+from collections.abc import Set
 from pathlib import Path
 
 from jaxrec.commands.show import show_results
-from jaxrec.config import RunConfig
+from jaxrec.config import MEASURED_BY, RunConfig, field_value, with_fields
 from jaxrec.errors import UserError
 from jaxrec.hosts import together
 from jaxrec.rank.measure import Measure
@@ -16,7 +16,13 @@ from jaxrec.runs.run_folder import RunFolder, is_run_of_final
 from jaxrec.runs.trained import open_trained
 
 
-def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> None:
+def evaluate(
+    workdir: Path,
+    *,
+    config: RunConfig | None,
+    step: int | None,
+    given: Set[str] = frozenset(MEASURED_BY),
+) -> None:
     """Measures a run and writes `results.json`; the data need not be there.
 
     They are only shown where nothing may be written: of a run of `evaluate --final`, whose own were
@@ -24,10 +30,10 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
 
     Args:
       workdir: the run's folder.
-      config: its `eval.ks`, `eval.seen`, `eval.most_users`, `eval.memory_budget_mb` and `quiet`
-        replace the run's own; None for the run's own.
+      config: says how, instead of the run's own; None for the run's own.
       step: which checkpoint, 0 for the untrained model (whose figures are only shown), None for
         the one that `train` reported on.
+      given: the fields in which `config` counts, of `MEASURED_BY`.
 
     Raises:
       UserError: no run or no such checkpoint there.
@@ -39,7 +45,7 @@ def evaluate(workdir: Path, *, config: RunConfig | None, step: int | None) -> No
         trained = open_trained(workdir, step)
         used = trained.config
         if config is not None:
-            used = dataclasses.replace(used, eval=config.eval, quiet=config.quiet)
+            used = with_fields(used, {name: field_value(config, name) for name in given})
         console = Console(quiet=used.quiet)
         measure = Measure(used, trained.split)
         results = measure_finally(measure, trained.model, step=trained.step, show=console.progress)

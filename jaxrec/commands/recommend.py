@@ -15,6 +15,7 @@ from jaxrec.hosts import together
 from jaxrec.models import popularity
 from jaxrec.rank.lists import check_ending, write_lists
 from jaxrec.report.console import Console, in_words
+from jaxrec.runs.compilation import CompileClock
 from jaxrec.runs.trained import open_for_use
 
 
@@ -70,7 +71,7 @@ def recommend(
         popular = by_all.lists(unheard, candidates=candidates, **options)
         tables = itertools.chain(tables, popular) if len(asked) else popular
     begin = time.perf_counter()
-    with console.progress(count, "recommending", unit="users") as bar:
+    with CompileClock() as compiling, console.progress(count, "recommending", unit="users") as bar:
         # Ranking is shared among the devices of a process, and not among processes.
         rows = together.by_first(
             "lists", lambda: write_lists(tables, path, lambda users: bar.update(users))
@@ -79,5 +80,6 @@ def recommend(
         console.note(f"wrote {rows:,} recommendations for {count:,} users to {path}")
     if whose.sample is not None and count == whose.sample:
         everybody = len(np.unique(model.split.train.user))
-        seconds = (time.perf_counter() - begin) * everybody / count
-        console.note(f"lists for all {everybody:,} users would take {in_words(seconds)} here")
+        seconds = time.perf_counter() - begin - compiling.seconds
+        whole = in_words(seconds * everybody / count)
+        console.note(f"lists for all {everybody:,} users would take {whole} here")

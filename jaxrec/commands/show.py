@@ -54,12 +54,13 @@ def show_results(results: Results, console: Console) -> None:
     console.results(
         f"Results on {results.part}, {results.users:,} users{of} (mean and 95% interval)", figures
     )
-    if results.drawn_from is not None and results.seconds is not None:
-        whole = results.seconds * results.drawn_from / results.users
-        console.note(
-            f"{results.users:,} of {results.drawn_from:,} users were drawn; to measure all of them "
-            f"would take {in_words(whole)} here"
-        )
+    drawn = [each for each in (results, *results.views.values()) if each.drawn_from is not None]
+    if drawn:
+        most = max(drawn, key=lambda each: each.drawn_from or 0)
+        time = ""
+        if results.seconds is not None:
+            time = f"; to measure all of them would take {in_words(results.seconds)} here"
+        console.note(f"{most.users:,} of {most.drawn_from:,} users were drawn{time}")
     if results.views:
         _show_views(results, console)
     metric, limit = TOO_GOOD

@@ -13,15 +13,17 @@ from jaxrec.config.network import LossConfig, ModelConfig, RankingConfig, WalksC
 from jaxrec.config.reading import (
     describe_field,
     field_value,
+    fixed_fields,
     flat_fields,
     read_config,
     to_json,
     with_fields,
 )
-from jaxrec.config.run import EVERY_PATTERN, EvalConfig, RunConfig
+from jaxrec.config.run import EVERY_PATTERN, MEASURED_BY, EvalConfig, RunConfig
 
 __all__ = [
     "EVERY_PATTERN",
+    "MEASURED_BY",
     "AutoConfig",
     "BaselineConfig",
     "BlendConfig",
@@ -41,6 +43,7 @@ __all__ = [
     "default_config",
     "describe_field",
     "field_value",
+    "fixed_fields",
     "flat_fields",
     "read_config",
     "to_config_dict",

@@ -55,7 +55,10 @@ class EASEConfig:
         above=0,
     )
     l2_exponent: float = setting(
-        0.0, "how l2 grows with a song's number of listeners; 0: the same for all", minimum=0
+        0.0,
+        "how l2 grows with a song's number of listeners; 0: the same for all",
+        minimum=0,
+        below=2,
     )
     entries: int = setting(
         0, "strongest item weights kept for each song, so that a bundle is small; 0: all", minimum=0

@@ -76,6 +76,13 @@ def flat_fields(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def fixed_fields(config: RunConfig) -> frozenset[str]:
+    """The fields that differ from their defaults, as below `config.`: somebody has set them."""
+    defaults = flat_fields(to_json(RunConfig()))
+    own = flat_fields(to_json(config))
+    return frozenset(name for name, value in own.items() if value != defaults[name])
+
+
 def describe_field(path: str) -> str:
     """What a field such as `config.model.dim` may hold, for error messages.
 

@@ -14,6 +14,11 @@ from jaxrec.data.options import SeenRule
 from jaxrec.data.weighting import Weighting
 
 METRIC_PATTERN = r"(recall|precision|ndcg|hit_rate|mrr|map)@[1-9][0-9]*"
+# Fields that may differ from a trained run's own when it is measured again.
+MEASURED_BY = (
+    *("eval.ks", "eval.seen", "eval.cold", "eval.cold_history", "eval.most_users"),
+    *("eval.memory_budget_mb", "quiet"),
+)
 EVERY_PATTERN = r"([1-9][0-9]*) (epoch|step|minute)s?"
 
 

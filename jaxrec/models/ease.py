@@ -30,7 +30,8 @@ def fit(
     Args:
       matrix: X, [num_users, num_items].
       l2: above 0.
-      l2_exponent: l_i = l2 (d_i / mean of d)^l2_exponent, d_i the squared length of column i.
+      l2_exponent: l_i = l2 (d_i / mean of d)^l2_exponent, d_i the squared length of column i, the
+        mean over items that somebody has.
       entries: how many of B's entries stay in a row, those of the greatest size; 0 for all.
       seed: not used.
       track: shows how far it is.
@@ -61,10 +62,7 @@ def item_weights(
     columns = matrix.T.tocsr()
     for block in track(item_blocks(matrix), "item matrix", "blocks"):
         (columns[block] @ matrix).toarray(out=table[block])
-    lengths = table.diagonal().astype(np.float64)
-    lengths[lengths == 0] = 1  # of an item that nobody has the entries are 0, whatever its l2 is
-    added = l2 * (lengths / lengths.mean()) ** l2_exponent
-    table[np.diag_indices(num_items)] += added.astype(np.float32)
+    table[np.diag_indices(num_items)] += _l2_of_each(table.diagonal(), l2, l2_exponent)
     for block in track(_blocks(num_items), "inverse", "blocks"):
         _extend_inverse(table, block, l2)
     scale = -1 / table.diagonal()
@@ -72,6 +70,14 @@ def item_weights(
         table[block] *= scale
     np.fill_diagonal(table, 0)
     return table
+
+
+def _l2_of_each(lengths: np.ndarray, l2: float, exponent: float) -> np.ndarray:
+    """By the items' squared lengths; items that nobody has change nothing for the others."""
+    known = lengths > 0
+    ratio = np.ones(len(lengths))
+    ratio[known] = lengths[known] / lengths[known].mean(dtype=np.float64)
+    return np.asarray(l2 * ratio**exponent, np.float32)
 
 
 def _greatest(table: np.ndarray, count: int) -> sparse.csr_array:
@@ -108,8 +114,8 @@ def _extend_inverse(table: np.ndarray, block: slice, l2: float) -> None:
         factor = np.linalg.cholesky(table[block, block] - border.T @ moved)
     except np.linalg.LinAlgError as error:
         raise UserError(
-            f"config.baseline.ease.l2 is {l2}; expected a larger number: in float32 the item "
-            "matrix can't be inverted with this one"
+            f"config.baseline.ease.l2 is {l2}; expected a larger number, or an l2_exponent nearer "
+            "to 0: in float32 the item matrix can't be inverted with this one"
         ) from error
     inverse_factor = linalg.solve_triangular(
         factor, np.eye(len(factor), dtype=np.float32), lower=True

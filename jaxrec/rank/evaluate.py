@@ -20,6 +20,8 @@ from jaxrec.rank.definitions import USUAL, Definitions
 from jaxrec.rank.metrics import BEYOND_ACCURACY_DEFINITIONS, beyond_accuracy, bootstrap_intervals
 from jaxrec.rank.top_k import MEMORY_BUDGET_MB, Seen, top_k
 
+DRAWN_BY = 0  # the seed by which users are drawn at the end: one for all runs, to compare them
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -169,3 +171,18 @@ def choose_users(interactions: Interactions, *, count: int, seed: int) -> np.nda
         return active
     chosen = np.random.default_rng(seed).choice(active, size=count, replace=False)
     return np.sort(chosen)
+
+
+def drawn_users(
+    relevant: Interactions, most: int | None
+) -> tuple[np.ndarray | None, dict[str, int]]:
+    """Whom to measure at the end, where that isn't everybody with something to be found.
+
+    Returns:
+      [n] int32, or None for everybody; and what the protocol says of it.
+    """
+    there = len(np.unique(relevant.user))
+    if most is None or there <= most:
+        return None, {}
+    users = choose_users(relevant, count=most, seed=DRAWN_BY)
+    return users, {"users_drawn_from": there, "users_drawn_by_seed": DRAWN_BY}

@@ -16,11 +16,10 @@ from jaxrec.models.histories import Histories
 from jaxrec.models.method import Show, unseen
 from jaxrec.models.model import Model
 from jaxrec.rank.definitions import definitions_of
-from jaxrec.rank.evaluate import Evaluation, choose_users, evaluate
+from jaxrec.rank.evaluate import Evaluation, choose_users, drawn_users, evaluate
 from jaxrec.rank.top_k import Seen
 
 Part = Literal["reconstruction", "validation", "test"]
-DRAWN_BY = 0  # the seed by which listeners are drawn at the end: one for all runs, to compare them
 
 
 class Measure:
@@ -106,12 +105,8 @@ class Measure:
           UserError: nothing is to be found.
         """
         relevant = self._relevant(part, seen or self.settings.seen)
-        most, there = self.settings.most_users, len(np.unique(relevant.user))
-        if most is None or there <= most:
-            return self._evaluate(part, model, ks, None, show, seen)
-        users = choose_users(relevant, count=most, seed=DRAWN_BY)
+        users, drawn = drawn_users(relevant, self.settings.most_users)
         found = self._evaluate(part, model, ks, users, show, seen)
-        drawn = {"users_drawn_from": there, "users_drawn_by_seed": DRAWN_BY}
         return dataclasses.replace(found, protocol=found.protocol | drawn)
 
     def score(self, part: Part, model: Model) -> float:

@@ -15,7 +15,7 @@ from jaxrec.models.histories import Histories
 from jaxrec.models.method import Show, unseen
 from jaxrec.models.model import Model
 from jaxrec.rank.asked import gather
-from jaxrec.rank.evaluate import Evaluation, evaluate
+from jaxrec.rank.evaluate import Evaluation, drawn_users, evaluate
 
 VIEW: Literal["new"] = "new"  # what their figures are called beside those of other views
 
@@ -63,13 +63,14 @@ class Newcomers:
         return gather(self.split, self.config, fresh, "exclude").asked.histories
 
     def measure(self, model: Model, ks: Sequence[int], show: Show = unseen) -> Evaluation:
-        """All metrics on all of them, what they know masked.
+        """All metrics on all of them, or `eval.most_users`, what they know masked.
 
         Args:
           model: what ranks.
           ks: list lengths.
           show: shows how far it is.
         """
+        drawn, how = drawn_users(self.relevant, self.config.eval.most_users)
         fingerprints = {"newcomers": self.known.fingerprint(), "test": self.relevant.fingerprint()}
         return evaluate(
             model,
@@ -78,7 +79,7 @@ class Newcomers:
             seen=self.known,
             train=self.split.train,
             ks=ks,
-            users=self.users,
+            users=self.users if drawn is None else drawn,
             memory_budget_mb=self.config.eval.memory_budget_mb,
             show=show,
             protocol={
@@ -87,6 +88,7 @@ class Newcomers:
                 "history": f"the first {self.config.eval.cold_history:.0%} of a user's items",
                 "data_sha256": self.split.fingerprints | fingerprints,
                 "split": self.split.protocol,
+                **how,
             },
         )
 

@@ -1,11 +1,12 @@
 """A measured run on disk: `results.json` for people, `per_user.parquet` for paired tests."""
 
 import dataclasses
+import functools
 import json
 import math
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,6 +23,7 @@ from jaxrec.models.model import Model
 from jaxrec.rank.evaluate import Evaluation
 from jaxrec.rank.measure import Measure
 from jaxrec.rank.newcomers import VIEW, Newcomers
+from jaxrec.runs.compilation import CompileClock
 from jaxrec.runs.run_folder import RunFolder, is_run_of_final
 
 View = Literal["exclude", "include", "only", "new"]  # SeenRule, and VIEW
@@ -42,7 +44,8 @@ class Results:
       step: the updates it took; None where that says nothing.
       over_seeds: of figures over seeds: the `seeds`, what they were `trained_on` and `chosen_by`,
         and the `definitions` of the figures.
-      seconds: that it took to measure, of all views together; None where it isn't known.
+      seconds: that measuring all users takes here, by what it took for those measured, without
+        compiling; of every view together; None where it isn't known.
       views: the figures by each view there is, its own among them: where some of what is to be
         found was known before, by each rule of `eval.seen`; and those of newcomers, as `new`.
     """
@@ -126,7 +129,6 @@ def measure_finally(measure: Measure, model: Model, *, step: int | None, show: S
       step: the updates it took; None where that says nothing.
       show: shows how far it is.
     """
-    begin = time.perf_counter()
     candidates = {"model": model, "most_popular": measure.most_popular()}
     own, part = measure.settings.seen, measure.final_part
     rules = [rule for rule in SEEN_RULES if measure.has_any(part, rule)]
@@ -136,26 +138,35 @@ def measure_finally(measure: Measure, model: Model, *, step: int | None, show: S
     results = views[own] if own in views else _of_rule(measure, candidates, own, step, show)
     newcomers = None if part != "test" else Newcomers.of(measure.split, measure.config)
     if newcomers is not None:
-        of_new = {
-            name: newcomers.measure(each, measure.settings.ks, show)
-            for name, each in candidates.items()
-        }
-        views = (views or {own: results}) | {VIEW: _results(measure, of_new, step)}
-    return dataclasses.replace(results, views=views, seconds=time.perf_counter() - begin)
+        of_new = functools.partial(newcomers.measure, ks=measure.settings.ks, show=show)
+        views = (views or {own: results}) | {VIEW: _measured(measure, candidates, of_new, step)}
+    seconds = sum(each.seconds or 0.0 for each in (views or {own: results}).values())
+    return dataclasses.replace(results, views=views, seconds=seconds)
 
 
 def _of_rule(
     measure: Measure, candidates: Mapping[str, Model], seen: SeenRule, step: int | None, show: Show
 ) -> Results:
-    columns = {
-        name: measure.of_all(measure.final_part, candidate, measure.settings.ks, show, seen=seen)
-        for name, candidate in candidates.items()
-    }
-    return _results(measure, columns, step)
+    part, ks = measure.final_part, measure.settings.ks
+
+    def evaluate(model: Model) -> Evaluation:
+        return measure.of_all(part, model, ks, show, seen=seen)
+
+    return _measured(measure, candidates, evaluate, step)
 
 
-def _results(measure: Measure, columns: Mapping[str, Evaluation], step: int | None) -> Results:
+def _measured(
+    measure: Measure,
+    candidates: Mapping[str, Model],
+    evaluate: Callable[[Model], Evaluation],
+    step: int | None,
+) -> Results:
+    begin = time.perf_counter()
+    with CompileClock() as compiling:
+        columns = {name: evaluate(model) for name, model in candidates.items()}
+    seconds = time.perf_counter() - begin - compiling.seconds
     own = columns["model"]
+    share = own.protocol["users"] / own.protocol.get("users_drawn_from", own.protocol["users"])
     return Results(
         part=measure.final_part,
         protocol=own.protocol,
@@ -163,6 +174,7 @@ def _results(measure: Measure, columns: Mapping[str, Evaluation], step: int | No
         beyond_accuracy={name: each.beyond for name, each in columns.items()},
         per_user=per_user_table(own.per_user, own.users, measure.split.train.users),
         step=step,
+        seconds=max(0.0, seconds) / share,
     )
 
 

@@ -56,6 +56,7 @@ def freeze(folder: Path, config: RunConfig, split: Split, choice: Choice) -> Non
         **identity(config, split),
         "eval.ks": list(config.eval.ks),
         "eval.seen": config.eval.seen,
+        "eval.most_users": config.eval.most_users,
         "eval.cold": config.eval.cold,
         "eval.cold_history": config.eval.cold_history,
     }

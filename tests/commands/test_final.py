@@ -79,6 +79,15 @@ def test_all_seeds_share_a_split_whose_train_has_the_validation_part(
         assert not any(name.startswith("test") for row in rows for name in row)
 
 
+def test_whom_to_measure_is_frozen_too(checkerboard_config: MakeConfig, tmp_path: Path) -> None:
+    config = checkerboard_config(**CHOSEN, eval__most_users=9)
+    commands.final(tmp_path, config=config, seeds=1)
+    with pytest.raises(UserError, match=r"eval\.most_users = 9, this one has None"):
+        commands.final(tmp_path, config=checkerboard_config(**CHOSEN), seeds=2)
+    commands.final(tmp_path, config=config, seeds=2)
+    assert read_results(tmp_path / "final").users == 9
+
+
 def test_a_seed_is_trained_and_measured_by_final_alone(
     checkerboard_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

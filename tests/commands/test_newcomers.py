@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxrec import commands
-from jaxrec.config import RunConfig
+from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.cold import first_of_each_user
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.errors import UserError
@@ -85,6 +85,19 @@ def test_the_figures_of_the_others_do_not_change(run: Path, config: RunConfig) -
     commands.evaluate(run, config=config, step=None)
     again = read_results(run)
     assert again.metrics == results.metrics and again.views["new"].users == len(FIRST)
+
+
+def test_as_many_of_them_are_measured_as_of_the_others(run: Path, config: RunConfig) -> None:
+    everybody = read_results(run).views["new"]
+    few = with_fields(config, {"eval.most_users": 1})
+    commands.evaluate(run, config=few, step=None)
+    results = read_results(run)
+    assert results.users == results.views["new"].users == 1 < everybody.users
+    assert results.views["new"].drawn_from == everybody.users
+    (user,) = results.views["new"].per_user["user"].to_pylist()
+    place = everybody.per_user["user"].to_pylist().index(user)
+    for name in everybody.per_user.column_names:
+        assert results.views["new"].per_user[name][0] == everybody.per_user[name][place]
 
 
 def test_they_are_shown_and_compared(

@@ -271,8 +271,16 @@ def test_what_is_prepared_by_another_run_is_waited_for(large: RunConfig, tmp_pat
     shutil.rmtree(folder)
     first = contextlib.ExitStack()
     first.enter_context(locked_in_turn(folder, print))
-    threading.Timer(0.2, first.close).start()
-    assert prepare_split(large, QUIET).fingerprints == expected.fingerprints
+    said: list[str] = []
+
+    class Waiting(Console):
+        def warning(self, text: str) -> None:
+            said.append(text)
+            threading.Timer(0.05, first.close).start()
+
+    found = prepare_split(large, Waiting(quiet=True))
+    assert found.fingerprints == expected.fingerprints
+    assert len(said) == 1 and "waiting until it ends" in said[0]
 
 
 def test_a_large_history_is_the_same_by_whichever_path(

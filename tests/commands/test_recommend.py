@@ -1,8 +1,12 @@
 """`recommend` and `similar` read the run's folder alone and name what they don't know."""
 
+import contextlib
+import itertools
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -114,15 +118,20 @@ def test_the_default_output_lies_in_the_run(run: Path) -> None:
 
 
 def test_some_listeners_are_drawn_and_get_the_lists_that_all_would(
-    run: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = json.loads((run / "config.json").read_text())
     saved["config"]["quiet"] = False
     (run / "config.json").write_text(json.dumps(saved))
     recommend(run, output=run / "all.parquet")
     assert "lists for all" not in capsys.readouterr().out
+    clock = itertools.count(0.0, 10.0)  # it takes ten seconds, four of them compiling
+    module = sys.modules["jaxrec.commands.recommend"]
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=clock.__next__))
+    compiling = contextlib.nullcontext(SimpleNamespace(seconds=4.0))
+    monkeypatch.setattr(module, "CompileClock", lambda: compiling)
     recommend(run, sample=7, output=run / "some.parquet")
-    assert "lists for all 48 users would take about" in capsys.readouterr().out
+    assert "lists for all 48 users would take about 40 seconds" in capsys.readouterr().out
     everybody = pq.read_table(run / "all.parquet").to_pylist()
     some = pq.read_table(run / "some.parquet").to_pylist()
     drawn = {row["user"] for row in some}

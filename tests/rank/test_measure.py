@@ -1,15 +1,19 @@
 """At the end everybody is measured, or as many as `eval.most_users` says, the same for all runs."""
 
+import contextlib
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from jaxrec import commands
-from jaxrec.config import with_fields
+from jaxrec.config import RunConfig, with_fields
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
+from jaxrec.runs import results as measured_results
 from jaxrec.runs.prepare import prepare_split
 from jaxrec.runs.results import measure_finally, read_results
 from tests.checkerboard import config_of
@@ -38,19 +42,39 @@ def test_no_more_users_are_measured_than_asked_for_and_their_figures_are_as_of_a
     np.testing.assert_array_equal(again.users, figures[1].users)
 
 
-def test_the_table_tells_what_measuring_all_would_take(
-    checkerboard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_table_tells_what_measuring_all_would_take_without_compiling_again(
+    checkerboard: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    clock = itertools.count(0.0, 10.0)  # each measurement takes ten seconds, four of them compiling
+    monkeypatch.setattr(measured_results, "time", SimpleNamespace(perf_counter=clock.__next__))
+    compiling = contextlib.nullcontext(SimpleNamespace(seconds=4.0))
+    monkeypatch.setattr(measured_results, "CompileClock", lambda: compiling)
     config = config_of(
         checkerboard, data__split="random", method="most_popular", eval__most_users=9, quiet=False
     )
     commands.train(config, tmp_path / "run")
-    assert "9 of 48 users were drawn; to measure all of them would take about" in (
-        capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert "9 of 48 users were drawn; to measure all of them would take about 30 seconds" in said
     kept = read_results(tmp_path / "run")
     assert kept.drawn_from == 48 and kept.users == 9
     assert pq.read_table(tmp_path / "run" / "per_user.parquet").num_rows == 9
+
+
+def test_what_is_not_given_is_measured_as_the_run_was(checkerboard: Path, tmp_path: Path) -> None:
+    config = config_of(
+        checkerboard, data__split="random", method="most_popular", eval__most_users=9
+    )
+    commands.train(config, tmp_path / "run")
+    other = with_fields(RunConfig(), {"eval.ks": (2,), "quiet": True})
+    commands.evaluate(tmp_path / "run", config=other, step=None, given={"eval.ks", "quiet"})
+    again = read_results(tmp_path / "run")
+    assert again.users == 9
+    assert "recall@2" in again.metrics["model"]
+    commands.evaluate(tmp_path / "run", config=other, step=None)
+    assert read_results(tmp_path / "run").users == 48
 
 
 def test_a_limit_above_the_number_of_users_is_none(checkerboard: Path) -> None:

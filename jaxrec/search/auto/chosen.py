@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from jaxrec.config import RunConfig, field_value, with_fields
+from jaxrec.config import RunConfig, field_value, fixed_fields, with_fields
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
 from jaxrec.rank.measure import check_found, is_found
@@ -26,7 +26,6 @@ from jaxrec.search.auto.plan import (
     plan,
 )
 from jaxrec.search.auto.recipe import Recommendation, choose
-from jaxrec.search.auto.trials import fixed_fields
 from jaxrec.search.space import NOT_SEARCHED
 
 

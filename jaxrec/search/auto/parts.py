@@ -27,8 +27,8 @@ class Part:
       alike: [num_users] bool: whose items were held out together with those most alike them, and
         not at random. Settings are chosen by the others, as test is mostly cut at random. But a
         method that leans on near neighbours does well on such a part alone, and test need not be so
-        kind (docs/lab/gowalla-validation.md): so a blend's members have to gain by both rules. One
-        fit serves both.
+        kind (docs/lab/gowalla-validation.md): so what counts at ranking alone is chosen by both
+        rules, and a blend's members have to gain by both. One fit serves both.
     """
 
     split: Split

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jaxrec.config import RunConfig, flat_fields, to_json, with_fields
+from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import RunError, UserError
 from jaxrec.models.model import Model
@@ -29,7 +29,7 @@ class Finalist:
     Attributes:
       method: its name.
       settings: by field, those that were chosen and those that go with them.
-      score: the mean over the parts.
+      score: the mean of `eval.metric` over the parts, of users cut at random.
       tried: how many settings were.
     """
 
@@ -194,10 +194,3 @@ _UNSAID = (
 def _score_of(tried: tuple[dict[str, Any], dict[str, Any]]) -> float:
     score = tried[1]["score"]
     return -math.inf if score is None else float(score)
-
-
-def fixed_fields(config: RunConfig) -> frozenset[str]:
-    """The fields that differ from their defaults, as below `config.`: somebody has set them."""
-    defaults = flat_fields(to_json(RunConfig()))
-    own = flat_fields(to_json(config))
-    return frozenset(name for name, value in own.items() if value != defaults[name])
