@@ -154,12 +154,14 @@ def _blend(
     A method whose best settings can't be fitted to one of these parts is left out.
     """
     models: dict[str, Sequence[Model]] = {}
-    for each in finalists:
+    for each in reversed(
+        finalists
+    ):  # the network takes the most memory, so before there are others
         try:
             models[each.method] = _models(each, trials, measured)
         except (RunError, UserError) as error:
             console.note(f"{each.method} is left out: {str(error).partition('. ')[0]}")
-    names = list(models)
+    names = [each.method for each in finalists if each.method in models]
     if not names:
         raise UserError(
             "config.method is 'auto' and no method can be fitted to these data; expected one named "
