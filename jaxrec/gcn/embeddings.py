@@ -81,6 +81,8 @@ def unit(embeddings: jax.Array) -> jax.Array:
 def unit_table(table: jax.Array) -> jax.Array:
     """As `unit`, where a row's bits and those of its gradient don't depend on how many others are.
 
+    With jax 0.12 the last ones still do (docs/lab/devices.md).
+
     Args:
       table: [num_rows, dim] float32.
     """

@@ -92,20 +92,21 @@ def resumed(name: str, recipe: str, devices: list[int], epochs: int = 1, **chang
     return state
 
 
-def shared(name: str, recipe: str, plans: list[list[int]]) -> list[float]:
-    """How far from one device's what is learnt by a shared loss is, after 12 epochs.
+def shared(name: str, recipe: str, plans: list[list[int]], **changes: Any) -> list[float]:
+    """How far from one device's what is learnt is, after 12 epochs; by a shared loss, as is usual.
 
     Args:
       name: of the graph.
       recipe: in `RECIPES`.
       plans: the numbers of devices that a run has, one after another.
+      **changes: of the recipe.
 
     Returns:
       For each plan the most that a parameter is apart.
     """
 
     def params(devices: list[int]) -> list[np.ndarray]:
-        state = resumed(name, recipe, devices, 12 // len(devices))
+        state = resumed(name, recipe, devices, 12 // len(devices), **changes)
         return jax.tree.leaves(state.params)
 
     one = params([1])
@@ -174,7 +175,6 @@ def main() -> None:
         for name, counts in graphs.items()
         for recipe in LOSSES
     }
-    found["random lightgcn++"] = {count: learnt("random", "lightgcn++", count) for count in (1, 8)}
     json.dump(
         {
             "learnt": found,
@@ -197,6 +197,7 @@ def main() -> None:
                 f"{kernel} {dtype}": narrow(kernel, dtype)
                 for kernel, dtype in (("csr", "float32"), ("segment_sum", "bfloat16"))
             },
+            "unit layers": shared("random", "lightgcn++", [[8]], **SAME_BITS),
             "shared": {
                 recipe: {
                     "random": shared("random", recipe, [[8], [2, 8, 1]]),
