@@ -22,8 +22,8 @@ LENGTH, WEIGHT, EXPONENT, LONGER = FIELDS = (
     "walks.longer",
 )
 ENDS = "walks.ends"
-# Where to begin: many, as the fields hang together and scores are rough. Of all 728 combinations none
-# was better on three data sets (docs/lab/auto.md).
+# Where to begin: many, as the fields hang together and scores are rough. None of all 728
+# combinations was better on three data sets (docs/lab/auto.md).
 STARTS = [
     {LENGTH: length, WEIGHT: weight, EXPONENT: exponent, LONGER: longer}
     for length, weight, exponent, longer in itertools.product(
