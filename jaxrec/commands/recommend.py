@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import time
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +69,15 @@ def recommend(
         by_all = dataclasses.replace(model, model=popularity.of(model.split.train))
         popular = by_all.lists(unheard, candidates=candidates, **options)
         tables = itertools.chain(tables, popular) if len(asked) else popular
-    begin = time.perf_counter()
-    with CompileClock() as compiling, console.progress(count, "recommending", unit="users") as bar:
+    with CompileClock() as clock, console.progress(count, "recommending", unit="users") as bar:
         # Ranking is shared among the devices of a process, and not among processes.
         rows = together.by_first(
             "lists", lambda: write_lists(tables, path, lambda users: bar.update(users))
         )
-    if rows is not None:
-        console.note(f"wrote {rows:,} recommendations for {count:,} users to {path}")
-    if whose.sample is not None and count == whose.sample:
+    if rows is None:
+        return
+    console.note(f"wrote {rows:,} recommendations for {count:,} users to {path}")
+    if count == whose.sample:
         everybody = len(np.unique(model.split.train.user))
-        seconds = time.perf_counter() - begin - compiling.seconds
-        whole = in_words(seconds * everybody / count)
+        whole = in_words(clock.rest * everybody / count)
         console.note(f"lists for all {everybody:,} users would take {whole} here")

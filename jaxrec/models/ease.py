@@ -114,8 +114,9 @@ def _extend_inverse(table: np.ndarray, block: slice, l2: float) -> None:
         factor = np.linalg.cholesky(table[block, block] - border.T @ moved)
     except np.linalg.LinAlgError as error:
         raise UserError(
-            f"config.baseline.ease.l2 is {l2}; expected a larger number, or an l2_exponent nearer "
-            "to 0: in float32 the item matrix can't be inverted with this one"
+            f"config.baseline.ease.l2 is {l2}; expected a larger number, or "
+            "config.baseline.ease.l2_exponent nearer to 0: in float32 the item matrix can't be "
+            "inverted with this one"
         ) from error
     inverse_factor = linalg.solve_triangular(
         factor, np.eye(len(factor), dtype=np.float32), lower=True

@@ -181,8 +181,10 @@ def drawn_users(
     Returns:
       [n] int32, or None for everybody; and what the protocol says of it.
     """
+    if most is None:
+        return None, {}
     there = len(np.unique(relevant.user))
-    if most is None or there <= most:
+    if there <= most:
         return None, {}
     users = choose_users(relevant, count=most, seed=DRAWN_BY)
     return users, {"users_drawn_from": there, "users_drawn_by_seed": DRAWN_BY}

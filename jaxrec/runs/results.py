@@ -5,7 +5,6 @@ import functools
 import json
 import math
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -148,10 +147,7 @@ def _of_rule(
     measure: Measure, candidates: Mapping[str, Model], seen: SeenRule, step: int | None, show: Show
 ) -> Results:
     part, ks = measure.final_part, measure.settings.ks
-
-    def evaluate(model: Model) -> Evaluation:
-        return measure.of_all(part, model, ks, show, seen=seen)
-
+    evaluate = functools.partial(measure.of_all, part, ks=ks, show=show, seen=seen)
     return _measured(measure, candidates, evaluate, step)
 
 
@@ -161,10 +157,8 @@ def _measured(
     evaluate: Callable[[Model], Evaluation],
     step: int | None,
 ) -> Results:
-    begin = time.perf_counter()
-    with CompileClock() as compiling:
+    with CompileClock() as clock:
         columns = {name: evaluate(model) for name, model in candidates.items()}
-    seconds = time.perf_counter() - begin - compiling.seconds
     own = columns["model"]
     share = own.protocol["users"] / own.protocol.get("users_drawn_from", own.protocol["users"])
     return Results(
@@ -174,7 +168,7 @@ def _measured(
         beyond_accuracy={name: each.beyond for name, each in columns.items()},
         per_user=per_user_table(own.per_user, own.users, measure.split.train.users),
         step=step,
-        seconds=max(0.0, seconds) / share,
+        seconds=clock.rest / share,
     )
 
 

@@ -3,11 +3,13 @@
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import pytest
 
+from jaxrec.runs import compilation
 from jaxrec.runs.compilation import CompileClock, keep_compiled
 
 
@@ -45,6 +47,16 @@ def test_jax_s_own_setting_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "own"))
     assert keep_compiled() == tmp_path / "own"
     assert not (tmp_path / "own").exists()
+
+
+def test_what_is_not_compiling_is_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter((100.0, 110.0))
+    monkeypatch.setattr(compilation, "time", SimpleNamespace(perf_counter=now.__next__))
+    with CompileClock() as clock:
+        clock._add(compilation._COMPILE_EVENT, 1.5)
+        clock._add("/another/event", 7.0)
+        clock._add(compilation._COMPILE_EVENT, 2.5)
+    assert (clock.seconds, clock.rest) == (4.0, 6.0)
 
 
 def test_the_clock_counts_compiling_and_nothing_else() -> None:

@@ -510,9 +510,9 @@ class TwoPeaks:
         return []
 
     def figures(self, _: Any, weights: Mapping[str, float]) -> list[np.ndarray]:
-        ((_, one), (_, weight)) = weights.items()
-        network, _ = weights
-        assert one == 1.0
+        network, *walks = weights
+        assert weights[network] == 1.0
+        weight = weights[walks[0]] if walks else 0.0
         length = float(network.split()[1])
         near = 0.20 - 0.01 * abs(length - 1) - 0.01 * abs(weight - 1)
         far = 0.21 - 0.04 * abs(length - 0.5) - 0.01 * abs(weight - 8)

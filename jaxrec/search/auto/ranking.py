@@ -86,14 +86,14 @@ def choose_ranking(
             _walks(chosen[EXPONENT], chosen[LONGER]): chosen[WEIGHT],
         }
 
-    known: dict[tuple[float, ...], float] = {}
+    known: dict[tuple[tuple[str, float], ...], float] = {}
 
     def score(chosen: Mapping[str, float]) -> float:
-        place = tuple(chosen[name] for name in FIELDS)
-        if place not in known:
-            by_rule = measured.figures(pools, weights(chosen))
-            known[place] = float(np.mean([each.mean() for each in by_rule]))
-        return known[place]
+        some = tuple(each for each in weights(chosen).items() if each[1])
+        if some not in known:
+            by_rule = measured.figures(pools, dict(some))
+            known[some] = float(np.mean([each.mean() for each in by_rule]))
+        return known[some]
 
     axes = [(name, values[name]) for name in ORDER if values[name]]
     found = [climb(start | own, axes, score, most=1_000) for start in STARTS]

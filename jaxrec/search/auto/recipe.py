@@ -154,9 +154,7 @@ def _blend(
     A method whose best settings can't be fitted to one of these parts is left out.
     """
     models: dict[str, Sequence[Model]] = {}
-    for each in reversed(
-        finalists
-    ):  # the network takes the most memory, so before there are others
+    for each in reversed(finalists):  # the network, which takes most memory, first
         try:
             models[each.method] = _models(each, trials, measured)
         except (RunError, UserError) as error:
