@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxrec.gcn.dealing import Deal, deal_rows
+from jaxrec.gcn.deal import Deal, deal_rows
 
 SIZES = {
     "a few that have most": lambda rng: rng.zipf(1.7, 5_000).clip(0, 3_000),
