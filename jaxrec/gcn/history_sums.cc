@@ -1,6 +1,7 @@
-// Histories times a sparse matrix of items on a CPU: out[r] = the sum over r's entries of
+// Histories times a sparse matrix of items on a CPU: sums[r] = the sum over r's entries of
 // weight * B[item], every item's score written down; where there is a metric m, divided by the root
-// of the sum over r's entries of weight * m[item] * out[r][item].
+// of the sum over r's entries of weight * m[item] * sums[r][item]. Or beside other scores, which
+// lie in `out`: out[r] += share * sums[r], and -inf for items that aren't listed.
 //
 // A row of scores fits into a core's cache, and adding to it at the columns that a row of B names is
 // all there is to do. Entries are added in their order, and multiplied and added apart
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "chunks.h"
 #include "xla/ffi/api/ffi.h"
@@ -26,10 +28,26 @@ struct HistoryProduct {
   const float* values;
   const float* metric;  // null: nothing is divided
   float* out;
+  int64_t num_columns;  // of `out`, at least num_items
+  const float* floor;   // null: `out` gets the sums; else 0 where a column is listed, -inf elsewhere
+  float share;
 
   void Do(int64_t chunk, int64_t) const {  // a row is a chunk
-    float* scores = out + chunk * num_items;
-    std::fill_n(scores, num_items, 0.0f);
+    float* row = out + chunk * num_columns;
+    if (floor == nullptr) {
+      std::fill_n(row, num_items, 0.0f);
+      Sum(chunk, row);
+      return;
+    }
+    thread_local std::vector<float> sums;
+    sums.assign(num_columns, 0.0f);
+    Sum(chunk, sums.data());
+    for (int64_t column = 0; column < num_columns; ++column) {
+      row[column] += share * sums[column] + floor[column];
+    }
+  }
+
+  void Sum(int64_t chunk, float* scores) const {
     for (int64_t entry = offsets[chunk]; entry < offsets[chunk + 1]; ++entry) {
       const int32_t item = items[entry];
       const float weight = weights[entry];
@@ -48,17 +66,25 @@ struct HistoryProduct {
   }
 };
 
+// `before` is what `out` holds at first, and lies where it lies; empty where that doesn't count.
 ffi::Error HistorySums(ffi::ThreadPool pool, ffi::BufferR1<ffi::S32> offsets,
                        ffi::BufferR1<ffi::S32> items, ffi::BufferR1<ffi::F32> weights,
                        ffi::BufferR1<ffi::S32> starts, ffi::BufferR1<ffi::S32> targets,
                        ffi::BufferR1<ffi::F32> values, ffi::BufferR1<ffi::F32> metric,
-                       ffi::ResultBufferR2<ffi::F32> out) {
-  const size_t rows = out->dimensions()[0], num_items = out->dimensions()[1];
+                       ffi::BufferR2<ffi::F32> before, ffi::BufferR1<ffi::F32> floor,
+                       ffi::BufferR0<ffi::F32> share, ffi::ResultBufferR2<ffi::F32> out) {
+  const size_t rows = out->dimensions()[0], columns = out->dimensions()[1];
+  const bool beside = before.element_count() != 0;
+  const size_t num_items = starts.element_count() - 1;
   if (offsets.element_count() != rows + 1 || weights.element_count() != items.element_count() ||
-      starts.element_count() != num_items + 1 ||
+      starts.element_count() == 0 || (beside ? columns < num_items : columns != num_items) ||
+      (beside && floor.element_count() != columns) ||
       values.element_count() != targets.element_count() ||
       (metric.element_count() != 0 && metric.element_count() != num_items)) {
     return ffi::Error::InvalidArgument("shapes of histories and items that don't fit together");
+  }
+  if (beside && before.typed_data() != out->typed_data()) {
+    std::copy_n(before.typed_data(), rows * columns, out->typed_data());
   }
   const HistoryProduct product{.num_rows = static_cast<int64_t>(rows),
                                .num_items = static_cast<int64_t>(num_items),
@@ -69,7 +95,10 @@ ffi::Error HistorySums(ffi::ThreadPool pool, ffi::BufferR1<ffi::S32> offsets,
                                .targets = targets.typed_data(),
                                .values = values.typed_data(),
                                .metric = metric.element_count() ? metric.typed_data() : nullptr,
-                               .out = out->typed_data()};
+                               .out = out->typed_data(),
+                               .num_columns = static_cast<int64_t>(columns),
+                               .floor = beside ? floor.typed_data() : nullptr,
+                               .share = *share.typed_data()};
   jaxrec::InParallel(pool, product, product.num_rows);
   return ffi::Error::Success();
 }
@@ -86,4 +115,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxrecHistorySums, HistorySums,
                                   .Arg<ffi::BufferR1<ffi::S32>>()
                                   .Arg<ffi::BufferR1<ffi::F32>>()
                                   .Arg<ffi::BufferR1<ffi::F32>>()
+                                  .Arg<ffi::BufferR2<ffi::F32>>()
+                                  .Arg<ffi::BufferR1<ffi::F32>>()
+                                  .Arg<ffi::BufferR0<ffi::F32>>()
                                   .Ret<ffi::BufferR2<ffi::F32>>());

@@ -39,11 +39,11 @@ class ItemWeights:
 
     def scores(self, histories: Histories) -> Array:
         """Every item's score for each history: [n, num_items] float32."""
-        if self._sparse is not None:
-            found = self._sparse.scores(histories, self._start(histories))
+        if self.kernel_matrix is not None:
+            found = self.kernel_matrix.scores(histories, self.entries(histories))
             return found if self.bias is None else found + self.bias
         rows = histories.matrix()
-        rows.data = self._start(histories)
+        rows.data = self.entries(histories)
         product = rows @ self.weights
         if self.metric is not None:
             own = np.asarray(rows.multiply(product).multiply(self.metric).sum(axis=1))
@@ -56,7 +56,7 @@ class ItemWeights:
         one_history(history)
         own = self._rows(history.items)[:, items]
         rest = {} if self.bias is None else {"popularity": self.bias[items]}
-        start = self._start(history)
+        start = self.entries(history)
         if self.metric is not None:
             among = self._rows(history.items)[:, history.items]
             start = start / _root(start @ among @ (self.metric[history.items] * start))
@@ -103,13 +103,19 @@ class ItemWeights:
         return cls(weights, found.get("bias"), metric=found.get("metric"), **settings)
 
     @functools.cached_property
-    def _sparse(self) -> SparseWeights | None:
-        """The matrix for the kernel; None where SciPy or NumPy must do it."""
+    def kernel_matrix(self) -> SparseWeights | None:
+        """B and the metric for our CPU kernel; None where SciPy or NumPy must do it."""
         if isinstance(self.weights, np.ndarray):
             return None
         return SparseWeights.of(self.weights, self.metric)
 
-    def _start(self, histories: Histories) -> np.ndarray:
+    @functools.cached_property
+    def is_finite(self) -> bool:
+        """Whether no weight is a NaN or an infinity."""
+        values = self.weights.data if sparse.issparse(self.weights) else self.weights
+        return bool(np.isfinite(values).all())
+
+    def entries(self, histories: Histories) -> np.ndarray:
         """x's entries: [num_entries] float32."""
         if self.step_exponent is None:
             return histories.weights

@@ -5,10 +5,13 @@ and the search.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from jaxrec.models.sparse_weights import Added
 
 USERS_PER_BLOCK = 32
 ITEMS_PER_BLOCK = 64
@@ -22,6 +25,7 @@ def best_columns(
     listed: jax.Array,
     hidden: tuple[jax.Array, jax.Array] | None,
     k: int,
+    added: Added | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Columns and scores [blocks, USERS_PER_BLOCK, k] of the best k columns of each user.
 
@@ -33,28 +37,37 @@ def best_columns(
         found; a table holds those that are.
       hidden: `positions` and `offsets` of what is to be left out, as `top_k` makes them.
       k: how many columns.
+      added: what is added to the products with the table, whose columns are then all items.
     """
-    if hidden is None:
-        return lax.map(lambda rows: _best(_scores(rows, table, listed), k), user_blocks)
-    positions, offsets = hidden
+    bounds = None if hidden is None else (hidden[1][:-1], hidden[1][1:])
+    entries = None if added is None else added.rows.offsets
 
-    def rank_block(block: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        rows, start, stop = block
-        scores = _scores(rows, table, listed)
-        return _best(_hide(scores, positions, start, stop), k)
+    def rank_block(block: Any) -> tuple[jax.Array, jax.Array]:
+        rows, bounds, entries = block
+        if added is None or table is None:
+            scores = _scores(rows, table, listed)
+        else:
+            scores = added.to(_products(rows, table), entries)
+        if hidden is not None:
+            scores = _hide(scores, hidden[0], *bounds)
+        return _best(scores, k)
 
-    return lax.map(rank_block, (user_blocks, offsets[:-1], offsets[1:]))
+    return lax.map(rank_block, (user_blocks, bounds, entries))
 
 
 def _scores(rows: jax.Array, table: jax.Array | None, listed: jax.Array) -> jax.Array:
     if table is None:
         scores = jnp.pad(rows, ((0, 0), (0, len(listed) - rows.shape[1])))
         return jnp.where(listed, scores, -jnp.inf)
-    # Full float32 on accelerators too: play counts must stay exact.
-    scores = jnp.matmul(rows, table.T, precision=lax.Precision.HIGHEST)
+    scores = _products(rows, table)
     # A pass over all scores would take a quarter of the time: only the last block has padding.
     last = jnp.where(listed[-ITEMS_PER_BLOCK:], scores[:, -ITEMS_PER_BLOCK:], -jnp.inf)
     return scores.at[:, -ITEMS_PER_BLOCK:].set(last)
+
+
+def _products(rows: jax.Array, table: jax.Array) -> jax.Array:
+    # Full float32 on accelerators too: play counts must stay exact.
+    return jnp.matmul(rows, table.T, precision=lax.Precision.HIGHEST)
 
 
 def _hide(scores: jax.Array, positions: jax.Array, start: jax.Array, stop: jax.Array) -> jax.Array:

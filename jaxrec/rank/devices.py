@@ -9,6 +9,7 @@ from jax.sharding import Mesh, NamedSharding
 from jaxrec.gcn.dealing import ALIKE, OWN
 from jaxrec.gcn.mesh import on_devices
 from jaxrec.gcn.shares import AXIS
+from jaxrec.models.sparse_weights import Added
 from jaxrec.rank.best_columns import USERS_PER_BLOCK, best_columns
 
 
@@ -32,6 +33,7 @@ def best_columns_on(
     hidden: tuple[jax.Array, jax.Array] | None,
     k: int,
     mesh: Mesh | None,
+    added: Added | None,
 ) -> tuple[jax.Array, jax.Array]:
     """`best_columns` of each device's blocks, of which each has as many as the others.
 
@@ -42,7 +44,8 @@ def best_columns_on(
       hidden: as there; positions and offsets of one device after those of another.
       k: as there.
       mesh: the devices; None for one.
+      added: as there; None with several devices.
     """
-    ranked = functools.partial(best_columns, k=k)
+    ranked = functools.partial(best_columns, k=k, added=added)
     takes = (OWN, ALIKE, ALIKE, OWN)
     return on_devices(ranked, mesh, takes=takes, gives=OWN)(blocks, table, listed, hidden)

@@ -19,6 +19,7 @@ from jaxrec.errors import RunError
 from jaxrec.models.factors import Factors
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Array, Model
+from jaxrec.rank.beside import Beside
 from jaxrec.rank.best_columns import (
     HIDDEN_PER_STEP,
     ITEMS_PER_BLOCK,
@@ -74,11 +75,11 @@ def top_k(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k items with the largest scores, best first; of equal ones the lower index first.
 
-    Every candidate is scored, in float32, and nothing is approximate. For models of factors the
-    scores of a block of users are never all written down at once.
+    Every candidate is scored, in float32, and nothing is approximate. For models of factors, also
+    with a sparse matrix of items beside them, all users' scores are never written down.
 
     Args:
-      model: what scores them. Any but factors is always asked for USERS_PER_SCORING at once.
+      model: what scores them. Any but these is always asked for USERS_PER_SCORING at once.
       histories: [n], whose lists are wanted.
       k: length of a list, at least 1; may be more than there are items.
       seen: items to leave out of each of the n lists, or all that may be in it; None leaves out
@@ -87,7 +88,7 @@ def top_k(
       memory_budget_mb: MiB of working memory beside the model. The result doesn't depend on
         it. The scores of one block of users (32 * num_items * 4 bytes) are needed at least, and
         of one for each of this process's devices, among which they are shared; a
-        model other than factors always takes those of twice 64 users.
+        model other than factors, or factors with cut walks, always takes those of twice 64 users.
       on_histories: called with the number of lists found since the last call.
 
     Returns:
@@ -98,12 +99,15 @@ def top_k(
       RunError: a vector or a score isn't finite.
       ValueError: k below 1, or shapes that don't fit together.
     """
-    factors = model if isinstance(model, Factors) else None
     if candidates is None:
         candidates = np.ones(model.num_items, bool)
-    _check(model, histories, k, seen, candidates)
-    # Where there is no table that could leave items out, the columns are all items.
-    listable = np.flatnonzero(candidates | (factors is None)).astype(np.int32)
+    factors, beside = Beside.of(model) or (model if isinstance(model, Factors) else None, None)
+    _check(model, factors, histories, k, seen, candidates)
+    if beside is not None and not beside.model.is_finite:
+        raise RunError(f"the items' weights hold a NaN or an infinity; {ADVICE}")
+    # Where not all is in a table that could leave items out, the columns are all items.
+    alone = factors is not None and beside is None
+    listable = np.flatnonzero(candidates | (not alone)).astype(np.int32)
     count = len(histories)
     items = np.full((count, k), -1, np.int32)
     scores = np.full((count, k), -np.inf, np.float32)
@@ -127,7 +131,7 @@ def top_k(
     listed[: len(listable)] = candidates[listable]
     longest = min(k, columns)
     counts = np.zeros(count, np.int64) if seen is None else np.diff(seen.offsets)
-    mesh = None if factors is None else mesh_for(count)
+    mesh = mesh_for(count) if alone else None
     devices = 1 if mesh is None else mesh.size
     if factors is None:
         table, share = None, USERS_PER_SCORING
@@ -135,11 +139,15 @@ def top_k(
         item_table = np.asarray(factors.item)
         table, dim = _column_table(item_table, listable, columns, mesh), item_table.shape[1]
         budget = memory_budget_mb // devices
-        share = _users_per_chunk(-(-count // devices), columns, dim, longest, counts, budget)
+        entries = counts if beside is None else counts + 2 * np.diff(histories.offsets)
+        share = _users_per_chunk(-(-count // devices), columns, dim, longest, entries, budget)
     chunk = devices * share
     # One length for every share, and seldom another one in the next call: fewer compilations.
     most_hidden = int(np.add.reduceat(counts, np.arange(0, count, share)).max())
     hidden_size = 0 if seen is None else (1 << most_hidden.bit_length()) + HIDDEN_PER_STEP
+    if beside is not None:
+        floor = jnp.where(listed, np.float32(0), -jnp.inf)
+        entries_size = beside.size(histories, chunk)
 
     def collect(
         start: int, finite: jax.Array, device_columns: jax.Array, device_scores: jax.Array
@@ -174,7 +182,10 @@ def top_k(
             ]
             positions, offsets = (np.concatenate(each) for each in zip(*parts, strict=True))
             hidden = positions, offsets
-        found = best_columns_on(blocks, table, listed, hidden, longest, mesh)
+        added = None
+        if beside is not None:
+            added = beside.added(histories.take(chosen), chunk, entries_size, floor)
+        found = best_columns_on(blocks, table, listed, hidden, longest, mesh, added)
         pending.append((start, finite, *found))
         # The device ranks this chunk while the host fetches the last one and prepares the next.
         if len(pending) > 1:
@@ -210,7 +221,12 @@ def _blocks(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _check(
-    model: Model, histories: Histories, k: int, seen: Seen | None, candidates: np.ndarray
+    model: Model,
+    factors: Factors | None,
+    histories: Histories,
+    k: int,
+    seen: Seen | None,
+    candidates: np.ndarray,
 ) -> None:
     """Raises where the arguments don't fit together or aren't finite."""
     num_items = model.num_items
@@ -224,11 +240,11 @@ def _check(
         )
     if seen is not None and len(seen.offsets) - 1 != len(histories):
         raise ValueError(f"seen has {len(seen.offsets) - 1} rows; expected {len(histories)}")
-    if isinstance(model, Factors):
-        users, user_table = histories.users, model.user
+    if factors is not None:
+        users, user_table = histories.users, factors.user
         if len(users) and users.max() >= len(user_table):
             raise ValueError(f"user {users.max()}; expected below {len(user_table)}")
-        if not np.isfinite(np.asarray(model.item)).all():
+        if not np.isfinite(np.asarray(factors.item)).all():
             raise RunError(f"the items' embeddings hold a NaN or an infinity; {ADVICE}")
     if num_items * USERS_PER_BLOCK > 2**31 - 2**16:
         raise ValueError(f"{num_items} items; expected at most 67 million")
