@@ -15,6 +15,7 @@ from flax import struct
 from benchmarks.variant_losses import hardest
 from jaxrec.gcn.batches import Batches, interactions_of
 from jaxrec.gcn.convolution import Convolution, LightGCN
+from jaxrec.gcn.edges import GraphSize
 from jaxrec.gcn.embeddings import EVERY_ROW, Embeddings, Masks, unit
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.training_graph import TrainingGraph
@@ -111,7 +112,7 @@ class Changed:
         """The unchanged one."""
         return self.base.convolution
 
-    def with_batches(self, graph: BipartiteGraph, batch_size: int) -> tuple["Changed", Batches]:
+    def with_batches(self, graph: GraphSize, batch_size: int) -> tuple["Changed", Batches]:
         """Those of `base`."""
         base, batches = self.base.with_batches(graph, batch_size)
         return dataclasses.replace(self, base=base), batches

@@ -175,10 +175,10 @@ def prepare(variant: Variant, config: RunConfig, train: Interactions) -> tuple[T
     # Plug-ins need know nothing of rows that other devices have.
     changed = with_fields(config, variant.fields | {"mesh.devices": 1})
     setup = build(changed, train)
-    made = variant.objective(setup.objective, setup.graph)
-    objective, batches = made.with_batches(setup.graph, changed.batch_size)
+    made = variant.objective(setup.objective, setup.data.graph)
+    objective, batches = made.with_batches(setup.totals, changed.batch_size)
     training = Training(setup.data, objective, batches, setup.optimizer, setup.seed)
-    return training, variant.start(setup.graph, setup.fresh_state().params)
+    return training, variant.start(setup.data.graph, setup.fresh_state().params)
 
 
 def train_variant(

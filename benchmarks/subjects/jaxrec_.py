@@ -54,7 +54,7 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
 def product(request: dict[str, Any]) -> dict[str, Any]:
     """Time of A X by one kernel: both halves of the graph, which together are all of A."""
     train_part, _ = _read(request)
-    graph = prepared(build(run_config(request), train_part).graph, request["kernel"])
+    graph = prepared(build(run_config(request), train_part).whole_graph(), request["kernel"])
     kernel = KERNELS[request["kernel"]]
 
     @jax.jit
@@ -142,7 +142,7 @@ def measure_steps(setup: Setup, *, batch_size: int, steps: int) -> dict[str, Any
       batch_size: edges per step.
       steps: at least so many are measured.
     """
-    batches = EdgeBatches(setup.graph.num_edges, batch_size)
+    batches = EdgeBatches(setup.totals.num_edges, batch_size)
     setup = dataclasses.replace(setup, batches=batches)
     count = batches.num_steps
     edges, times = [0], [time.perf_counter()]
@@ -196,16 +196,16 @@ def scale(request: dict[str, Any]) -> dict[str, Any]:
     was_reset = reset_peak()
     figures = measure_steps(setup, batch_size=request["batch"], steps=request["steps"])
     training = resident_mb(peak=True)
-    nodes = setup.graph.num_users + setup.graph.num_items
+    nodes = setup.totals.num_users + setup.totals.num_items
     convolution = setup.convolution
     moved = step_bytes(
         nodes=nodes,
-        edges=setup.graph.num_edges,
+        edges=setup.totals.num_edges,
         dim=setup.dim,
         layers=convolution.num_layers,
         kernel=convolution.sums.kernel,
         dtype=convolution.sums.dtype,
-        read=share_read(setup.graph, request["batch"]),
+        read=share_read(setup.data.graph, request["batch"]),
     )
     copied = copy_bytes_per_second()  # last, since its array would count as ours
     return {

@@ -61,6 +61,17 @@ class Events:
             self, offsets=offsets, timestamp=self.timestamp[rows], plays=self.plays[rows]
         )
 
+    def between(self, start: int, stop: int) -> "Events":
+        """The listens of the pairs from one number up to another, without copying them."""
+        offsets = np.asarray(self.offsets[start : stop + 1])
+        rows = slice(int(offsets[0]), int(offsets[-1]))
+        return dataclasses.replace(
+            self,
+            offsets=offsets - offsets[0],
+            timestamp=self.timestamp[rows],
+            plays=self.plays[rows],
+        )
+
     def where(self, keep: np.ndarray) -> tuple[np.ndarray, "Events"]:
         """Some of the listens.
 

@@ -1,6 +1,7 @@
 """How much an interaction counts: how often, and how long ago."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from jaxrec.data.options import Weight
 
 DAY = 86_400  # seconds
 MOST_HALVINGS = 40  # of a whole history: a user who has been away so long is still somebody
+_PAIRS_AT_ONCE = 1 << 20
 LEAST = 1e-30  # of a weight, which must stay above 0 in float32
 
 
@@ -42,19 +44,45 @@ def weigh(
     Raises:
       UserError: there is a half-life and the history has no times.
     """
+    return weigher(interactions, weighting, from_last=from_last)(0, len(interactions))
+
+
+def weigher(
+    interactions: Interactions, weighting: Weighting, *, from_last: bool = False
+) -> Callable[[int, int], np.ndarray]:
+    """What weighs some interactions at a time, where all at once are too many.
+
+    Args:
+      interactions: as of `weigh`.
+      weighting: likewise.
+      from_last: likewise.
+
+    Returns:
+      Takes the numbers of the first and of the one after the last; gives their weights, those that
+      `weigh` gives.
+
+    Raises:
+      UserError: as of `weigh`.
+    """
     if weighting.half_life_days is None:
-        return edge_weight(interactions.plays, weighting.plays)
+        return lambda start, stop: edge_weight(interactions.plays[start:stop], weighting.plays)
     events = interactions.listens()
-    half_life = weighting.half_life_days * DAY
+    half_life, moment = weighting.half_life_days * DAY, events.moment
     # Relative to each user's own last listen, so that nobody's weights vanish altogether.
     last = np.full(interactions.num_users, np.iinfo(np.int64).min)
-    np.maximum.at(last, interactions.user, events.last())
-    of_listen = last[interactions.user[events.pairs()]]
-    decay = np.exp2(-((of_listen - events.timestamp) / half_life))
-    since = (events.moment - last[interactions.user]) / half_life
-    since = np.ones(len(since)) if from_last else np.exp2(-np.minimum(since, MOST_HALVINGS))
-    if weighting.plays == "binary":
-        weights = decay[events.offsets[1:] - 1] * since
-    else:
-        weights = edge_weight(events.total(events.plays * decay) * since, weighting.plays)
-    return np.maximum(weights, LEAST).astype(np.float32)
+    for start in range(0, len(interactions), _PAIRS_AT_ONCE):
+        rows = slice(start, start + _PAIRS_AT_ONCE)
+        np.maximum.at(last, interactions.user[rows], events.between(rows.start, rows.stop).last())
+
+    def weights_of(start: int, stop: int) -> np.ndarray:
+        listens, last_of = events.between(start, stop), last[interactions.user[start:stop]]
+        decay = np.exp2(-((last_of[listens.pairs()] - listens.timestamp) / half_life))
+        since = (moment - last_of) / half_life
+        since = np.ones(len(since)) if from_last else np.exp2(-np.minimum(since, MOST_HALVINGS))
+        if weighting.plays == "binary":
+            weights = decay[listens.offsets[1:] - 1] * since
+        else:
+            weights = edge_weight(listens.total(listens.plays * decay) * since, weighting.plays)
+        return np.maximum(weights, LEAST).astype(np.float32)
+
+    return weights_of

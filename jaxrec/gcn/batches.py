@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.gcn.graph import Adjacency, BipartiteGraph, own_edges
+from jaxrec.gcn.edges import GraphSize
+from jaxrec.gcn.graph import BipartiteGraph, own_edges
 from jaxrec.gcn.shares import from_owner
 
 
@@ -78,11 +79,11 @@ class UserBatches:
     edges_of: np.ndarray
 
     @classmethod
-    def of(cls, adjacency: Adjacency, *, batch_size: int) -> "UserBatches":
-        """Batches of about so many edges each, from the users' rows (`graph.to_users`)."""
-        edges_of = np.diff(np.asarray(adjacency.offsets)).astype(np.int64)
+    def of(cls, graph: GraphSize, *, batch_size: int) -> "UserBatches":
+        """Batches of about so many edges each."""
+        edges_of = np.diff(np.asarray(graph.first_edge)).astype(np.int64)
         active = np.argsort(-edges_of, kind="stable")[: np.count_nonzero(edges_of)]
-        num_steps = min(-(-adjacency.num_edges // batch_size), len(active))
+        num_steps = min(-(-graph.num_edges // batch_size), len(active))
         per_batch = -(-len(active) // num_steps)
         padding = per_batch * num_steps - len(active)
         strata = np.pad(active, (0, padding), constant_values=-1).reshape(per_batch, num_steps)

@@ -11,8 +11,10 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxrec.gcn.deal import Deal, deal_rows
+from jaxrec.gcn.edges import Edges, Totals
 from jaxrec.gcn.embeddings import Embeddings
-from jaxrec.gcn.graph import Adjacency, BipartiteGraph, Shares
+from jaxrec.gcn.graph import BipartiteGraph, Shares
+from jaxrec.gcn.partition import shares_of
 from jaxrec.gcn.shares import AXIS
 from jaxrec.gcn.training_graph import ItemMass, TrainingGraph
 
@@ -34,14 +36,14 @@ class Dealing:
     item: Deal
 
     @classmethod
-    def of(cls, graph: BipartiteGraph, mesh: Mesh) -> "Dealing":
-        """Deals the rows of a graph of NumPy arrays."""
-        halves = (graph.to_users, graph.to_items)
-        user, item = (deal_rows(np.diff(half.offsets), mesh.size) for half in halves)
+    def of(cls, totals: Totals, mesh: Mesh) -> "Dealing":
+        """Deals the rows of a graph by how many edges each has."""
+        sides = (totals.user, totals.item)
+        user, item = (deal_rows(side.edges, mesh.size) for side in sides)
         num_users, num_items = (max(2, int(np.bincount(of).max())) for of in (user, item))
         # Where both tables have one shape, XLA shares what both are divided by, and multiplies by
         # its inverse: so they have one shape here if they had on one device.
-        if graph.num_users == graph.num_items:
+        if totals.num_users == totals.num_items:
             num_users = num_items = max(num_users, num_items)
         elif num_users == num_items:
             num_items += 1
@@ -90,66 +92,42 @@ class Dealing:
             whole = multihost_utils.process_allgather(table, tiled=True)
         return np.asarray(whole)[deal.place]
 
-    def data(self, data: TrainingGraph) -> TrainingGraph:
-        """The training graph as the devices have it, of one of NumPy arrays.
+    def data(
+        self, edges: Edges, totals: Totals, cumulative: np.ndarray | None = None
+    ) -> TrainingGraph:
+        """The training graph as the devices have it; each process holds what its own have.
 
         Its arrays are those of all devices, one after another; `specs` says which a device has
         its share of.
+
+        Args:
+          edges: all of them, through which each process goes.
+          totals: what they add up to.
+          cumulative: the items' masses, as of `ItemMass`; None for uniform negatives.
         """
-        graph, mass = data.graph, data.mass
-        halves = ((graph.to_users, self.user, self.item), (graph.to_items, self.item, self.user))
-        to_users, to_items = (self._half(*half) for half in halves)
+        here = [
+            number
+            for number, device in enumerate(self.mesh.devices.flat)
+            if device.process_index == jax.process_index()
+        ]
+        own = shares_of(edges, totals, self.user, self.item, here, cumulative)
+
+        def joined(*parts: np.ndarray) -> jax.Array:
+            return self._of_shares(dict(zip(here, parts, strict=True)).__getitem__)
+
+        all_of: Any = jax.tree.map(joined, *own)
         shares = Shares(
             user=self.alike(self.user.place),
             item=self.alike(self.item.place),
-            first_edge=self.alike(graph.to_users.offsets),
-            items=self._of_edges(graph.to_users, self.user, graph.to_users.senders),
+            first_edge=self.alike(totals.first_edge),
+            items=all_of.items,
         )
-        if mass is not None:
-            before = self._of_edges(graph.to_users, self.user, np.asarray(mass.before))
-            mass = ItemMass(self.alike(mass.cumulative), before)
-        return TrainingGraph(BipartiteGraph(to_users, to_items, shares), mass)
-
-    def _half(self, half: Adjacency, receivers: Deal, senders: Deal) -> Adjacency:
-        lengths = np.diff(half.offsets)
-
-        def offsets(device: int) -> np.ndarray:
-            own = receivers.rows_of(device, lengths)
-            return np.concatenate([[0], np.cumsum(own)]).astype(np.int32)
-
-        return Adjacency(
-            offsets=self._of_shares(offsets),
-            senders=self._of_edges(half, receivers, half.senders, senders.place),
-            weights=self._of_edges(half, receivers, half.weights),
-            degrees=self._of_rows(receivers, half.degrees),
-        )
+        mass = None if cumulative is None else ItemMass(self.alike(cumulative), all_of.before)
+        return TrainingGraph(BipartiteGraph(all_of.to_users, all_of.to_items, shares), mass)
 
     def _of_rows(self, deal: Deal, table: Any) -> jax.Array:
         """A table, or a column, [num_rows, ...] as the devices have it."""
         return self._of_shares(functools.partial(deal.rows_of, table=np.asarray(table)))
-
-    def _of_edges(
-        self,
-        half: Adjacency,
-        receivers: Deal,
-        values: Any,
-        lookup: np.ndarray | None = None,
-    ) -> jax.Array:
-        """Each device's edges' values, or what these are numbers of, filled up with 0."""
-        lengths = np.diff(half.offsets)
-        counts = [receivers.rows_of(device, lengths).sum() for device in range(self.mesh.size)]
-        size = max(1, *(int(count) for count in counts))
-
-        def share(device: int) -> np.ndarray:
-            own = receivers.origin[device]
-            own = own[own >= 0]
-            ends = np.cumsum(lengths[own])
-            first = np.repeat(half.offsets[own] - (ends - lengths[own]), lengths[own])
-            found = np.asarray(values)[first + np.arange(len(first))]
-            found = found if lookup is None else lookup[found]
-            return np.pad(found, (0, size - len(found)))
-
-        return self._of_shares(share)
 
     def _of_shares(self, share: Callable[[int], np.ndarray]) -> jax.Array:
         """The array of which each device has a share, made where this process has the device."""

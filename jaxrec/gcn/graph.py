@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from jaxrec.gcn.edges import Edges, Rows, Side, Totals, totals_of
 from jaxrec.gcn.shares import from_owner, own_rows
-
-MAX_EDGES = 2**31 - 1  # offsets and edge numbers are int32
 
 
 @struct.dataclass
@@ -116,22 +115,8 @@ def build_graph(
     num_users: int,
     num_items: int,
 ) -> BipartiteGraph:
-    """Builds the normalised graph on the device: see `host_graph`."""
-    graph = host_graph(user, item, weight, num_users=num_users, num_items=num_items)
-    return jax.tree.map(jnp.asarray, graph)
+    """Builds the normalised graph on the device: an edge (u, i) of weight w gets w / sqrt(d_u d_i).
 
-
-def host_graph(
-    user: np.ndarray,
-    item: np.ndarray,
-    weight: np.ndarray,
-    *,
-    num_users: int,
-    num_items: int,
-) -> BipartiteGraph:
-    """Builds the normalised graph: an edge (u, i) of weight w becomes w / sqrt(d_u d_i).
-
-    The degrees d are sums of weights (He et al. 2020, https://arxiv.org/abs/2002.02126, eq. 7).
     A node without edges stays isolated: nothing is gathered into it.
 
     Args:
@@ -141,46 +126,35 @@ def host_graph(
       num_users: how many users there are.
       num_items: how many items there are.
 
-    Returns:
-      The graph, of NumPy arrays.
-
     Raises:
-      ValueError: edges unsorted, repeated or out of range, weights not positive and finite, or
-        more edges or nodes than int32 can number.
+      ValueError: as of `totals_of`.
     """
-    if max(len(user), num_users, num_items) > MAX_EDGES:
-        raise ValueError(
-            f"{len(user):,} edges, {num_users:,} users, {num_items:,} songs: "
-            f"at most {MAX_EDGES:,} of each can be numbered"
-        )
-    key = user.astype(np.int64) * max(num_items, 1) + item
-    if len(key) and (np.any(np.diff(key) <= 0) or user.min() < 0 or user.max() >= num_users):
-        raise ValueError("edges must be sorted by (user, item), distinct, with users in range")
-    if len(key) and (item.min() < 0 or item.max() >= num_items):
-        raise ValueError("edges must name songs in range")
-    if not np.all((weight > 0) & np.isfinite(weight)):
-        raise ValueError("edge weights must be positive and finite")
-
-    user_degree = np.bincount(user, weights=weight, minlength=num_users)
-    item_degree = np.bincount(item, weights=weight, minlength=num_items)
-    normalised = (weight / np.sqrt(user_degree[user] * item_degree[item])).astype(np.float32)
-    by_item = np.argsort(item, kind="stable")
-    return BipartiteGraph(
-        to_users=_adjacency(user, item, normalised, user_degree),
-        to_items=_adjacency(item[by_item], user[by_item], normalised[by_item], item_degree),
-    )
+    edges = Edges(user, item, lambda start, stop: weight[start:stop], num_users, num_items)
+    return jax.tree.map(jnp.asarray, host_graph(edges, totals_of(edges)))
 
 
-def _adjacency(
-    receiver: np.ndarray, sender: np.ndarray, weight: np.ndarray, degree: np.ndarray
-) -> Adjacency:
-    offsets = np.zeros(len(degree) + 1, np.int32)
-    np.cumsum(np.bincount(receiver, minlength=len(degree)), out=offsets[1:])
+def host_graph(edges: Edges, totals: Totals) -> BipartiteGraph:
+    """The normalised graph of all edges, of NumPy arrays."""
+    halves = [_empty(side) for side in (totals.user, totals.item)]
+    rows = [Rows(side.offsets[:-1]) for side in (totals.user, totals.item)]
+    for block in edges.blocks():
+        weights = totals.normalised(block)
+        ends = (block.user, block.item)
+        for half, own, receivers, senders in zip(halves, rows, ends, ends[::-1], strict=True):
+            chosen, places = own.places(receivers)
+            half.senders[places] = senders[chosen]
+            half.weights[places] = weights[chosen]
+    return BipartiteGraph(*halves)
+
+
+def _empty(side: Side) -> Any:
+    """An orientation whose edges are still to come."""
+    num_edges = int(side.offsets[-1])
     arrays: dict[str, Any] = {
-        "offsets": offsets,
-        "senders": np.asarray(sender, np.int32),
-        "weights": weight,
-        "degrees": np.asarray(degree, np.float32),
+        "offsets": side.offsets,
+        "senders": np.empty(num_edges, np.int32),
+        "weights": np.empty(num_edges, np.float32),
+        "degrees": side.degrees.astype(np.float32),
     }
     return Adjacency(**arrays)
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxrec.gcn import losses, negatives
 from jaxrec.gcn.batches import Batches, EdgeBatches
 from jaxrec.gcn.convolution import Convolution
+from jaxrec.gcn.edges import GraphSize
 from jaxrec.gcn.embeddings import Embeddings, Masks, scores
 from jaxrec.gcn.graph import BipartiteGraph, edge_endpoints
 from jaxrec.gcn.shares import marked, with_rows
@@ -39,7 +40,7 @@ class Objective(Protocol):
     def convolution(self) -> Convolution:
         """How the final embeddings are made of the parameters."""
 
-    def with_batches(self, graph: BipartiteGraph, batch_size: int) -> tuple[Self, Batches]:
+    def with_batches(self, graph: GraphSize, batch_size: int) -> tuple[Self, Batches]:
         """The batches that it takes, of about so many edges each, and itself made for them."""
 
     def __call__(
@@ -86,7 +87,7 @@ class EdgeObjective:
     sampler: EdgeSampler = negatives.sample_negatives
     sharing: Sharing | None = None
 
-    def with_batches(self, graph: BipartiteGraph, batch_size: int) -> tuple[Self, Batches]:
+    def with_batches(self, graph: GraphSize, batch_size: int) -> tuple[Self, Batches]:
         """Batches of edges."""
         return self, EdgeBatches(graph.num_edges, min(batch_size, graph.num_edges))
 

@@ -17,8 +17,8 @@ from jaxrec.gcn.batches import (
     parted,
 )
 from jaxrec.gcn.convolution import Convolution
+from jaxrec.gcn.edges import GraphSize
 from jaxrec.gcn.embeddings import Embeddings, scores, unit
-from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.shares import with_rows
 from jaxrec.gcn.sharing import Sharing, bytes_on_each
 from jaxrec.gcn.training_graph import TrainingGraph
@@ -53,9 +53,9 @@ class UserObjective:
     sharing: Sharing | None = None
     max_edges: int = 0
 
-    def with_batches(self, graph: BipartiteGraph, batch_size: int) -> tuple[Self, Batches]:
+    def with_batches(self, graph: GraphSize, batch_size: int) -> tuple[Self, Batches]:
         """Batches of users with all their edges."""
-        batches = UserBatches.of(graph.to_users, batch_size=batch_size)
+        batches = UserBatches.of(graph, batch_size=batch_size)
         parts = 1 if self.sharing is None else self.sharing.devices
         return dataclasses.replace(self, max_edges=batches.max_edges(parts)), batches
 

@@ -55,7 +55,7 @@ class NetworkFitting:
     @property
     def work(self) -> int:
         """Edges."""
-        return self.setup.graph.num_edges
+        return self.setup.totals.num_edges
 
     def fresh(self) -> TrainState:
         """The state at step 0, a function of the seed."""
@@ -107,7 +107,7 @@ class NetworkFitting:
         weight = self.config.walks.weight
         if weight == 0:
             return factors
-        known = np.asarray(setup.graph.to_items.degrees) > 0
+        known = setup.totals.item.edges > 0
         return beside_walks(factors, self._walked, weight, known)
 
     @functools.cached_property
@@ -115,7 +115,7 @@ class NetworkFitting:
         """The walks, which are the same whatever has been learnt."""
         settings = self.config.walks
         filtered = walks(
-            self.setup.graph,
+            self.setup.whole_graph(),
             exponent=settings.exponent,
             longer=settings.longer,
             kernel=self.setup.convolution.sums.kernel,
@@ -191,9 +191,10 @@ class Network:
         full = check_learnable(train)
         memory = check_memory(config, train, copies=copies)
         setup = build(config, train)
+        totals = setup.totals
         shape = (
             f"model: {config.model.layers} layers, {config.model.dim} dimensions, "
-            f"{setup.graph.num_users + setup.graph.num_items:,} nodes, {setup.graph.num_edges:,} "
+            f"{totals.num_users + totals.num_items:,} nodes, {totals.num_edges:,} "
             f"edges, kernel {setup.convolution.sums.kernel}"
             + ("" if setup.mesh is None else f", on {setup.mesh.size} devices")
         )

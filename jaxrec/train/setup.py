@@ -14,18 +14,19 @@ from jax.sharding import Mesh
 
 from jaxrec.config import RunConfig
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.weighting import weigh
+from jaxrec.data.weighting import weigher
 from jaxrec.errors import UserError
 from jaxrec.gcn import losses
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.dealing import OWN, Dealing, specs
+from jaxrec.gcn.edges import Edges, Totals, totals_of
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import BipartiteGraph, host_graph
 from jaxrec.gcn.mesh import mesh_of, on_devices
 from jaxrec.gcn.message_passing import Sums, choose_kernel, prepared
 from jaxrec.gcn.objectives import EdgeObjective, Objective
 from jaxrec.gcn.sharing import Sharing
-from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
+from jaxrec.gcn.training_graph import ItemMass, TrainingGraph, cumulative_mass, mass_before
 from jaxrec.gcn.user_objective import UserObjective
 from jaxrec.models import bpr_vectors, own_vectors
 from jaxrec.models.bpr_vectors import BprVector
@@ -57,14 +58,16 @@ class Setup(Training):
     """What training and ranking need beside the state.
 
     Attributes:
-      graph: the whole training graph; on the host where `data` is dealt to several devices.
+      edges: what `data` was made of.
+      totals: what they add up to.
       convolution: the objective's, by which the final embeddings are made.
       dim: length of an embedding.
       init_stddev: standard deviation of the initial embeddings.
       dealing: where the rows of `data` and of the state are; None where one device has them all.
     """
 
-    graph: BipartiteGraph
+    edges: Edges
+    totals: Totals
     convolution: LightGCN
     dim: int
     init_stddev: float
@@ -82,7 +85,7 @@ class Setup(Training):
     def whole_state(self) -> TrainState:
         """As `fresh_state`, in the data's order and on one device."""
         key = jax.random.fold_in(jax.random.key(self.seed), INIT)
-        return create_state(key, self.graph, self.optimizer, dim=self.dim, stddev=self.init_stddev)
+        return create_state(key, self.totals, self.optimizer, dim=self.dim, stddev=self.init_stddev)
 
     def placed(self, state: Any) -> Any:
         """A state, or a part of one, on the device or dealt to the devices; a copy."""
@@ -99,6 +102,10 @@ class Setup(Training):
     ) -> tuple[TrainState, float]:
         """`loop.train_epoch` with these parts; `run` is what depends on the run's progress."""
         return train_epoch(self, state, epoch, on_steps=on_steps, **run)
+
+    def whole_graph(self) -> BipartiteGraph:
+        """The training graph with all of its edges, made anew where devices share it."""
+        return self.data.graph if self.dealing is None else host_graph(self.edges, self.totals)
 
     def final_embeddings(self, params: Embeddings) -> Embeddings:
         """Layer 0 propagated over the training graph, in the data's order."""
@@ -119,7 +126,7 @@ class Setup(Training):
 
     def _own_vector(self, params: Embeddings) -> OwnVector | None:
         """How own vectors are solved for by the loss; None by one that isn't known here."""
-        there = np.asarray(self.graph.to_users.degrees) > 0
+        there = self.totals.user.edges > 0
         user = np.asarray(self.in_order(params).user)
         squares = np.square(user[there]).sum(axis=1, dtype=np.float64)
         length = self.convolution.own_weight * float(np.sqrt(squares.mean()))
@@ -135,8 +142,8 @@ class Setup(Training):
     def _likelihood(self) -> np.ndarray:
         """How likely each item is as a negative, those that train doesn't know left out."""
         mass = self.data.mass
-        each = np.ones(self.graph.num_items) if mass is None else np.diff(mass.cumulative)
-        return np.where(np.asarray(self.graph.to_items.degrees) > 0, each, 0.0)
+        each = np.ones(self.totals.num_items) if mass is None else np.diff(mass.cumulative)
+        return np.where(self.totals.item.edges > 0, each, 0.0)
 
 
 def build(config: RunConfig, train: Interactions) -> Setup:
@@ -148,29 +155,29 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     """
     check_learnable(train)
     mesh = mesh_of(config.mesh.devices)
+    weights_of = weigher(train, config.learnt_weights)
+    edges = Edges(train.user, train.item, weights_of, train.num_users, train.num_items)
     try:
-        graph = host_graph(
-            train.user,
-            train.item,
-            weigh(train, config.learnt_weights),
-            num_users=train.num_users,
-            num_items=train.num_items,
-        )
+        totals = totals_of(edges)
     except ValueError as error:
         raise UserError(f"config.data.source is {config.data.source!r}: {error}") from error
-    mass = None
+    cumulative = None
     if config.loss.sampler == "popularity":
-        mass = popularity_mass(graph, alpha=config.loss.popularity_alpha)
+        cumulative = cumulative_mass(totals.item.edges, alpha=config.loss.popularity_alpha)
     convolution = _convolution(config, mesh)
     dealing = None
     if mesh is None:
+        graph, mass = host_graph(edges, totals), None
+        if cumulative is not None:
+            before = mass_before(totals.first_edge, np.asarray(graph.to_users.senders), cumulative)
+            mass = ItemMass(jnp.asarray(cumulative), jnp.asarray(before))
         graph = prepared(jax.tree.map(jnp.asarray, graph), convolution.sums.kernel)
-        data = TrainingGraph(graph, jax.tree.map(jnp.asarray, mass))
+        data = TrainingGraph(graph, mass)
     else:
-        dealing = Dealing.of(graph, mesh)
-        data = dealing.data(TrainingGraph(graph, mass))
+        dealing = Dealing.of(totals, mesh)
+        data = dealing.data(edges, totals, cumulative)
     objective = _objective(config, convolution, mesh)
-    objective, batches = objective.with_batches(graph, config.batch_size)
+    objective, batches = objective.with_batches(totals, config.batch_size)
     steps = batches.num_steps
     optimizer = _adam(
         config.lr,
@@ -185,7 +192,8 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         optimizer=optimizer,
         seed=config.seed,
         mesh=mesh,
-        graph=graph,
+        edges=edges,
+        totals=totals,
         convolution=convolution,
         dim=config.model.dim,
         init_stddev=config.model.init_stddev,

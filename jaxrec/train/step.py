@@ -9,8 +9,8 @@ from flax import struct
 from jax.sharding import Mesh
 
 from jaxrec.gcn.dealing import ALIKE, specs
+from jaxrec.gcn.edges import GraphSize
 from jaxrec.gcn.embeddings import Embeddings, init_params
-from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.gcn.mesh import on_devices, state_specs
 from jaxrec.gcn.objectives import Objective
 from jaxrec.gcn.training_graph import TrainingGraph
@@ -53,7 +53,7 @@ def learning_rate(
 
 def create_state(
     key: jax.Array,
-    graph: BipartiteGraph,
+    graph: GraphSize,
     optimizer: optax.GradientTransformation,
     *,
     dim: int,

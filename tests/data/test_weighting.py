@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data.interactions import IdMap, Listens, aggregate, edge_weight
-from jaxrec.data.weighting import DAY, LEAST, MOST_HALVINGS, Weighting, weigh
+from jaxrec.data.weighting import DAY, LEAST, MOST_HALVINGS, Weighting, weigh, weigher
 from jaxrec.errors import UserError
 
 EVENTS = st.lists(
@@ -60,6 +60,16 @@ def test_without_a_half_life_only_plays_count(events, kind):
     np.testing.assert_allclose(
         weigh(whole, Weighting(kind, 1e12)), edge_weight(whole.plays, kind), rtol=1e-6
     )
+
+
+@given(EVENTS, KINDS, st.sampled_from([None, 3.0]), st.booleans(), st.integers(1, 5))
+def test_some_at_a_time_have_the_bits_of_all_at_once(events, kind, half_life, from_last, size):
+    whole, weighting = aggregate(listens_of(events)), Weighting(kind, half_life)
+    weights_of = weigher(whole, weighting, from_last=from_last)
+    starts = range(0, len(whole), size)
+    found = [weights_of(start, min(start + size, len(whole))) for start in starts]
+    wanted = weigh(whole, weighting, from_last=from_last)
+    np.testing.assert_array_equal(np.concatenate(found), wanted)
 
 
 @given(EVENTS, KINDS, st.randoms(use_true_random=False))

@@ -14,14 +14,15 @@ import pytest
 
 from jaxrec import commands
 from jaxrec.errors import UserError
-from jaxrec.gcn import graph as graph_module
+from jaxrec.gcn import edges as edges_module
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import build_graph
 from jaxrec.gcn.message_passing import Sums, prepared
 from jaxrec.gcn.negatives import sample_negatives
 from jaxrec.gcn.propagation import propagate
-from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
+from jaxrec.gcn.training_graph import TrainingGraph
 from tests.configurations import config_with
+from tests.graphs import popularity_mass
 from tests.kernels import KERNELS
 from tests.recommending import recommend as recommend_by_flags
 
@@ -218,8 +219,8 @@ def test_what_int32_can_not_number_is_refused_not_wrapped(what: str) -> None:
 
 
 def test_the_limit_is_the_last_number_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert np.iinfo(np.int32).max == graph_module.MAX_EDGES
-    monkeypatch.setattr(graph_module, "MAX_EDGES", 4)
+    assert np.iinfo(np.int32).max == edges_module.MAX_EDGES
+    monkeypatch.setattr(edges_module, "MAX_EDGES", 4)
     ones = np.ones(4, np.float32)
     build_graph(np.arange(4), np.zeros(4, int), ones, num_users=4, num_items=1)
     with pytest.raises(ValueError, match="at most 4 of each"):

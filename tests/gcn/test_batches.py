@@ -35,7 +35,7 @@ def test_every_edge_comes_once_per_epoch(num_edges: int, size: int) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 40, 100, 10_000])
 def test_every_user_comes_once_per_epoch_with_all_their_edges(batch_size: int) -> None:
-    batches = UserBatches.of(GRAPH.to_users, batch_size=batch_size)
+    batches = UserBatches.of(GRAPH, batch_size=batch_size)
     order = np.asarray(batches.order(jax.random.key(0)))
     found = []
     for users, edges in zip(order, batches.edges_in(order), strict=True):
@@ -55,7 +55,7 @@ def test_every_user_comes_once_per_epoch_with_all_their_edges(batch_size: int) -
 
 
 def test_batches_of_users_differ_by_less_than_one_user() -> None:
-    batches = UserBatches.of(GRAPH.to_users, batch_size=100)
+    batches = UserBatches.of(GRAPH, batch_size=100)
     edges = batches.edges_in(batches.order(jax.random.key(3)))
     assert len(edges) == batches.num_steps > 5
     most = int(RATINGS.sum(axis=1).max())
@@ -66,7 +66,7 @@ def test_batches_of_users_differ_by_less_than_one_user() -> None:
 @pytest.mark.parametrize("parts", [1, 2, 7, 50])
 def test_parts_of_a_batch_of_users_have_about_as_many_edges_each(parts: int) -> None:
     """Every user is in one part, more parts than users too."""
-    batches = UserBatches.of(GRAPH.to_users, batch_size=100)
+    batches = UserBatches.of(GRAPH, batch_size=100)
     most = int(RATINGS.sum(axis=1).max())
     for batch in batches.order(jax.random.key(3)):
         cut = np.asarray(parted(batch, parts))
@@ -78,14 +78,12 @@ def test_parts_of_a_batch_of_users_have_about_as_many_edges_each(parts: int) -> 
 
 
 def test_users_without_edges_are_in_no_batch() -> None:
-    order = UserBatches.of(GRAPH.to_users, batch_size=64).order(jax.random.key(0))
+    order = UserBatches.of(GRAPH, batch_size=64).order(jax.random.key(0))
     users = np.sort(np.asarray(order).ravel())
     np.testing.assert_array_equal(users[users >= 0], np.unique(USERS))
 
 
-@pytest.mark.parametrize(
-    "batches", [EdgeBatches(100, 10), UserBatches.of(GRAPH.to_users, batch_size=60)]
-)
+@pytest.mark.parametrize("batches", [EdgeBatches(100, 10), UserBatches.of(GRAPH, batch_size=60)])
 def test_another_epoch_has_another_order(batches: Batches) -> None:
     orders = [batches.order(jax.random.key(seed)) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(orders[0], orders[1])

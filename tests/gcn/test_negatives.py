@@ -8,8 +8,8 @@ from scipy import stats
 
 from jaxrec.gcn import negatives
 from jaxrec.gcn.batches import interactions_of
-from jaxrec.gcn.training_graph import ItemMass, TrainingGraph, popularity_mass
-from tests.graphs import graph_from_dense
+from jaxrec.gcn.training_graph import ItemMass, TrainingGraph
+from tests.graphs import graph_from_dense, popularity_mass
 
 NUM_ITEMS = 40
 DRAWS = 40_000

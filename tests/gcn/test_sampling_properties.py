@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from jaxrec.gcn.batches import EdgeBatches
 from jaxrec.gcn.negatives import sample_negatives
-from jaxrec.gcn.training_graph import MAX_MASS, TrainingGraph, popularity_mass
-from tests.graphs import dense_normalised, graph_from_dense
+from jaxrec.gcn.training_graph import MAX_MASS, TrainingGraph
+from tests.graphs import dense_normalised, graph_from_dense, popularity_mass
 
 USERS, ITEMS, EDGES, DRAWS = 5, 6, 14, 64
 # One number of edges keeps one shape, so that everything is compiled once.

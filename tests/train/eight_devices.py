@@ -193,6 +193,9 @@ def main() -> None:
                 ]
                 for recipe, counts in {"bpr": (2, 8), "softmax": (8,)}.items()
             },
+            "whole graph": [
+                tree_digest(setup_of("random", "bpr", count).whole_graph()) for count in (1, 8)
+            ],
             "narrow": {
                 f"{kernel} {dtype}": narrow(kernel, dtype)
                 for kernel, dtype in (("csr", "float32"), ("segment_sum", "bfloat16"))

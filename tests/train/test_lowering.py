@@ -18,10 +18,10 @@ from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.losses import Softmax
 from jaxrec.gcn.message_passing import KERNELS, Sums, choose_kernel, prepared
 from jaxrec.gcn.objectives import EdgeObjective, Objective
-from jaxrec.gcn.training_graph import TrainingGraph, popularity_mass
+from jaxrec.gcn.training_graph import TrainingGraph
 from jaxrec.gcn.user_objective import UserObjective
 from jaxrec.train.step import create_state, train_steps
-from tests.graphs import graph_from_dense
+from tests.graphs import graph_from_dense, popularity_mass
 
 PLATFORMS = {"cuda": "gpu", "rocm": "gpu", "tpu": "tpu"}  # and what JAX calls the backend
 GRAPH = graph_from_dense((np.random.default_rng(0).random((20, 30)) < 0.25) * 1.0)

@@ -61,6 +61,11 @@ def test_gathering_some_columns_at_a_time_changes_no_bit(
     assert others == [one] * len(others)
 
 
+def test_the_whole_graph_can_be_had_where_devices_share_it(found: dict[str, Any]) -> None:
+    one, eight = found["whole graph"]
+    assert one == eight
+
+
 @pytest.mark.parametrize("kernel", ["csr float32", "segment_sum bfloat16"])
 def test_kernels_sum_some_columns_to_the_same_bits(found: dict[str, Any], kernel: str) -> None:
     assert len(set(found["narrow"][kernel])) == 1
