@@ -157,8 +157,11 @@ def test_a_process_holds_its_own_share_alone(
         monkeypatch.setattr(module, "BLOCK_EDGES", block)
     user, item = np.nonzero(np.random.default_rng(0).random(rows) < 0.5)
     for name, values in (("user", user.astype(np.int32)), ("item", item.astype(np.int32))):
-        np.save(tmp_path / f"{name}.npy", values)
-    mapped = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("user", "item")]
+        np.save(tmp_path / f"{name}.npy", values, allow_pickle=False)
+    mapped = [
+        np.load(tmp_path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        for name in ("user", "item")
+    ]
     edges = Edges(*mapped, lambda start, stop: np.ones(stop - start, np.float32), *rows)
 
     tracemalloc.start()
