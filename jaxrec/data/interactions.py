@@ -21,7 +21,7 @@ from jaxrec.errors import UserError
 
 WEIGHTS = get_args(Weight)
 _NOTHING = pa.scalar("", pa.large_string())  # between texts that are joined
-_PAIRS_AT_ONCE = 1 << 22  # where parts are merged; bounds the memory
+_PAIRS_AT_ONCE = 1 << 20  # where parts are gone through in blocks; bounds the memory
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -226,19 +226,36 @@ class Interactions:
         wanted = np.arange(self.num_users + 1, dtype=self.user.dtype)
         return np.searchsorted(self.user, wanted).astype(np.int64)
 
+    def present(self) -> tuple[np.ndarray, np.ndarray]:
+        """Who has interactions: [num_users] bool and [num_items] bool."""
+        users, items = np.zeros(self.num_users, bool), np.zeros(self.num_items, bool)
+        for start in range(0, len(self), _PAIRS_AT_ONCE):
+            rows = slice(start, start + _PAIRS_AT_ONCE)
+            users[self.user[rows]] = True
+            items[self.item[rows]] = True
+        return users, items
+
     def keys(self) -> np.ndarray:
         """[n] int64, `user * num_items + item`: increasing, one number per pair."""
         return np.asarray(self.user.astype(np.int64) * max(self.num_items, 1) + self.item)
 
     def among(self, others: "Interactions") -> np.ndarray:
         """[n] bool: which of the pairs others, of the same ids, have too."""
-        found = []
-        for own, theirs in _blocks_of_users([self, others]):
-            wanted, keys = own.keys(), theirs.keys()
+        return np.concatenate(list(self.among_any([others])))
+
+    def among_any(self, others: Sequence["Interactions"]) -> Iterator[np.ndarray]:
+        """Which of the pairs any of some others, of the same ids, have too.
+
+        Yields:
+          [pairs of some users] bool, a block of users after another.
+        """
+        for own, *theirs in _blocks_of_users([self, *others]):
+            wanted, keys = own.keys(), theirs[0].keys()
+            if len(theirs) > 1:
+                keys = np.unique(np.concatenate([part.keys() for part in theirs]))
             # Both increase, so that a search stays in the cache, where np.isin would not.
             place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
-            found.append(keys[place] == wanted if len(keys) else np.zeros(len(wanted), bool))
-        return np.concatenate(found)
+            yield keys[place] == wanted if len(keys) else np.zeros(len(wanted), bool)
 
     def fingerprint(self) -> str:
         """SHA-256 over the sorted pairs in external ids, so that file order doesn't matter.

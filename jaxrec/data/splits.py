@@ -9,8 +9,6 @@ import dataclasses
 import functools
 from typing import Any
 
-import numpy as np
-
 from jaxrec.data.against import held_out_begins, lowered
 from jaxrec.data.cold import cold_counts, leave_out_cold, of_newcomers
 from jaxrec.data.interactions import Interactions, Listens, union
@@ -77,12 +75,16 @@ class Split:
 
     def seen_before(self, part: str) -> Interactions:
         """All pairs that are known when a part begins, whether or not they are learnt from."""
+        return union(self.parts_before(part))
+
+    def parts_before(self, part: str) -> list[Interactions]:
+        """The parts that `seen_before` has the pairs of, some of them in several."""
         parts = [self.train]
         if part == "test" and self.validation is not None:
             parts.append(self.validation)
         if (known := self.known_before_cut(part)) is not None:
             parts.append(known)
-        return union(parts)
+        return parts
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, str | None]:
@@ -101,9 +103,10 @@ class Split:
         for name in ("train", "validation", "test"):
             part = getattr(self, name)
             if part is not None:
+                users, items = part.present()
                 table[name] = {
-                    "users": int(np.count_nonzero(np.bincount(part.user))),
-                    "items": int(np.count_nonzero(np.bincount(part.item))),
+                    "users": int(users.sum()),
+                    "items": int(items.sum()),
                     "interactions": len(part),
                     **self.protocol["cold"].get(name, cold_counts(0, 0, 0)),
                 }

@@ -214,7 +214,7 @@ def check_found(split: Split, rule: SeenRule) -> None:
     parts: tuple[Part, ...] = ("validation", "test")
     for part in parts:
         whole: Interactions | None = getattr(split, part)
-        if whole is not None and len(_found(whole, split.seen_before(part), rule)) == 0:
+        if whole is not None and not _has_any(whole, split.parts_before(part), rule):
             raise _nothing_found(part, rule)
 
 
@@ -233,6 +233,13 @@ def _found(whole: Interactions, before: Interactions, rule: SeenRule) -> Interac
         return whole
     known = whole.among(before)
     return whole.select(known if rule == "only" else ~known)
+
+
+def _has_any(whole: Interactions, before: Sequence[Interactions], rule: SeenRule) -> bool:
+    """Whether `_found` has anything: asked of some users at a time, of whom mostly the first do."""
+    if rule == "include":
+        return len(whole) > 0
+    return any((known == (rule == "only")).any() for known in whole.among_any(before))
 
 
 def _nothing_found(part: Part, rule: SeenRule) -> UserError:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxrec.data import interactions
 from jaxrec.data.interactions import (
     IdMap,
     Interactions,
@@ -259,3 +260,19 @@ def test_two_histories_know_together_what_either_knows() -> None:
         assert sorted(both.known.user.tolist()) == [0, 1]
         assert both.against.user.tolist() == [2]
     assert together(make_listens([]), make_listens([])).known is None
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), max_size=20)
+
+
+@given(PAIRS, PAIRS, PAIRS, st.integers(1, 30))
+def test_pairs_are_found_among_several_parts_whatever_the_blocks(own, first, second, at_once):
+    parts = [make_interactions(pairs) for pairs in (own, first, second)]
+    wanted = [pair in {*first, *second} for pair in sorted(set(own))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interactions, "_PAIRS_AT_ONCE", at_once)
+        masks = list(parts[0].among_any(parts[1:]))
+        users, items = parts[0].present()
+    assert np.concatenate(masks).tolist() == wanted
+    assert set(np.flatnonzero(users)) == {user for user, _ in own}
+    assert set(np.flatnonzero(items)) == {item for _, item in own}
