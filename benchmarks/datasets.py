@@ -6,6 +6,7 @@ called again, it goes on where it was stopped.
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import shlex
@@ -17,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from benchmarks.rivals import SPACES
 from benchmarks.tables import digits, markdown_table
@@ -39,11 +41,13 @@ class Dataset:
       flags: of the configuration, {data} for the folder.
       edges: about how many interactions train has.
       items: about how many items there are.
+      random: whether the split is drawn by the seed, so that each seed has a test part of its own.
     """
 
     flags: tuple[str, ...]
     edges: int
     items: int
+    random: bool = False
 
 
 def _two_files(folder: str) -> tuple[str, ...]:
@@ -64,7 +68,12 @@ def _source(name: str, folder: str) -> tuple[str, ...]:
 
 
 DATASETS: Mapping[str, Dataset] = {
-    "ml-100k": Dataset(("--config.data.path={data}/ml-100k/events.csv",), 80_000, 1_682),
+    "ml-100k": Dataset(
+        ("--config.data.path={data}/ml-100k/events.csv", "--config.data.split=random"),
+        80_000,
+        1_682,
+        random=True,
+    ),
     "lastfm-lightgcn": Dataset(_source("lastfm-lightgcn", "lastfm-lightgcn"), 42_135, 4_489),
     "amazon-beauty-bgcn": Dataset(_two_files("amazon-beauty-bgcn"), 60_818, 3_570),
     "citeulike-lightgcnpp": Dataset(_two_files("citeulike-lightgcnpp"), 151_918, 16_980),
@@ -78,7 +87,7 @@ class Job:
     """Something to be measured.
 
     Attributes:
-      name: its folder, such as `ease-tuned`.
+      name: its folder, such as `ease-tuned`, or `ease-tuned-1` for a seed of its own.
       label: how the table calls it.
       lines: the commands, each as words after `python -m jaxrec.main`; the last one measures.
     """
@@ -107,19 +116,20 @@ def jobs(dataset: Dataset, data: Path, out: Path, methods: Sequence[str], seeds:
         )
         for seed in range(seeds)
     ]
-    for method in methods:
-        own = [*base, f"--config.method={method}"]
-        name = f"{method}-default"
+    for method, seed in itertools.product(methods, range(seeds if dataset.random else 1)):
+        own = [*base, f"--config.method={method}", f"--config.seed={seed}"]
+        suffix = f"-{seed}" if dataset.random else ""
+        name = f"{method}-default{suffix}"
         default = ("train", *own, "--config.data.validation_fraction=0", f"--workdir={out / name}")
         found.append(Job(name, f"{method}, defaults", (default,)))
         trials = trials_of(method, dataset)
         if not trials or not SPACES[method]:
             continue
-        name = f"{method}-tuned"
+        name = f"{method}-tuned{suffix}"
         workdir = f"--workdir={out / name}"
         space = f"--config.tune.space={tuple(SPACES[method])!r}"
         tune = ("tune", *own, space, f"--config.tune.trials={trials}", workdir)
-        count = seeds if method in RANDOM else 1
+        count = seeds if method in RANDOM and not dataset.random else 1
         final = ("evaluate", "--final", f"--seeds={count}", workdir)
         found.append(Job(name, f"{method}, tuned", (tune, final)))
     return found
@@ -151,16 +161,22 @@ def run(job: Job, folder: Path) -> bool:
 
 
 def figures(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Each listener's metrics, the mean over some runs of the same listeners: by metric."""
+    """Each listener's metrics, the mean over the runs that measure them: by metric, in one order.
+
+    Where each run has a test part of its own, some listeners have nothing to be found in one.
+    """
     tables = []
     for name in names:
         own = folder / name
         final = own / "final"
         tables.append(read_results(final if (final / "results.json").exists() else own).per_user)
-    return {
-        metric: np.mean([table[metric].to_numpy() for table in tables], axis=0)
-        for metric in METRICS
-    }
+    everything = (
+        pa.concat_tables(tables)
+        .group_by("user")
+        .aggregate([(metric, "mean") for metric in METRICS])
+    )
+    everything = everything.sort_by("user")
+    return {metric: everything[f"{metric}_mean"].to_numpy() for metric in METRICS}
 
 
 def table(name: str, folder: Path, done: Sequence[Job]) -> str:

@@ -29,7 +29,11 @@ SPACES = {
         "baseline.rp3beta.alpha float 0.2 1.6",
         "baseline.rp3beta.beta float 0 1",
     ),
-    "ease": (_WEIGHT, "baseline.ease.l2 log 10 10000"),
+    "ease": (
+        _WEIGHT,
+        "baseline.ease.l2 log 10 10000",
+        "baseline.ease.l2_exponent in 0.0 0.25 0.5",
+    ),
     "ials": (
         _WEIGHT,
         "baseline.ials.dim in 32 64 128",

@@ -106,8 +106,10 @@ def test_datasets_are_measured_once_and_stand_in_one_table(tmp_path: Path) -> No
         *("auto-0", "auto-1", "ease-default", "most_popular-default"),  # its inverse is too large
     ]
     small = datasets.DATASETS["ml-100k"]
-    names = [job.name for job in datasets.jobs(small, Path("data"), tmp_path, ["ease"], seeds=1)]
-    assert names == ["auto-0", "ease-default", "ease-tuned"]
+    names = [job.name for job in datasets.jobs(small, Path("data"), tmp_path, ["ease"], seeds=2)]
+    assert names == [  # whose split is drawn by the seed, so that each is beside its own
+        *("auto-0", "auto-1", "ease-default-0", "ease-tuned-0", "ease-default-1", "ease-tuned-1"),
+    ]
 
     write_checkerboard(tmp_path / "listens.csv")
     flags = ("--config=configs/auto.py", f"--config.data.path={tmp_path / 'listens.csv'}")
