@@ -6,6 +6,7 @@ functions, so that jaxrec itself has no hooks for them.
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import importlib
@@ -21,19 +22,20 @@ from pathlib import Path
 from typing import Any
 
 CHECKPOINT = "jaxrec.runs.checkpoint"
+WRITING, FOLDER = "jaxrec.runs.checkpoint_writing", "jaxrec.runs.checkpoint_folder"
 
 # Killed before or after a call, by module and name.
 CALLS: dict[str, tuple[str, str, str]] = {
     "before a save": ("before", CHECKPOINT, "Checkpoints.save"),
-    "temporary folder made": ("before", CHECKPOINT, "write_arrays"),
-    "arrays written": ("after", CHECKPOINT, "write_arrays"),
-    "arrays read back": ("before", CHECKPOINT, "write_json"),
-    "before the manifest": ("before", CHECKPOINT, "write_manifest"),
-    "after the manifest, before the commit": ("after", CHECKPOINT, "write_manifest"),
-    "after the commit": ("after", CHECKPOINT, "_commit"),
-    "before pruning": ("before", CHECKPOINT, "_remove"),
-    "pruning: renamed": ("before", CHECKPOINT, "shutil.rmtree"),
-    "after pruning": ("after", CHECKPOINT, "_remove"),
+    "temporary folder made": ("before", WRITING, "_write_parts"),
+    "arrays written": ("after", WRITING, "_write_parts"),
+    "arrays read back": ("before", WRITING, "write_json"),
+    "before the manifest": ("before", WRITING, "write_manifest"),
+    "after the manifest, before the commit": ("after", WRITING, "write_manifest"),
+    "after the commit": ("after", WRITING, "commit"),
+    "before pruning": ("before", CHECKPOINT, "remove"),
+    "pruning: renamed": ("before", FOLDER, "shutil.rmtree"),
+    "after pruning": ("after", CHECKPOINT, "remove"),
     "metrics row written, not saved": ("after", "jaxrec.runs.epochs", "MetricLog.append"),
     "measuring": ("before", "jaxrec.runs.epochs", "Measure.at_epoch"),
     "fitted, not yet measured": ("after", "jaxrec.runs.fit", "_fit"),
@@ -42,7 +44,7 @@ CALLS: dict[str, tuple[str, str, str]] = {
     "interactions not yet written": ("before", "jaxrec.runs.record", "_write_interactions"),
     "resuming: before the restore": ("before", CHECKPOINT, "Checkpoints.restore"),
     "resuming: after the restore": ("after", CHECKPOINT, "Checkpoints.restore"),
-    "resuming: clearing up": ("before", CHECKPOINT, "_remove_leftovers"),
+    "resuming: clearing up": ("before", CHECKPOINT, "remove_leftovers"),
 }
 # Killed with half of a file written, by the file's name.
 HALVES = {
@@ -108,9 +110,9 @@ def plant_kill(point: str, visit: int) -> None:
     elif point in HALVES:
         _plant_half_file(HALVES[point], countdown)
     elif point == "arrays half written":
-        replace(CHECKPOINT, "write_arrays", lambda original: _half_arrays(original, countdown))
+        replace(WRITING, "_write_parts", lambda original: _half_arrays(original, countdown))
     elif point == "pruning: half removed":
-        replace(CHECKPOINT, "shutil.rmtree", lambda original: _half_rmtree(original, countdown))
+        replace(FOLDER, "shutil.rmtree", lambda original: _half_rmtree(original, countdown))
     elif point == "an answer half written":
         replace(
             "jaxrec.search.auto.journal",
@@ -142,10 +144,10 @@ def _plant_half_file(name: str, countdown: Countdown) -> None:
 
 
 def _half_arrays(original: Any, countdown: Countdown) -> Any:
-    def call(path: Path, state: Any) -> None:
+    def call(path: Path, *args: Any, **kwargs: Any) -> Any:
         if countdown.arrived():
-            threading.Thread(target=_kill_at_first_file, args=(path.parent,)).start()
-        original(path, state)
+            threading.Thread(target=_kill_at_first_file, args=(path,)).start()
+        return original(path, *args, **kwargs)
 
     return call
 
@@ -231,7 +233,28 @@ def plant_removal(visit: int) -> None:
 
 def plant_blind_space_check() -> None:
     """Lets saves begin without a look at the free space, so that they fail amid their writes."""
-    replace(CHECKPOINT, "check_space", lambda original: lambda directory, state: None)
+    replace(WRITING, "check_space", lambda original: lambda directory, state: None)
+
+
+def plant_small_parts(size: int) -> None:
+    """Cuts states into parts of so many bytes, so that each of several processes writes some."""
+    importlib.import_module(WRITING).PART_BYTES = size  # type: ignore[attr-defined]
+
+
+def plant_full_disk(visit: int) -> None:
+    """Leaves no room for the parts that this process writes in one save."""
+    countdown = Countdown(visit)
+
+    def around(original: Any) -> Any:
+        def write(path: Path, arrays: dict[str, Any]) -> str:
+            if countdown.arrived():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            digest: str = original(path, arrays)
+            return digest
+
+        return write
+
+    replace(WRITING, "write_part", around)
 
 
 def plant_slowness(seconds: float) -> None:
@@ -280,6 +303,10 @@ def main() -> int:
         plant_removal(fault["remove_at_save"])
     if "blind" in fault:
         plant_blind_space_check()
+    if "part_bytes" in fault:
+        plant_small_parts(fault["part_bytes"])
+    if "full_disk" in fault:
+        plant_full_disk(fault["full_disk"])
     if "slow" in fault:
         plant_slowness(fault["slow"])
     if "stubborn" in fault:

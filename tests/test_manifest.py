@@ -13,7 +13,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "numbers").write_bytes(bytes(range(200)))
     (tmp_path / "empty").write_bytes(b"")
-    write_manifest(tmp_path)
+    write_manifest(tmp_path, ["inner/numbers", "empty"])
     return tmp_path
 
 

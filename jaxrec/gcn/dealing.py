@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxrec.gcn.deal import Deal, deal_rows
+from jaxrec.gcn.dealt import Awaited, Dealt
 from jaxrec.gcn.edges import Edges, Totals
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import BipartiteGraph, Shares
@@ -60,37 +60,49 @@ class Dealing:
         """A tree as the devices have it: tables by their places, all else on each device.
 
         Args:
-          state: a tree of arrays, in which a table of users' or items' rows is in `Embeddings`.
+          state: a tree of arrays, in which a table of users' or items' rows is in `Embeddings`;
+            one that is `Dealt` already stays where it is.
         """
 
         def place(node: Any) -> Any:
             if not isinstance(node, Embeddings):
                 return self.alike(node)
-            return Embeddings(
-                self._of_rows(self.user, node.user), self._of_rows(self.item, node.item)
+            return self._tables(
+                node,
+                lambda table, deal: (
+                    table.table if isinstance(table, Dealt) else self._of_rows(deal, table)
+                ),
             )
 
         return jax.tree.map(place, state, is_leaf=_is_embeddings)
 
+    def dealt(self, state: Any) -> Any:
+        """The tree that `placed` made this one of, its tables readable by some rows at a time."""
+
+        def of(node: Any) -> Any:
+            if not isinstance(node, Embeddings):
+                return node
+            return self._tables(node, lambda table, deal: Dealt(table, deal, self.mesh))
+
+        return jax.tree.map(of, state, is_leaf=_is_embeddings)
+
     def in_order(self, state: Any) -> Any:
         """The tree that `placed` made this one of, as NumPy arrays; called by all processes."""
+        return jax.tree.map(np.asarray, self.dealt(state))
 
-        def order(node: Any) -> Any:
+    def awaited(self, shapes: Any) -> Any:
+        """Of a tree of shapes and types, its tables as what their rows can be put into."""
+
+        def wait_for(node: Any) -> Any:
             if not isinstance(node, Embeddings):
-                return np.asarray(node)
-            user: Any = self.rows_in_order(self.user, node.user)
-            item: Any = self.rows_in_order(self.item, node.item)
-            return Embeddings(user, item)
+                return node
+            return self._tables(node, lambda table, deal: Awaited(table, deal, self.mesh))
 
-        return jax.tree.map(order, state, is_leaf=_is_embeddings)
+        return jax.tree.map(wait_for, shapes, is_leaf=_is_embeddings)
 
-    @staticmethod
-    def rows_in_order(deal: Deal, table: jax.Array) -> np.ndarray:
-        """A table [rows of all devices, dim] in the data's order: [num_rows, dim]."""
-        whole = table
-        if not table.is_fully_addressable:
-            whole = multihost_utils.process_allgather(table, tiled=True)
-        return np.asarray(whole)[deal.place]
+    def _tables(self, tables: Embeddings, function: Callable[[Any, Deal], Any]) -> Embeddings:
+        user, item = function(tables.user, self.user), function(tables.item, self.item)
+        return Embeddings(user, item)
 
     def data(
         self, edges: Edges, totals: Totals, cumulative: np.ndarray | None = None

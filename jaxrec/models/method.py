@@ -55,7 +55,7 @@ class Saved:
     """A state as it is kept.
 
     Attributes:
-      arrays: a tree of arrays.
+      arrays: a tree of arrays, and of tables that several devices have (`jaxrec.gcn.dealt`).
       about: what tells their shapes and meaning, ready for JSON; None where the configuration does.
     """
 
@@ -133,7 +133,10 @@ class Fitting(Protocol):
         """The state, to be kept."""
 
     def shapes(self, about: Mapping[str, Any] | None) -> Any:
-        """A tree of shapes and types, of what was kept with these words about it."""
+        """A tree of shapes and types, of what was kept with these words about it.
+
+        Of a table for several devices it has the `jaxrec.gcn.dealt.Awaited`.
+        """
 
     def restore(self, saved: Saved) -> Any:
         """The state that was kept."""

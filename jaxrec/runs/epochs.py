@@ -13,7 +13,8 @@ from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.report.metric_files import MetricLog
 from jaxrec.runs.cadence import Cadence, parse_every
-from jaxrec.runs.checkpoint import Checkpoints, Progress
+from jaxrec.runs.checkpoint import Checkpoints
+from jaxrec.runs.checkpoint_folder import Progress
 from jaxrec.runs.compilation import CompileClock
 from jaxrec.runs.run_folder import RunFolder
 from jaxrec.runs.stop import Stopped, StopRequest

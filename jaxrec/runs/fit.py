@@ -11,7 +11,8 @@ from jaxrec.errors import UserError
 from jaxrec.hosts import together
 from jaxrec.models.method import Fitting
 from jaxrec.models.model import Model
-from jaxrec.runs.checkpoint import Checkpoints, Progress
+from jaxrec.runs.checkpoint import Checkpoints
+from jaxrec.runs.checkpoint_folder import Progress
 from jaxrec.runs.epochs import Job, run_epochs
 from jaxrec.runs.methods import blended, fitting_of, member_config, method_of
 from jaxrec.runs.run_folder import RunFolder
@@ -135,10 +136,10 @@ def _fit(job: Job, fitting: Fitting, start: Start | None) -> Fitted:
         console.warning(warning)
     for note in fitting.notes:
         console.note(note)
-    with _open(folder, config.checkpoint.keep) as checkpoints:
+    with Checkpoints(folder.checkpoints, keep=config.checkpoint.keep) as checkpoints:
         for damage in checkpoints.damages():
             console.warning(f"damaged checkpoint, not used: {damage}")
-        latest = _same_for_all(checkpoints)
+        latest = checkpoints.latest_step()
         if latest is None:
             state, progress = _first_state(job, fitting, start), Progress()
         else:
@@ -155,31 +156,13 @@ def _fit(job: Job, fitting: Fitting, start: Start | None) -> Fitted:
             console.note(f"wrote a trace of some steps to {folder.profile}")
         with job.stop.deferring():
             state, history = run_epochs(job, fitting, state, progress, checkpoints)
-        together.by_first("saved", checkpoints.wait)
-        best = together.decided("best", checkpoints.best_step())
+        checkpoints.wait()
+        best = checkpoints.best_step()
         if config.eval.patience and best is not None and best != fitting.step(state):
-            checkpoints.look_again()  # what another process has saved
             state = restore(checkpoints, best, fitting)
     if not fitting.iterative:
         return Fitted(fitting.model(state), step=None, history=[])
     return Fitted(fitting.model(state), fitting.step(state), history)
-
-
-def _open(folder: RunFolder, keep: int) -> Checkpoints:
-    """The checkpoints, which process 0 writes and the others read."""
-    own = together.by_first("checkpoints", lambda: Checkpoints(folder.checkpoints, keep=keep))
-    return Checkpoints(folder.checkpoints, keep=keep, read_only=True) if own is None else own
-
-
-def _same_for_all(checkpoints: Checkpoints) -> int | None:
-    """The newest whole checkpoint's step, which every process must see."""
-    latest: int | None = together.decided("latest", checkpoints.latest_step())
-    if latest is not None and latest not in checkpoints.steps():
-        raise UserError(
-            f"process {together.index()} doesn't find step {latest} in {checkpoints.directory}, "
-            "where process 0 does; expected a --workdir that all processes share"
-        )
-    return latest
 
 
 def _first_state(job: Job, fitting: Fitting, start: Start | None) -> Any:

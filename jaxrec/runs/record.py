@@ -21,7 +21,7 @@ from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
-from jaxrec.runs.checkpoint import saved_steps
+from jaxrec.runs.checkpoint_folder import saved_steps
 from jaxrec.runs.identity import (
     FINGERPRINT,
     first_difference,

@@ -9,7 +9,8 @@ from jaxrec.errors import UserError
 from jaxrec.files import write_json
 from jaxrec.models.model import Model
 from jaxrec.report.console import Console
-from jaxrec.runs.checkpoint import Checkpoints, saved_steps
+from jaxrec.runs.checkpoint import Checkpoints
+from jaxrec.runs.checkpoint_folder import saved_steps
 from jaxrec.runs.lock import locked
 from jaxrec.runs.record import open_run
 from jaxrec.runs.run_folder import RunFolder

@@ -124,12 +124,12 @@ class NetworkFitting:
 
     def save(self, state: TrainState) -> Saved:
         """The parameters, the optimizer's state and the step, in the data's order."""
-        return Saved(self.setup.in_order(state))
+        return Saved(self.setup.dealt(state))
 
     def shapes(self, about: Mapping[str, Any] | None) -> TrainState:
         """Those of a fresh state."""
         del about
-        return self.setup.abstract_state()
+        return self.setup.awaited_state()
 
     def restore(self, saved: Saved) -> TrainState:
         """The state, on the device or dealt to the devices."""

@@ -19,6 +19,7 @@ from jaxrec.errors import UserError
 from jaxrec.gcn import losses
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.dealing import OWN, Dealing, specs
+from jaxrec.gcn.dealt import Dealt
 from jaxrec.gcn.edges import Edges, Totals, totals_of
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import BipartiteGraph, host_graph
@@ -78,9 +79,10 @@ class Setup(Training):
         state = self.whole_state()
         return state if self.dealing is None else self.dealing.placed(state)
 
-    def abstract_state(self) -> TrainState:
-        """Shapes and types of a state in the data's order, without its memory."""
-        return jax.eval_shape(self.whole_state)
+    def awaited_state(self) -> TrainState:
+        """Shapes and types of a state in the data's order; of what is dealt `Awaited`."""
+        shapes: TrainState = jax.eval_shape(self.whole_state)
+        return shapes if self.dealing is None else self.dealing.awaited(shapes)
 
     def whole_state(self) -> TrainState:
         """As `fresh_state`, in the data's order and on one device."""
@@ -96,6 +98,10 @@ class Setup(Training):
     def in_order(self, state: Any) -> Any:
         """A state, or a part of one, in the data's order, whoever has its rows."""
         return state if self.dealing is None else self.dealing.in_order(state)
+
+    def dealt(self, state: Any) -> Any:
+        """As `in_order`, but a table that is dealt is `Dealt`: it stays where it is until read."""
+        return state if self.dealing is None else self.dealing.dealt(state)
 
     def train_epoch(
         self, state: TrainState, epoch: int, *, on_steps: Callable[[int, float], None], **run: Any
@@ -116,7 +122,7 @@ class Setup(Training):
         messages = _over_graph(self.convolution.item_messages, self.data, params, self.mesh)
         if self.dealing is None:
             return messages
-        return self.dealing.rows_in_order(self.dealing.item, messages)
+        return np.asarray(Dealt(messages, self.dealing.item, self.dealing.mesh))
 
     def fold_in(self, params: Embeddings) -> MessageSum:
         """How users who weren't there get a vector."""

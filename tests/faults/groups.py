@@ -6,13 +6,15 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.faults.runs import TIMEOUT, Ended, Runs, wait
 from tests.nursery import Forked
 
 GUARD, WORK = "guard", "work"
+PART_BYTES = 400  # of a checkpoint's parts: so small that each process writes some
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +53,23 @@ def has_begun(workdir: Path) -> bool:
     return (workdir / ".lock").exists()
 
 
-def start_group(runs: Runs, workdir: Path, count: int, **flags: object) -> list[Forked]:
-    """Starts one run as so many processes."""
+def start_group(
+    runs: Runs,
+    workdir: Path,
+    count: int,
+    faults: Mapping[int, dict[str, Any]] | None = None,
+    **flags: object,
+) -> list[Forked]:
+    """Starts one run as so many processes, with faults planted in some, as `tests.child` has it."""
     place = [f"--processes={count}", f"--coordinator=127.0.0.1:{free_port()}"]
     return [
-        runs.start(workdir, more=[*place, f"--process={number}"], hasty=True, **flags)
+        runs.start(
+            workdir,
+            {"part_bytes": PART_BYTES} | (faults or {}).get(number, {}),
+            more=[*place, f"--process={number}"],
+            hasty=True,
+            **flags,
+        )
         for number in range(count)
     ]
 
@@ -70,10 +84,16 @@ def ended_at_last(group: Sequence[Forked]) -> Iterator[None]:
             process.kill()
 
 
-def run_group(runs: Runs, workdir: Path, count: int, **flags: object) -> list[Ended]:
+def run_group(
+    runs: Runs,
+    workdir: Path,
+    count: int,
+    faults: Mapping[int, dict[str, Any]] | None = None,
+    **flags: object,
+) -> list[Ended]:
     """Runs one run as so many processes to its end."""
     begin = time.monotonic()
-    group = start_group(runs, workdir, count, **flags)
+    group = start_group(runs, workdir, count, faults, **flags)
     with ended_at_last(group):
         return [wait(process, begin) for process in group]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jaxrec.runs.checkpoint import Checkpoints
 from tests.faults.groups import GUARD, WORK, Fault, has_saved, run_group, strike_group
 from tests.faults.runs import Outcome, Runs, outcome
 
@@ -42,4 +43,23 @@ def test_a_process_that_is_lost_ends_the_others_and_the_run_goes_on_to_the_same_
     assert max(each.seconds for each in ended.values()) < STOPPED + 30
     again = run_group(runs, workdir, count, **flags) if count > 1 else [runs.run(workdir)]
     assert [(each.status, each.stderr) for each in again] == [(0, "")] * count
+    assert outcome(workdir) == reference
+
+
+def test_a_process_that_can_not_write_its_parts_ends_all_and_what_was_saved_stays(
+    runs: Runs, reference: Outcome, tmp_path: Path
+) -> None:
+    """In its second save; the run goes on as one process."""
+    workdir = tmp_path / "run"
+    ended = run_group(runs, workdir, 2, {1: {"full_disk": 8}})
+    assert {each.status for each in ended} == {1}
+    lines = [line for each in ended for line in each.stderr.splitlines()]
+    assert len(lines) == 1
+    why = r"the checkpoint could not be saved \(.*No space left on device\)"
+    assert re.match(rf"failed: .*/\d+: {why}; .* \(process 1 of 2 on \S+\)$", lines[0])
+    assert has_saved(workdir)
+    with Checkpoints(workdir / "model.ckpt", read_only=True) as checkpoints:
+        assert not checkpoints.damaged
+    again = runs.run(workdir)
+    assert (again.status, again.stderr) == (0, "")
     assert outcome(workdir) == reference

@@ -5,6 +5,8 @@
 
 import json
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,8 +17,10 @@ from jaxrec.config import RunConfig
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.models.histories import Histories
+from jaxrec.models.method import Saved
 from jaxrec.rank.top_k import Seen, top_k
 from jaxrec.runs.arrays import tree_digest
+from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.starting import params_of
 from jaxrec.runs.trained import Trained
 from jaxrec.train.carrying import Start
@@ -82,14 +86,20 @@ def learnt(name: str, recipe: str, devices: int, **changes: Any) -> dict[str, An
 
 
 def resumed(name: str, recipe: str, devices: list[int], epochs: int = 1, **changes: Any) -> Any:
-    """Some epochs on so many devices after another: the state after all of them."""
-    state = None
-    for part, count in enumerate(devices):
-        setup = setup_of(name, recipe, count, **changes)
-        state = setup.fresh_state() if state is None else setup.placed(state)
-        state = advance(setup, state, range(epochs * part, epochs * (part + 1)))
-        state = jax.tree.map(np.asarray, setup.in_order(state))
-    return state
+    """Some epochs on so many devices after another: the state after all of them.
+
+    Each goes on from the checkpoint that those before it have left.
+    """
+    with tempfile.TemporaryDirectory() as folder, Checkpoints(Path(folder)) as checkpoints:
+        for part, count in enumerate(devices):
+            setup = setup_of(name, recipe, count, **changes)
+            state = setup.fresh_state()
+            if part:
+                state = setup.placed(checkpoints.restore(part, setup.awaited_state()).arrays)
+            state = advance(setup, state, range(epochs * part, epochs * (part + 1)))
+            checkpoints.save(Saved(setup.dealt(state)), step=part + 1, score=None)
+            checkpoints.wait()
+        return checkpoints.restore(len(devices), jax.eval_shape(setup.whole_state)).arrays
 
 
 def shared(name: str, recipe: str, plans: list[list[int]], **changes: Any) -> list[float]:

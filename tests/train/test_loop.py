@@ -17,7 +17,8 @@ from jaxrec.gcn.message_passing import Sums
 from jaxrec.gcn.objectives import EdgeObjective
 from jaxrec.gcn.training_graph import TrainingGraph
 from jaxrec.models.method import Saved
-from jaxrec.runs.checkpoint import Checkpoints, Progress
+from jaxrec.runs.checkpoint import Checkpoints
+from jaxrec.runs.checkpoint_folder import Progress
 from jaxrec.train.loop import STEPS_PER_DISPATCH, Pace, Training, train_epoch
 from jaxrec.train.step import TrainState, create_state
 from tests.graphs import graph_from_dense
