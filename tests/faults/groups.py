@@ -14,7 +14,7 @@ from tests.faults.runs import TIMEOUT, Ended, Runs, wait
 from tests.nursery import Forked
 
 GUARD, WORK = "guard", "work"
-PART_BYTES = 400  # of a checkpoint's parts: so small that each process writes some
+PART_BYTES = 1000  # of a checkpoint's parts: so small that each process writes some
 
 
 @dataclasses.dataclass(frozen=True)

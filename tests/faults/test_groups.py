@@ -51,7 +51,7 @@ def test_a_process_that_can_not_write_its_parts_ends_all_and_what_was_saved_stay
 ) -> None:
     """In its second save; the run goes on as one process."""
     workdir = tmp_path / "run"
-    ended = run_group(runs, workdir, 2, {1: {"full_disk": 8}})
+    ended = run_group(runs, workdir, 2, {1: {"full_disk": 4}})
     assert {each.status for each in ended} == {1}
     lines = [line for each in ended for line in each.stderr.splitlines()]
     assert len(lines) == 1
