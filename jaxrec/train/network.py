@@ -19,9 +19,10 @@ from jaxrec.models.method import Hooks, Saved
 from jaxrec.models.model import Model
 from jaxrec.models.walks import beside_walks, walks
 from jaxrec.train.carrying import Start, carry_over
+from jaxrec.train.checks import check_learnable, check_memory
 from jaxrec.train.loop import Pace
 from jaxrec.train.profile import trace_steps
-from jaxrec.train.setup import Setup, build, check_learnable, check_memory
+from jaxrec.train.setup import Setup, build
 from jaxrec.train.step import TrainState
 
 _SCHEDULE = ("lr", "lr_schedule", "warmup_epochs", "batch_size", "seed")

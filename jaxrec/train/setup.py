@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh
 
 from jaxrec.config import RunConfig
@@ -24,19 +23,17 @@ from jaxrec.gcn.edges import Edges, Totals, totals_of
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import BipartiteGraph, host_graph
 from jaxrec.gcn.mesh import mesh_of, on_devices
-from jaxrec.gcn.message_passing import Sums, choose_kernel, prepared
-from jaxrec.gcn.objectives import EdgeObjective, Objective
-from jaxrec.gcn.sharing import Sharing
+from jaxrec.gcn.message_passing import prepared
 from jaxrec.gcn.training_graph import ItemMass, TrainingGraph, cumulative_mass, mass_before
-from jaxrec.gcn.user_objective import UserObjective
 from jaxrec.models import bpr_vectors, own_vectors
 from jaxrec.models.bpr_vectors import BprVector
 from jaxrec.models.fold_in import MessageSum
 from jaxrec.models.model import Array
 from jaxrec.models.own_vectors import OwnVector, SoftmaxDirection, stand_ins
+from jaxrec.train.checks import check_learnable
 from jaxrec.train.loop import INIT, Training, train_epoch
-from jaxrec.train.memory import available_bytes, check_fits, estimate_bytes
-from jaxrec.train.step import TrainState, create_state, learning_rate
+from jaxrec.train.parts import adam, convolution_of, objective_of
+from jaxrec.train.step import TrainState, create_state
 
 
 @functools.partial(jax.jit, static_argnames=("map_of", "mesh"))
@@ -170,7 +167,7 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     cumulative = None
     if config.loss.sampler == "popularity":
         cumulative = cumulative_mass(totals.item.edges, alpha=config.loss.popularity_alpha)
-    convolution = _convolution(config, mesh)
+    convolution = convolution_of(config, mesh)
     dealing = None
     if mesh is None:
         graph, mass = host_graph(edges, totals), None
@@ -182,10 +179,10 @@ def build(config: RunConfig, train: Interactions) -> Setup:
     else:
         dealing = Dealing.of(totals, mesh)
         data = dealing.data(edges, totals, cumulative)
-    objective = _objective(config, convolution, mesh)
+    objective = objective_of(config, convolution, mesh)
     objective, batches = objective.with_batches(totals, config.batch_size)
     steps = batches.num_steps
-    optimizer = _adam(
+    optimizer = adam(
         config.lr,
         config.lr_schedule,
         math.ceil(config.warmup_epochs * steps),
@@ -205,102 +202,3 @@ def build(config: RunConfig, train: Interactions) -> Setup:
         init_stddev=config.model.init_stddev,
         dealing=dealing,
     )
-
-
-def _convolution(config: RunConfig, mesh: Mesh | None) -> LightGCN:
-    dealt = mesh is not None
-    return LightGCN(
-        num_layers=config.model.layers,
-        sums=Sums(_kernel(config, dealt=dealt), config.model.dtype, dealt, config.mesh.gather_dims),
-        receiver_exponent=config.model.receiver_exponent,
-        sender_exponent=config.model.sender_exponent,
-        unit_layers=config.model.unit_layers,
-        layer_zero=config.model.layer_zero,
-    )
-
-
-def _objective(config: RunConfig, convolution: LightGCN, mesh: Mesh | None) -> Objective:
-    """What the name of a loss stands for: the one place that knows these names."""
-    loss, sharing = config.loss, None
-    if mesh is not None and config.mesh.loss == "shared":
-        sharing = Sharing(mesh.size, config.mesh.gather_dims)
-    match loss.name:
-        case "bpr":
-            return EdgeObjective(convolution, loss.negatives, loss.l2, sharing=sharing)
-        case "softmax":
-            ranking = losses.Softmax(loss.temperature, loss.negative_weight)
-            return UserObjective(convolution, loss.negatives, loss.l2, ranking, sharing=sharing)
-
-
-def _kernel(config: RunConfig, *, dealt: bool) -> str:
-    try:
-        return choose_kernel(config.model.kernel, jax.default_backend(), dealt=dealt)
-    except ValueError as error:
-        raise UserError(f"config.model.{error}; expected auto, which takes another") from error
-
-
-@functools.lru_cache(maxsize=16)
-def _adam(
-    peak: float, schedule: str, warmup_steps: int, total_steps: int
-) -> optax.GradientTransformation:
-    """Adam; the same object for the same settings, so that the step is traced once for all runs."""
-    return optax.adam(
-        learning_rate(
-            peak=peak, schedule=schedule, warmup_steps=warmup_steps, total_steps=total_steps
-        )
-    )
-
-
-def check_learnable(train: Interactions) -> int:
-    """Counts the users who have an interaction with every item: no negative exists for them.
-
-    Returns:
-      How many there are; their edges weigh nothing in the loss.
-
-    Raises:
-      UserError: there is no other user, so that nothing can be learnt.
-    """
-    listened = np.diff(train.user_offsets())
-    full = int((listened == train.num_items).sum())
-    if not ((listened > 0) & (listened < train.num_items)).any():
-        raise UserError(
-            f"data: each of the {full:,} users has listened to all {train.num_items:,} songs, so "
-            "no song can be told from another; expected at least one user who has not"
-        )
-    return full
-
-
-def check_memory(config: RunConfig, train: Interactions, *, copies: int = 1) -> str:
-    """Refuses what can't fit the device.
-
-    Args:
-      config: the run's.
-      train: what it learns from.
-      copies: models held at once.
-
-    Returns:
-      A line about how much is needed and free.
-
-    Raises:
-      UserError: the memory doesn't suffice, or the kernel or the devices can't be had here.
-    """
-    mesh = mesh_of(config.mesh.devices)
-    device = jax.local_devices()[0]
-    convolution = _convolution(config, mesh)
-    needed = estimate_bytes(
-        num_users=train.num_users,
-        num_items=train.num_items,
-        num_edges=len(train),
-        dim=config.model.dim,
-        batch_size=config.batch_size,
-        convolution=convolution,
-        objective=_objective(config, convolution, mesh),
-        copies=copies,
-        devices=1 if mesh is None else mesh.size,
-    )
-    if mesh is not None and device.platform == "cpu":  # they share the machine's memory
-        needed *= len(mesh.local_devices)
-    available = available_bytes(device)
-    check_fits(needed, available, dim=config.model.dim, batch_size=config.batch_size)
-    free = "" if available is None else f" of {available / 2**30:,.1f} GiB free"
-    return f"memory: training needs about {needed / 2**20:,.0f} MiB{free}"

@@ -6,7 +6,8 @@ import pytest
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.errors import UserError
 from jaxrec.gcn import native
-from jaxrec.train.setup import build, check_learnable
+from jaxrec.train.checks import check_learnable
+from jaxrec.train.setup import build
 from tests.configurations import config_with
 
 
