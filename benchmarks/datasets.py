@@ -90,11 +90,13 @@ class Job:
       name: its folder, such as `ease-tuned`, or `ease-tuned-1` for a seed of its own.
       label: how the table calls it.
       lines: the commands, each as words after `python -m jaxrec.main`; the last one measures.
+      split: the seed that has drawn the split, where one does.
     """
 
     name: str
     label: str
     lines: tuple[tuple[str, ...], ...]
+    split: int | None = None
 
 
 def jobs(dataset: Dataset, data: Path, out: Path, methods: Sequence[str], seeds: int) -> list[Job]:
@@ -113,15 +115,16 @@ def jobs(dataset: Dataset, data: Path, out: Path, methods: Sequence[str], seeds:
             f"auto-{seed}",
             "auto",
             (("train", *base, f"--config.seed={seed}", f"--workdir={out / f'auto-{seed}'}"),),
+            seed if dataset.random else None,
         )
         for seed in range(seeds)
     ]
     for method, seed in itertools.product(methods, range(seeds if dataset.random else 1)):
         own = [*base, f"--config.method={method}", f"--config.seed={seed}"]
-        suffix = f"-{seed}" if dataset.random else ""
+        suffix, split = (f"-{seed}", seed) if dataset.random else ("", None)
         name = f"{method}-default{suffix}"
         default = ("train", *own, "--config.data.validation_fraction=0", f"--workdir={out / name}")
-        found.append(Job(name, f"{method}, defaults", (default,)))
+        found.append(Job(name, f"{method}, defaults", (default,), split))
         trials = trials_of(method, dataset)
         if not trials or not SPACES[method]:
             continue
@@ -131,7 +134,7 @@ def jobs(dataset: Dataset, data: Path, out: Path, methods: Sequence[str], seeds:
         tune = ("tune", *own, space, f"--config.tune.trials={trials}", workdir)
         count = seeds if method in RANDOM and not dataset.random else 1
         final = ("evaluate", "--final", f"--seeds={count}", workdir)
-        found.append(Job(name, f"{method}, tuned", (tune, final)))
+        found.append(Job(name, f"{method}, tuned", (tune, final), split))
     return found
 
 
@@ -144,8 +147,12 @@ def trials_of(method: str, dataset: Dataset) -> int:
 def run(job: Job, folder: Path) -> bool:
     """Runs the commands unless they have been; whether all went well."""
     spent = folder / f"{job.name}.json"
+    commands = [list(line) for line in job.lines]
     if spent.exists():
-        return True
+        if json.loads(spent.read_text()).get("commands") == commands:
+            return True
+        print(f"\n{spent} is of other commands; remove it and {folder / job.name}", flush=True)
+        return False
     begin, peak = time.perf_counter(), 0
     for line in job.lines:
         words = [sys.executable, "-m", "jaxrec.main", *line]
@@ -156,7 +163,8 @@ def run(job: Job, folder: Path) -> bool:
         if process.returncode:
             return False
         peak = max(peak, usage.ru_maxrss)
-    write_json(spent, {"seconds": time.perf_counter() - begin, "peak_mb": peak / 1024})
+    seconds = time.perf_counter() - begin
+    write_json(spent, {"commands": commands, "seconds": seconds, "peak_mb": peak / 1024})
     return True
 
 
@@ -180,12 +188,17 @@ def figures(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def table(name: str, folder: Path, done: Sequence[Job]) -> str:
-    """The dataset's rows: figures, what they differ by from auto's, seconds and memory."""
+    """The dataset's rows: figures, what they differ by from auto's, seconds and memory.
+
+    Where each seed has a test part of its own, only what is measured on the same ones is compared.
+    """
     groups: dict[str, list[str]] = {}
+    splits: dict[str, set[int | None]] = {}
     for job in done:
         groups.setdefault(job.label, []).append(job.name)
+        splits.setdefault(job.label, set()).add(job.split)
     values = {label: figures(folder, names) for label, names in groups.items()}
-    others = [label for label in groups if label != "auto"]
+    others = [label for label in groups if label != "auto" and splits[label] == splits.get("auto")]
     p_values: dict[tuple[str, str], float] = {}
     if "auto" in values:
         pairs = [(label, metric) for label in others for metric in METRICS]

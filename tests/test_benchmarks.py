@@ -126,6 +126,10 @@ def test_datasets_are_measured_once_and_stand_in_one_table(tmp_path: Path) -> No
     assert first.startswith("| auto |") and f"| {figures['mean']:.4f} [" in second
     p_values = second.split("|")[4:6]
     assert all(0 < float(each) < 1e-6 for each in p_values)
+    done[1] = dataclasses.replace(done[1], split=1)  # of another test part
+    assert datasets.table("toy", tmp_path, done).splitlines()[3].split("|")[4:6] == ["  ", "  "]
+    other = dataclasses.replace(done[0], lines=(("train", "--config.seed=1"),))
+    assert not datasets.run(other, tmp_path)  # what is there is not what it asks for
 
 
 def test_by_time_stands_in_a_table_of_three_views_with_tests_beside_auto(tmp_path: Path) -> None:

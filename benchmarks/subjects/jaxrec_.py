@@ -205,7 +205,7 @@ def scale(request: dict[str, Any]) -> dict[str, Any]:
         layers=convolution.num_layers,
         kernel=convolution.sums.kernel,
         dtype=convolution.sums.dtype,
-        read=share_read(setup.data.graph, request["batch"]),
+        read=share_read(setup.whole_graph(), request["batch"]),
     )
     copied = copy_bytes_per_second()  # last, since its array would count as ours
     return {

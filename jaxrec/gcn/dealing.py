@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxrec.gcn.deal import Deal, deal_rows
-from jaxrec.gcn.dealt import Awaited, Dealt
+from jaxrec.gcn.dealt_table import Awaited, Dealt
 from jaxrec.gcn.edges import Edges, Totals
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import BipartiteGraph, Shares

@@ -1,4 +1,4 @@
-"""The user-item graph: normalised edges in both orientations, built once on the host."""
+"""The user-item graph: normalised edges in both orientations, made on the host."""
 
 from typing import Any
 

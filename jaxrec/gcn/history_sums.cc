@@ -1,7 +1,8 @@
 // Histories times a sparse matrix of items on a CPU: sums[r] = the sum over r's entries of
 // weight * B[item], every item's score written down; where there is a metric m, divided by the root
 // of the sum over r's entries of weight * m[item] * sums[r][item]. Or beside other scores, which
-// lie in `out`: out[r] += share * sums[r], and -inf for items that aren't listed.
+// lie in `out`: out[r] += share * sums[r], -inf for items that aren't listed, and NaN where a sum
+// isn't finite.
 //
 // A row of scores fits into a core's cache, and adding to it at the columns that a row of B names is
 // all there is to do. Entries are added in their order, and multiplied and added apart
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "chunks.h"
@@ -19,6 +21,9 @@
 namespace ffi = xla::ffi;
 
 namespace {
+
+// The search for the best puts it first; -inf, or a NaN with a sign, it would leave out.
+constexpr float kWrong = std::numeric_limits<float>::quiet_NaN();
 
 struct HistoryProduct {
   int64_t num_rows, num_items;
@@ -43,7 +48,8 @@ struct HistoryProduct {
     sums.assign(num_columns, 0.0f);
     Sum(chunk, sums.data());
     for (int64_t column = 0; column < num_columns; ++column) {
-      row[column] += share * sums[column] + floor[column];
+      const float total = row[column] + share * sums[column];
+      row[column] = std::isfinite(total) ? total + floor[column] : kWrong;
     }
   }
 

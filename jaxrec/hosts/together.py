@@ -39,7 +39,10 @@ def count() -> int:
 
 
 def is_first() -> bool:
-    """Whether this is process 0, which alone writes the run's folder and talks to people."""
+    """Whether this is process 0, which talks to people and writes the run's folder.
+
+    Of a checkpoint each process writes its parts.
+    """
     return index() == 0
 
 

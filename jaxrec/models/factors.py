@@ -30,7 +30,7 @@ CONSTANT = 1e-6  # a deviation, as a share of the greatest score, that is roundi
 class Factors:
     """Scores <e_u, e_j>: the network, iALS, most popular, and blends of them.
 
-    The one kind that lists are found for without every score being written down (`rank.top_k`).
+    Lists are found for them without every score being written down (`rank.top_k`).
 
     Attributes:
       user: [num_users, dim] float32.

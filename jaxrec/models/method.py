@@ -55,7 +55,7 @@ class Saved:
     """A state as it is kept.
 
     Attributes:
-      arrays: a tree of arrays, and of tables that several devices have (`jaxrec.gcn.dealt`).
+      arrays: a tree of arrays, and of tables that several devices have (`jaxrec.gcn.dealt_table`).
       about: what tells their shapes and meaning, ready for JSON; None where the configuration does.
     """
 
@@ -135,7 +135,7 @@ class Fitting(Protocol):
     def shapes(self, about: Mapping[str, Any] | None) -> Any:
         """A tree of shapes and types, of what was kept with these words about it.
 
-        Of a table for several devices it has the `jaxrec.gcn.dealt.Awaited`.
+        Of a table for several devices it has the `jaxrec.gcn.dealt_table.Awaited`.
         """
 
     def restore(self, saved: Saved) -> Any:

@@ -75,11 +75,11 @@ def top_k(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k items with the largest scores, best first; of equal ones the lower index first.
 
-    Every candidate is scored, in float32, and nothing is approximate. For models of factors, also
-    with a sparse matrix of items beside them, all users' scores are never written down.
+    Every candidate is scored, in float32, and nothing is approximate. For models of factors, on a
+    CPU with a sparse matrix of items beside them, too, all users' scores are never written down.
 
     Args:
-      model: what scores them. Any but these is always asked for USERS_PER_SCORING at once.
+      model: what scores them. One of another kind is always asked for USERS_PER_SCORING at once.
       histories: [n], whose lists are wanted.
       k: length of a list, at least 1; may be more than there are items.
       seen: items to leave out of each of the n lists, or all that may be in it; None leaves out
@@ -88,7 +88,7 @@ def top_k(
       memory_budget_mb: MiB of working memory beside the model. The result doesn't depend on
         it. The scores of one block of users (32 * num_items * 4 bytes) are needed at least, and
         of one for each of this process's devices, among which they are shared; a
-        model other than factors, or factors with cut walks, always takes those of twice 64 users.
+        model of another kind always takes those of twice 64 users.
       on_histories: called with the number of lists found since the last call.
 
     Returns:

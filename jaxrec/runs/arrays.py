@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxrec.errors import RunError, UserError
-from jaxrec.gcn.dealt import Awaited, Dealt
+from jaxrec.gcn.dealt_table import Awaited, Dealt
 
 _OVERHEAD_BYTES = 128 * 1024  # of the small files beside the arrays
 _LONGEST_ERROR = 400

@@ -11,6 +11,7 @@ together. Each writes its parts of the arrays; process 0 does all else, and tell
 import concurrent.futures
 import dataclasses
 import itertools
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ import jax
 import numpy as np
 
 from jaxrec.errors import RunError, UserError
-from jaxrec.gcn.dealt import Dealt
+from jaxrec.gcn.dealt_table import Dealt
 from jaxrec.hosts import together
 from jaxrec.manifest import find_damage
 from jaxrec.models.method import Saved
@@ -33,6 +34,8 @@ from jaxrec.runs.checkpoint_folder import (
     saved_steps,
 )
 from jaxrec.runs.checkpoint_writing import write_checkpoint
+
+_LATER_SECONDS = 60.0  # the default for which an NFS client believes that a folder is as it was
 
 
 class Checkpoints:
@@ -176,7 +179,11 @@ class Checkpoints:
         told = together.decided("checkpoints", [whole, list(self.damaged.items())])
         self._whole = {each["step"]: Record.of(each) for each in told[0]}
         self.damaged = dict(told[1])
+        begin = time.monotonic()
         for path in (self.directory, *(self.directory / str(step) for step in self._whole)):
+            # What another machine has just made a network's file system may show a little later.
+            while not path.is_dir() and time.monotonic() - begin < _LATER_SECONDS:
+                time.sleep(0.2)
             if not path.is_dir():
                 raise UserError(
                     f"process {together.index()} doesn't find {path}, where process 0 does; "

@@ -116,4 +116,4 @@ def remove_leftovers(directory: Path) -> None:
     """Removes what saves and removals that were cut short have left."""
     for path in directory.iterdir():
         if path.suffix in (_PARTIAL, _REMOVED) and path.name.partition(".")[0].isdecimal():
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)  # a dead run's process may still write there

@@ -2,16 +2,18 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import itertools
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxrec.errors import RunError
 from jaxrec.files import write_json
 from jaxrec.hosts import together
-from jaxrec.manifest import list_files, write_manifest
+from jaxrec.manifest import Entries, list_files, write_manifest
 from jaxrec.models.method import Saved
 from jaxrec.runs.arrays import check_space, count_parts, describe, one_line, own_parts, write_part
 from jaxrec.runs.checkpoint_folder import (
@@ -23,6 +25,10 @@ from jaxrec.runs.checkpoint_folder import (
     partial_folder,
 )
 
+_NOT_SHARED = (
+    "{name} isn't there, though another process has written it; expected a --workdir that all "
+    "processes share"
+)
 PART_BYTES = 2**26  # Orbax holds some times what it writes at once
 
 
@@ -56,7 +62,7 @@ def write_checkpoint(
     if together.is_first():
         with _failures_said(path, partial):
             digests = dict(itertools.chain.from_iterable(own["parts"] for own in every))
-            files = {name: entry for own in every for name, entry in own["files"].items()}
+            files = _listed(partial, [own["listing"] for own in every])
             record = Record(
                 step=step,
                 score=score,
@@ -90,7 +96,7 @@ def _failures_said(path: Path, partial: Path) -> Iterator[None]:
 def _write_parts(partial: Path, path: Path, arrays: Any) -> dict[str, Any]:
     """Writes this process's parts; returns what they hold, and their files' entries."""
     digests = []
-    entries: dict[str, Any] = {}
+    entries: Entries = {}
     parts = own_parts(arrays, PART_BYTES, process=together.index(), processes=together.count())
     for number, part in parts:
         with _failures_said(path, partial):
@@ -98,10 +104,35 @@ def _write_parts(partial: Path, path: Path, arrays: Any) -> dict[str, Any]:
             digests.append((number, write_part(folder, part)))
             files = [each for each in folder.rglob("*") if each.is_file()]
             entries |= list_files(partial, [each.relative_to(partial).as_posix() for each in files])
-    return {"parts": digests, "files": entries}
+    listing = json.dumps(entries).encode()
+    with _failures_said(path, partial):
+        _listing(partial, together.index()).write_bytes(listing)
+    return {"parts": digests, "listing": hashlib.sha256(listing).hexdigest()}
 
 
-def _finish(partial: Path, path: Path, record: Record, files: dict[str, Any]) -> None:
+def _listing(partial: Path, process: int) -> Path:
+    """Where a process lists its files for process 0: of a large state they are many."""
+    return partial / f"files-{process}.json"
+
+
+def _listed(partial: Path, digests: Sequence[str]) -> Entries:
+    """The files that all processes have listed.
+
+    Raises:
+      RunError: a list isn't there, or isn't the one that was written.
+    """
+    entries: Entries = {}
+    for process, digest in enumerate(digests):
+        path = _listing(partial, process)
+        listing = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(listing).hexdigest() != digest:
+            raise RunError(_NOT_SHARED.format(name=path.name))
+        entries |= json.loads(listing)
+        path.unlink()
+    return entries
+
+
+def _finish(partial: Path, path: Path, record: Record, files: Entries) -> None:
     """Writes the record and the manifest, and gives the checkpoint its name.
 
     Raises:
@@ -109,10 +140,7 @@ def _finish(partial: Path, path: Path, record: Record, files: dict[str, Any]) ->
     """
     for name in files:
         if not (partial / name).is_file():
-            raise RunError(
-                f"{name} isn't there, though another process has written it; expected a --workdir "
-                "that all processes share"
-            )
+            raise RunError(_NOT_SHARED.format(name=name))
     write_json(partial / RECORD, dataclasses.asdict(record))
     write_manifest(partial, [RECORD], listed=files)
     commit(partial, path)

@@ -18,7 +18,7 @@ from jaxrec.errors import UserError
 from jaxrec.gcn import losses
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.dealing import OWN, Dealing, specs
-from jaxrec.gcn.dealt import Dealt
+from jaxrec.gcn.dealt_table import Dealt
 from jaxrec.gcn.edges import Edges, Totals, totals_of
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import BipartiteGraph, host_graph
@@ -87,7 +87,10 @@ class Setup(Training):
         return create_state(key, self.totals, self.optimizer, dim=self.dim, stddev=self.init_stddev)
 
     def placed(self, state: Any) -> Any:
-        """A state, or a part of one, on the device or dealt to the devices; a copy."""
+        """A state, or a part of one, on the device or dealt to the devices.
+
+        A copy, but for a table that is `Dealt` already.
+        """
         if self.dealing is None:
             return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
         return self.dealing.placed(state)

@@ -77,6 +77,13 @@ def test_a_weight_that_is_no_number_is_refused(kernel: str, wrong: float) -> Non
         top_k(model, histories, k=3)
 
 
+def test_a_sum_beyond_float32_is_not_left_out_in_silence(kernel: str) -> None:
+    del kernel
+    model, histories = whole(-1e38)
+    with pytest.raises(RunError, match="NaN or an infinity"):
+        top_k(model, histories, k=3)
+
+
 def test_other_sums_are_scored_as_before(kernel: str) -> None:
     del kernel
     model, _ = whole()

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from jaxrec.errors import RunError, UserError
 from jaxrec.gcn.deal import Deal
-from jaxrec.gcn.dealt import Awaited, Dealt
+from jaxrec.gcn.dealt_table import Awaited, Dealt
 from jaxrec.gcn.shares import AXIS
 from jaxrec.runs import arrays
 

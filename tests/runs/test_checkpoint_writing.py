@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from jaxrec.errors import RunError
 from jaxrec.gcn.deal import Deal
-from jaxrec.gcn.dealt import Dealt
+from jaxrec.gcn.dealt_table import Dealt
 from jaxrec.gcn.shares import AXIS
 from jaxrec.manifest import find_damage
 from jaxrec.models.method import Saved

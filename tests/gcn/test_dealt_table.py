@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from jaxrec.gcn import dealt
+from jaxrec.gcn import dealt_table
 from jaxrec.gcn.deal import Deal
-from jaxrec.gcn.dealt import Awaited, Dealt
+from jaxrec.gcn.dealt_table import Awaited, Dealt
 from jaxrec.gcn.shares import AXIS
 
 MESH = Mesh(np.array(jax.devices()[:1]), (AXIS,))
@@ -20,14 +20,18 @@ TABLE[1, 2], TABLE[2, 0], TABLE[4, 1] = -0.0, np.nan, -np.inf
 
 @pytest.fixture(params=[1, 30, 10**6])
 def piece_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(dealt, "PIECE_BYTES", request.param)
+    monkeypatch.setattr(dealt_table, "PIECE_BYTES", request.param)
     size: int = request.param
     return size
 
 
 @pytest.mark.usefixtures("piece_bytes")
+@pytest.mark.parametrize("is_here", [True, False])
 @pytest.mark.parametrize("kind", [np.float32, np.int32])
-def test_rows_come_in_the_datas_order_whatever_the_pieces(kind: type) -> None:
+def test_rows_come_in_the_datas_order_whatever_the_pieces(
+    kind: type, is_here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Dealt, "is_here", is_here)
     table = TABLE.view(np.int32).astype(kind) if kind is np.int32 else TABLE
     there = Dealt(jax.numpy.asarray(DEAL.rows_of(0, table)), DEAL, MESH)
     assert (there.shape, there.dtype) == (table.shape, table.dtype)
