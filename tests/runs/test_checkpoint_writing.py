@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import dataclasses
+import errno
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -178,3 +180,37 @@ def test_a_part_that_process_0_does_not_find_is_told(
     assert isinstance(error, RunError)
     assert "isn't there, though another process has written it; expected a --workdir" in str(error)
     assert not (tmp_path / "5").exists()
+
+
+@pytest.mark.parametrize("group", [2], indirect=True)
+def test_what_a_process_says_it_has_written_must_be_found(
+    group: Together, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = checkpoint_writing._listing
+
+    def elsewhere(partial: Path, process: int) -> Path:
+        return listing(tmp_path if group.index() else partial, process)
+
+    monkeypatch.setattr(checkpoint_writing, "_listing", elsewhere)
+    error, other = write(group, tmp_path)
+    assert isinstance(error, RunError) and isinstance(other, Lost)
+    assert "files-1.json isn't there, though another process has written it" in str(error)
+    assert not (tmp_path / "5").exists()
+
+
+def test_what_a_dead_run_still_writes_to_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leftover = tmp_path / "7.0123abcd.partial"
+    leftover.mkdir()
+    rmdir = os.rmdir
+
+    def still_written(path: Any, **where: Any) -> None:
+        if Path(path).name == leftover.name:
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        rmdir(path, **where)
+
+    monkeypatch.setattr(os, "rmdir", still_written)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.steps() == []
+    assert leftover.exists()
