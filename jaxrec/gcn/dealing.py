@@ -7,18 +7,16 @@ from typing import Any, cast
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding
 
 from jaxrec.gcn.deal import Deal, deal_rows
 from jaxrec.gcn.dealt_table import Awaited, Dealt
 from jaxrec.gcn.edges import Edges, Totals
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import BipartiteGraph, Shares
+from jaxrec.gcn.mesh import ALIKE, OWN, joined, own_devices
 from jaxrec.gcn.partition import shares_of
-from jaxrec.gcn.shares import AXIS
 from jaxrec.gcn.training_graph import ItemMass, TrainingGraph
-
-OWN, ALIKE = PartitionSpec(AXIS), PartitionSpec()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,17 +115,13 @@ class Dealing:
           totals: what they add up to.
           cumulative: the items' masses, as of `ItemMass`; None for uniform negatives.
         """
-        here = [
-            number
-            for number, device in enumerate(self.mesh.devices.flat)
-            if device.process_index == jax.process_index()
-        ]
+        here = own_devices(self.mesh)
         own = shares_of(edges, totals, self.user, self.item, here, cumulative)
 
-        def joined(*parts: np.ndarray) -> jax.Array:
-            return self._of_shares(dict(zip(here, parts, strict=True)).__getitem__)
+        def all_of_them(*parts: np.ndarray) -> jax.Array:
+            return joined(self.mesh, dict(zip(here, parts, strict=True)).__getitem__)
 
-        all_of: Any = jax.tree.map(joined, *own)
+        all_of: Any = jax.tree.map(all_of_them, *own)
         shares = Shares(
             user=self.alike(self.user.place),
             item=self.alike(self.item.place),
@@ -139,18 +133,7 @@ class Dealing:
 
     def _of_rows(self, deal: Deal, table: Any) -> jax.Array:
         """A table, or a column, [num_rows, ...] as the devices have it."""
-        return self._of_shares(functools.partial(deal.rows_of, table=np.asarray(table)))
-
-    def _of_shares(self, share: Callable[[int], np.ndarray]) -> jax.Array:
-        """The array of which each device has a share, made where this process has the device."""
-        devices = self.mesh.devices.flat
-        here = [
-            jax.device_put(share(number), device)
-            for number, device in enumerate(devices)
-            if device.process_index == jax.process_index()
-        ]
-        shape = (here[0].shape[0] * self.mesh.size, *here[0].shape[1:])
-        return jax.make_array_from_single_device_arrays(shape, NamedSharding(self.mesh, OWN), here)
+        return joined(self.mesh, functools.partial(deal.rows_of, table=np.asarray(table)))
 
 
 def _is_embeddings(node: Any) -> bool:

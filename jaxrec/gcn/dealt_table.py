@@ -12,10 +12,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from jaxrec.gcn.deal import Deal
-from jaxrec.gcn.shares import AXIS, at_places, from_owner
+from jaxrec.gcn.mesh import ALIKE, OWN, joined, on_devices, own_devices
+from jaxrec.gcn.shares import at_places, from_owner
 
 PIECE_BYTES = 2**24  # of rows that are brought from their owners at a time
 
@@ -116,8 +117,7 @@ class Awaited:
         self._size = deal.origin.shape[1]
         self._shares = {
             number: np.zeros((self._size, *like.shape[1:]), like.dtype)
-            for number, device in enumerate(mesh.devices.flat)
-            if device.process_index == jax.process_index()
+            for number in own_devices(mesh)
         }
 
     def wants(self, start: int, stop: int) -> bool:
@@ -133,14 +133,7 @@ class Awaited:
 
     def arrived(self) -> Dealt:
         """The table, when all rows have come."""
-        shares = [
-            jax.device_put(share, self._mesh.devices.flat[number])
-            for number, share in self._shares.items()
-        ]
-        shape = (self._deal.origin.size, *self.shape[1:])
-        sharding = NamedSharding(self._mesh, PartitionSpec(AXIS))
-        table = jax.make_array_from_single_device_arrays(shape, sharding, shares)
-        return Dealt(table, self._deal, self._mesh)
+        return Dealt(joined(self._mesh, self._shares.__getitem__), self._deal, self._mesh)
 
 
 @functools.partial(jax.jit, static_argnames="mesh")
@@ -151,10 +144,7 @@ def _brought(table: jax.Array, place: Any, mesh: Mesh) -> jax.Array:
         row, mine = at_places(place, len(own))
         return from_owner(mine, own[row])
 
-    shared, alike = PartitionSpec(AXIS), PartitionSpec()
-    return jax.shard_map(
-        bring, mesh=mesh, in_specs=(shared, alike), out_specs=alike, check_vma=False
-    )(table, place)
+    return on_devices(bring, mesh, takes=(OWN, ALIKE), gives=ALIKE)(table, place)
 
 
 @jax.jit

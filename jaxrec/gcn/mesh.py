@@ -5,11 +5,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxrec.errors import UserError
-from jaxrec.gcn.dealing import ALIKE, OWN
 from jaxrec.gcn.shares import AXIS
+
+OWN, ALIKE = PartitionSpec(AXIS), PartitionSpec()  # each device its share, each the whole
 
 
 def mesh_of(devices: int) -> Mesh | None:
@@ -29,6 +30,24 @@ def mesh_of(devices: int) -> Mesh | None:
         )
     chosen = there[: devices or len(there)]
     return Mesh(np.array(chosen), (AXIS,)) if len(chosen) > 1 else None
+
+
+def own_devices(mesh: Mesh) -> list[int]:
+    """The numbers, in the mesh, of the devices that are this process's."""
+    own = jax.process_index()
+    return [n for n, device in enumerate(mesh.devices.flat) if device.process_index == own]
+
+
+def joined(mesh: Mesh, share: Callable[[int], np.ndarray]) -> jax.Array:
+    """The array of which each device has a share, made where this process has the device.
+
+    Args:
+      mesh: the devices.
+      share: what a device has, by its number; all are of one shape.
+    """
+    here = [jax.device_put(share(n), mesh.devices.flat[n]) for n in own_devices(mesh)]
+    shape = (here[0].shape[0] * mesh.size, *here[0].shape[1:])
+    return jax.make_array_from_single_device_arrays(shape, NamedSharding(mesh, OWN), here)
 
 
 def on_devices(

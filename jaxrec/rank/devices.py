@@ -6,8 +6,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from jaxrec.gcn.dealing import ALIKE, OWN
-from jaxrec.gcn.mesh import on_devices
+from jaxrec.gcn.mesh import ALIKE, OWN, on_devices
 from jaxrec.gcn.shares import AXIS
 from jaxrec.models.sparse_weights import Added
 from jaxrec.rank.best_columns import USERS_PER_BLOCK, best_columns

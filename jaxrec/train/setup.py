@@ -17,12 +17,12 @@ from jaxrec.data.weighting import weigher
 from jaxrec.errors import UserError
 from jaxrec.gcn import losses
 from jaxrec.gcn.convolution import LightGCN
-from jaxrec.gcn.dealing import OWN, Dealing, specs
+from jaxrec.gcn.dealing import Dealing, specs
 from jaxrec.gcn.dealt_table import Dealt
 from jaxrec.gcn.edges import Edges, Totals, totals_of
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.gcn.graph import BipartiteGraph, host_graph
-from jaxrec.gcn.mesh import mesh_of, on_devices
+from jaxrec.gcn.mesh import OWN, mesh_of, on_devices
 from jaxrec.gcn.message_passing import prepared
 from jaxrec.gcn.training_graph import ItemMass, TrainingGraph, cumulative_mass, mass_before
 from jaxrec.models import bpr_vectors, own_vectors

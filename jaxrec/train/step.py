@@ -8,10 +8,10 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from jaxrec.gcn.dealing import ALIKE, specs
+from jaxrec.gcn.dealing import specs
 from jaxrec.gcn.edges import GraphSize
 from jaxrec.gcn.embeddings import Embeddings, init_params
-from jaxrec.gcn.mesh import on_devices, state_specs
+from jaxrec.gcn.mesh import ALIKE, on_devices, state_specs
 from jaxrec.gcn.objectives import Objective
 from jaxrec.gcn.training_graph import TrainingGraph
 
