@@ -43,15 +43,17 @@ def comparison(report: Mapping[str, Any]) -> str:
 
 
 def _versions(sections: Mapping[str, Sequence[Entry]]) -> str:
-    """A line for each environment, with those who were measured in it."""
+    """A line for each environment and device, with those who were measured there."""
     subjects: dict[str, list[str]] = {}
     for entries in sections.values():
         for entry in entries:
             versions = ", ".join(f"{name} {text}" for name, text in entry["versions"].items())
-            names = subjects.setdefault(versions, [])
+            devices = {figures.get("device") for figures in entry["rounds"].values()} - {None}
+            where = f"{versions} on {', '.join(sorted(devices))}" if devices else versions
+            names = subjects.setdefault(where, [])
             if versions and entry["subject"] not in names:
                 names.append(entry["subject"])
-    lines = [f"- {versions}: {'; '.join(names)}\n" for versions, names in subjects.items() if names]
+    lines = [f"- {where}: {'; '.join(names)}\n" for where, names in subjects.items() if names]
     return "## Versions\n\n" + "".join(lines)
 
 
@@ -166,5 +168,6 @@ def _count(entry: Entry, name: str) -> str:
 
 
 def _memory(entry: Entry) -> str:
-    values = list(_values(entry, "peak_mb").values())
-    return f"{summarise(values).median:,.0f} MB" if values else ""
+    places = {"peak_mb": "MB", "device_peak_mb": "MB of the device's"}
+    values = {unit: list(_values(entry, name).values()) for name, unit in places.items()}
+    return "; ".join(f"{summarise(v).median:,.0f} {unit}" for unit, v in values.items() if v)

@@ -93,7 +93,8 @@ def tables(report: Mapping[str, Any]) -> str:
                 f"{row['batch']:,}: {row['error']}\n"
             )
     versions = ", ".join(f"{name} {value}" for name, value in report["versions"].items())
-    lines.append(f"Versions: {versions}.\n")
+    devices = sorted({row["device"] for row in results if row.get("device")})
+    lines.append(f"Versions: {versions}{' on ' if devices else ''}{', '.join(devices)}.\n")
     return "\n".join(lines)
 
 
@@ -104,7 +105,8 @@ def _per_edge(row: Mapping[str, Any]) -> float:
 def _row(row: Mapping[str, Any]) -> list[str]:
     if row.get("error"):
         return [f"{row['edges']:,}", "", str(row["dim"]), f"{row['batch']:,}", "failed", *[""] * 5]
-    training = row["train_peak_mb"]
+    places = {"train_peak_mb": "MB", "device_peak_mb": "MB of the device's"}
+    training = [f"{row[name]:,.0f} {unit}" for name, unit in places.items() if row.get(name)]
     return [
         f"{row['edges']:,}",
         f"{row['nodes']:,}",
@@ -115,7 +117,7 @@ def _row(row: Mapping[str, Any]) -> list[str]:
         digits(_per_edge(row) * 1e9),
         digits(1e-6 / _per_edge(row)),
         f"{row['build_peak_mb']:,.0f} MB",
-        "" if training is None else f"{training:,.0f} MB",
+        "; ".join(training),
     ]
 
 

@@ -335,6 +335,23 @@ def test_the_comparison_gives_medians_ratios_and_failures() -> None:
     assert text.endswith("## Versions\n\n- numpy 2.0: ours; other; absent\n")
 
 
+def test_the_comparison_says_on_which_device_and_how_much_of_its_memory() -> None:
+    times = {"step_s": 1.0, "epoch_s": 9.0, "peak_mb": 500.0}
+    on_gpu = [{**times, "device": "gpu (X1)", "device_peak_mb": mb} for mb in (60.0, 80.0, 70.0)]
+    sections = {"train": [entry("ours", *on_gpu), entry("other", {**times, "device": "cpu"})]}
+    text = report.comparison(
+        {
+            "date": "2026-01-01",
+            "machine": machine(),
+            "data": {"users": 2, "items": 3, "train": 4, "test": 5},
+            "settings": {"batch": 2048, "layers": 3, "dim": 64, "rounds": 3, "steps": 9, "k": 20},
+            "sections": sections,
+        }
+    )
+    assert "| 500 MB; 70 MB of the device's |" in text
+    assert text.endswith("- numpy 2.0 on gpu (X1): ours\n- numpy 2.0 on cpu: other\n")
+
+
 def test_scaling_measures_the_common_point_once_and_reports_every_axis(tmp_path: Path) -> None:
     plan = scaling.points(1.0, list(scaling.AXES))
     assert len(plan) == len({tuple(point.items()) for point in plan}) == 5 + 4 + 5 - 2
@@ -350,6 +367,7 @@ def test_scaling_measures_the_common_point_once_and_reports_every_axis(tmp_path:
         }
         for point in plan
     ]
+    results[0] |= {"device": "gpu (X1)", "train_peak_mb": 200.0, "device_peak_mb": 50.0}
     results[-1] = {**plan[-1], "error": "out of memory"}
     made = {
         "date": "2026-01-01",
@@ -364,6 +382,8 @@ def test_scaling_measures_the_common_point_once_and_reports_every_axis(tmp_path:
     assert "At 16,000,000 edges the time per edge is 2.00 times that at 1,000,000." in text
     assert "| 100 ms | 12.5 ms |" in text
     assert "Failed: 1,000,000 edges, 64 dimensions, batch 65,536: out of memory" in text
+    assert "| 200 MB; 50 MB of the device's |" in text
+    assert text.endswith("Versions: jax 1.0 on gpu (X1).\n")
     scaling.draw(made, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
 

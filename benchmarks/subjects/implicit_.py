@@ -29,7 +29,7 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
         show_progress=False,
         callback=lambda *progress: ends.append(time.perf_counter()),
     )
-    return {"epoch_s": (ends[-1] - ends[0]) / (len(ends) - 1)}
+    return {"epoch_s": (ends[-1] - ends[0]) / (len(ends) - 1), "device": "cpu"}
 
 
 def evaluate(request: dict[str, Any]) -> dict[str, Any]:
@@ -50,6 +50,7 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
         "seconds": time.perf_counter() - start,
         "users": len(np.unique(edges.test_user[chosen])),
         "ndcg": float(result["ndcg"]),
+        "device": "cpu",
     }
 
 

@@ -47,7 +47,7 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
         "baseline_mb": baseline,
         "above_baseline_mb": resident_mb(peak=True) - baseline,
         "kernel": setup.convolution.sums.kernel,
-        "device": _device(),
+        **_device(),
     }
 
 
@@ -68,7 +68,8 @@ def product(request: dict[str, Any]) -> dict[str, Any]:
     user, item = jnp.asarray(rows[: graph.num_users]), jnp.asarray(rows[graph.num_users :])
     times = seconds_of(multiply, request["repeats"], warmup=3)
     result = np.concatenate([np.asarray(part, np.float64) for part in multiply()])
-    return {"seconds": statistics.median(times), "checksum": float((result * rows).sum())}
+    checksum = float((result * rows).sum())
+    return {"seconds": statistics.median(times), "checksum": checksum, **_device()}
 
 
 def kernels(request: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +113,7 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
         "seconds": seconds,
         "first_s": first,
         "users": len(evaluation.users),
+        **_device(),
         **{name: evaluation.means()[f"{name}@{request['k']}"] for name in ("recall", "ndcg")},
     }
 
@@ -195,7 +197,7 @@ def scale(request: dict[str, Any]) -> dict[str, Any]:
     del part
     was_reset = reset_peak()
     figures = measure_steps(setup, batch_size=request["batch"], steps=request["steps"])
-    training = resident_mb(peak=True)
+    training, device = resident_mb(peak=True), _device()
     nodes = setup.totals.num_users + setup.totals.num_items
     convolution = setup.convolution
     moved = step_bytes(
@@ -215,7 +217,7 @@ def scale(request: dict[str, Any]) -> dict[str, Any]:
         "roofline_s": moved / copied,
         "nodes": nodes,
         "kernel": convolution.sums.kernel,
-        "device": _device(),
+        **device,
         "baseline_mb": baseline,
         "build_peak_mb": built,
         "train_peak_mb": training if was_reset else None,
@@ -236,6 +238,10 @@ def _baseline_mb() -> float:
     return resident_mb(peak=False)
 
 
-def _device() -> str:
+def _device() -> dict[str, Any]:
+    """Where arrays lie, and, on an accelerator, how much of its memory they took at the most."""
     device = jax.devices()[0]
-    return f"{device.platform} ({device.device_kind})"
+    found: dict[str, Any] = {"device": f"{device.platform} ({device.device_kind})"}
+    if device.platform != "cpu" and (stats := device.memory_stats()):
+        found["device_peak_mb"] = stats["peak_bytes_in_use"] / 1e6
+    return found

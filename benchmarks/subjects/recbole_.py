@@ -13,6 +13,7 @@ from recbole.trainer import Trainer
 from recbole.utils import init_seed
 
 from benchmarks.measuring import TimedBatches
+from benchmarks.subjects import torch_device
 
 PACKAGES = ["recbole", "torch", "numpy", "scipy", "pandas"]
 NAME = "edges"  # of the dataset: a folder and the beginning of its files' names
@@ -37,7 +38,7 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
         "epoch_start_s": epoch_start,
         "prepare_s": prepared,
         "threads": torch.get_num_threads(),
-        "device": str(config["device"]),
+        **torch_device.used(),
     }
 
 
@@ -58,6 +59,7 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
         "users": loader.sample_size,
         "users_per_batch": loader.step,
         "threads": torch.get_num_threads(),
+        **torch_device.used(),
         **{name: float(result[f"{name}@{request['k']}"]) for name in ("recall", "ndcg")},
     }
 

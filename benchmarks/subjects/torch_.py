@@ -11,9 +11,10 @@ from torch_geometric.nn import LightGCN
 
 from benchmarks.edges import normalised_adjacency, read_edges
 from benchmarks.measuring import TimedBatches, seconds_of
+from benchmarks.subjects import torch_device
+from benchmarks.subjects.torch_device import DEVICE
 
 PACKAGES = ["torch", "torch_geometric", "numpy"]
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def train(request: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
         "epoch_start_s": epoch_start,
         "prepare_s": prepared,
         "threads": torch.get_num_threads(),
-        "device": DEVICE.type,
+        **torch_device.used(),
     }
 
 
@@ -86,6 +87,7 @@ def product(request: dict[str, Any]) -> dict[str, Any]:
         "seconds": statistics.median(times),
         "checksum": float((result * rows).sum()),
         "threads": torch.get_num_threads(),
+        **torch_device.used(),
     }
 
 
