@@ -211,7 +211,9 @@ def test_climbing_finds_the_best_of_what_has_one_peak_and_stops_at_the_most() ->
     assert len(asked) == 2
 
 
-def test_what_was_best_at_its_last_epoch_is_given_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_gaining_when_its_epochs_ended_is_given_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[int] = []
 
     def fit(config: RunConfig, *_: Any, **__: Any) -> Candidate:
@@ -221,15 +223,18 @@ def test_what_was_best_at_its_last_epoch_is_given_more(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(trials, "fit_candidate", fit)
     console = Console(quiet=True)
-    cases: list[tuple[int, int, set[str], list[int]]] = [
-        (12, 24, set(), [12, 24]),
-        (12, 12, set(), [12]),  # there is no time for more
-        (20, 40, set(), [20]),
-        (10, 20, {"epochs"}, [10]),
+    cases: list[tuple[int, dict[str, int], set[str], int, list[int]]] = [
+        (12, {"epochs": 24}, set(), 0, [12, 24]),
+        (12, {}, set(), 0, [12]),  # there is no time for more
+        (17, {"epochs": 34}, set(), 3, [17, 34]),  # patience was waiting
+        (18, {"epochs": 36}, set(), 3, [18]),
+        (16, {"epochs": 32}, set(), 0, [16]),
+        (10, {"epochs": 20}, {"epochs"}, 0, [10]),
     ]
-    for epochs, most, fixed, tried in cases:
+    for epochs, longer, fixed, patience, tried in cases:
         asked.clear()
-        search = Search("gcn", {"epochs": epochs, "lr": 0.01}, [("lr", (0.01,))], 1, "steps", most)
+        start = {"epochs": epochs, "lr": 0.01, "eval.patience": patience}
+        search = Search("gcn", start, [("lr", (0.01,))], 1, "steps", longer)
         found = Trials(
             RunConfig(), frozenset(fixed), [], "settings", Journal(None, {}), console
         ).search(search)
@@ -491,8 +496,8 @@ def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -
             assert search.most >= 1
             assert all(search.start[field] in values for field, values in search.axes)
         (network,) = (search for search in planned.searches if search.method == "gcn")
-        times = network.most_epochs / network.start["epochs"]
-        assert times == (1 if name == "large" and effort != "thorough" else 2)
+        times = network.longer.get("epochs", 0) / network.start["epochs"]
+        assert times == (0 if name == "large" and effort != "thorough" else 3)
         assert ("ease" in methods) == (name == "small" or (name, effort) == ("gowalla", "thorough"))
     work = {
         name: sum(search.most * search.start.get("epochs", 1) for search in planned.searches)

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections import Counter
+from collections import defaultdict
 
 import numpy as np
 from scipy import sparse
@@ -19,6 +19,7 @@ SIDE = 1024  # of the matrices whose product is timed
 STEPS = 3  # timed of the network, after one that is compiled
 TRIED = 0.7  # of the settings that may be tried, as many usually are
 EPOCHS = 0.8  # and of the epochs
+LONGER = 0.6  # and of the epochs that the best settings may get
 SUMS = 0.05  # a fit of filters, of one by products
 OTHER = 1.3  # scoring, choosing, measuring, beside fitting
 
@@ -34,10 +35,13 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
     """
     size = Size.of(split.train)
     matrix = Histories.of_all(split.train, config.learnt_weights).matrix()
-    fits: Counter[Cost] = Counter()
+    fits: dict[Cost, float] = defaultdict(float)
     for search in plan.searches:
         chosen_by = plan.parts if search.chooses or not plan.fresh else 0
-        fits[search.cost] += max(1, round(TRIED * search.most)) * chosen_by + plan.fresh + 1
+        tried, again = max(1, round(TRIED * search.most)) * chosen_by, plan.fresh + 1.0
+        if search.longer:
+            again = (again + chosen_by) * LONGER * search.longer["epochs"] / search.start["epochs"]
+        fits[search.cost] += tried + again
     seconds = 0.0
     if fits["inverse"]:
         seconds += fits["inverse"] * size.items**3 / _multiplications_per_second()

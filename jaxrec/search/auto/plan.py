@@ -54,8 +54,8 @@ class Search:
       most: settings tried at most.
       cost: what a fit spends its time on: an inverse of items by items, products of the matrix with
         itself, sums over the graph (when ranking), or steps of training.
-      most_epochs: that the best settings may be trained for, where they were at their best at the
-        last of fewer; 0 where there are none.
+      longer: fields that the best settings get where they were still gaining when their epochs
+        ended; empty where there are none, or no time for it.
     """
 
     method: str
@@ -63,7 +63,7 @@ class Search:
     axes: Sequence[Axis]
     most: int
     cost: Cost
-    most_epochs: int = 0
+    longer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def chooses(self) -> bool:
@@ -115,7 +115,7 @@ FEWEST_EPOCHS = 8
 FEWEST_STEPS, MOST_STEPS, SMALLEST_BATCH = 16, 64, 1_000
 MANY_ITEMS = 10_000
 FEWEST_NEGATIVES, MOST_LOGITS = 1_024, 2**27  # of a batch, the latter: half a GiB, a few times over
-LONGER = 2  # times the epochs, for the best settings if they were at their best at the last one
+LONGER = 3  # times the epochs, for the best settings if they were still gaining at the last one
 SETTINGS = 5  # of the network, that should be tried before epochs are many
 ENOUGH = 9  # settings that there must be time for, so that longer vectors are tried, too
 MOST_SETTINGS = {"quick": 3, "normal": 12, "thorough": 30}
@@ -246,7 +246,7 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
     epochs = max(FEWEST_EPOCHS, min(EPOCHS[effort], int(allowed / SETTINGS / epoch)))
     most = max(1, int(allowed / (epochs * epoch)))
     start = {
-        "epochs": epochs,
+        **_epochs(epochs),
         "batch_size": -(-size.edges // steps),
         "lr": lr,
         "model.layers": 1,
@@ -260,7 +260,6 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
         # Of many items more are far from what a user likes: a sharper loss.
         "loss.temperature": 0.2 if size.items < MANY_ITEMS else 0.14,
         "loss.l2": 0.0,
-        "eval.every_epochs": max(1, epochs // 10),
         "eval.patience": 3,
     }
     axes: list[Axis] = [
@@ -275,9 +274,15 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
     most = min(most, MOST_SETTINGS[effort])
     if size.edges < SMALL and effort == "normal":
         most = min(most, MOST_IF_SMALL)
-    # Not where one setting alone is more than there is time for.
-    most_epochs = LONGER * epochs if epochs * epoch <= allowed else epochs
-    return Search("gcn", start, axes, most, "steps", most_epochs)
+    longer: dict[str, Any] = {}
+    if epochs * epoch <= allowed:  # else one setting alone is more than there is time for
+        longer = _epochs(LONGER * epochs)
+    return Search("gcn", start, axes, most, "steps", longer)
+
+
+def _epochs(count: int) -> dict[str, Any]:
+    """So many epochs, with a look at validation after each tenth of them."""
+    return {"epochs": count, "eval.every_epochs": max(1, count // 10)}
 
 
 def _epoch(size: Size, steps: int, negatives: int) -> float:

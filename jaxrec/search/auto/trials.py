@@ -80,13 +80,12 @@ class Trials:
 
         climb(start, axes, score, most=search.most)
         best = max(tried, key=_score_of)  # of equals the first
-        epochs = start.get("epochs")
-        # It may have been stopped too early.
-        if epochs is not None and best[1]["epochs"] == epochs < search.most_epochs:
-            score(best[0] | {"epochs": search.most_epochs})
-            best = max(tried, key=_score_of)
         if best[1]["score"] is None:
             return None
+        longer = {name: each for name, each in search.longer.items() if name in start}
+        if "epochs" in longer and self._was_gaining(search.method, best[0], start["epochs"]):
+            score(best[0] | longer)
+            best = max(tried, key=_score_of)
         return Finalist(search.method, best[0], best[1]["score"], len(tried))
 
     def forget(self) -> None:
@@ -112,6 +111,12 @@ class Trials:
         """The configuration that a method is tried with: what counts at ranking comes later."""
         chosen = {name: each for name, each in settings.items() if name not in self._fixed}
         return with_fields(self._config, chosen | PLAIN | {"method": method})
+
+    def _was_gaining(self, method: str, settings: Mapping[str, Any], epochs: int) -> bool:
+        """Whether so many epochs ended before patience did."""
+        looks = self.config_of(method, settings).eval
+        last_wait = max(1, looks.patience) * looks.every_epochs
+        return bool(settings["epochs"] + last_wait > epochs)
 
     def _within(self, axis: Axis, start: Mapping[str, Any]) -> Axis:
         field, values = axis
