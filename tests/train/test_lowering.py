@@ -103,7 +103,6 @@ def _as_if_there_were_a_gpu() -> contextlib.AbstractContextManager[object]:
     return jax.sharding.use_abstract_mesh(mesh)
 
 
-@pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_kernel_for_gpus_lowers_to_triton(dtype: str) -> None:
     """It has no other check without a GPU than this and that it is right when interpreted."""

@@ -21,7 +21,7 @@ from jaxrec.gcn.training_graph import TrainingGraph
 from jaxrec.gcn.user_objective import UserObjective
 from jaxrec.train.step import TrainState, create_state, learning_rate, train_step, train_steps
 from tests.graphs import graph_from_dense
-from tests.kernels import in_order, with_kernel
+from tests.kernels import ON_CPU, in_order, with_kernel
 
 CSR = Sums("csr")
 BPR = EdgeObjective(LightGCN(2, CSR), num_negatives=2, l2=1e-3)
@@ -210,7 +210,8 @@ def test_softmax_skips_listeners_that_are_padding() -> None:
     alone = users[:1]
     padded, _ = slope_of(SOFTMAX, fresh().params, DATA, some, KEY)
     expected = loss_of(SOFTMAX, fresh().params, DATA, alone, KEY)
-    assert float(padded) == pytest.approx(float(expected), rel=1e-6)
+    # Off the CPU products of other shapes are summed in another order.
+    assert float(padded) == pytest.approx(float(expected), rel=1e-6 if ON_CPU else 1e-5)
     nobody = jnp.full_like(users, -1)
     loss, gradient = slope_of(SOFTMAX, fresh().params, DATA, nobody, KEY)
     assert float(loss) == 0.0
