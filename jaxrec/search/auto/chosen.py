@@ -77,8 +77,8 @@ def choose_for(
 def _parts(split: Split, config: RunConfig) -> tuple[list[Part], list[Part], int]:
     """The parts by which settings are chosen, those for the blend, and of how many users each.
 
-    The blend's are others, if there are. Where one is before the other they are all: it is the
-    latest that is most like test.
+    The blend's are others, if there are, and cut both ways. Where one is before the other they are
+    all: it is the latest that is most like test.
     """
     size, kind = Size.of(split.train), split.protocol["kind"]
     count, users = parts_and_users(size, config.auto.effort)
@@ -86,7 +86,7 @@ def _parts(split: Split, config: RunConfig) -> tuple[list[Part], list[Part], int
     if kind in LATER:
         more = max(more, EARLIER)
     first, *others = validation_parts(
-        split.train, kind, count + more, seed=config.seed, users=users
+        split.train, kind, count + more, seed=config.seed, users=users, both_ways=more
     )
     check_found(first.split, config.eval.seen)
     found = [first, *(part for part in others if is_found(part.split, config.eval.seen))]

@@ -12,7 +12,7 @@ from jaxrec.data.splits import Split
 from jaxrec.data.yambda import DAY, GAP
 from jaxrec.errors import UserError
 
-ALIKE = 0.35  # of the users
+ALIKE = 0.35  # of the users, in a part that is cut both ways
 FRACTION = 0.1  # of train, held out
 LATEST = 0.1  # of its listens, where it is cut by time
 LATER = ("time", "yambda", "last_n")  # kinds of which test is later than train
@@ -25,10 +25,11 @@ class Part:
     Attributes:
       split: both; there is no test.
       alike: [num_users] bool: whose items were held out together with those most alike them, and
-        not at random. Settings are chosen by the others, as test is mostly cut at random. But a
-        method that leans on near neighbours does well on such a part alone, and test need not be so
-        kind (docs/lab/gowalla-validation.md): so what counts at ranking alone is chosen by both
-        rules, and a blend's members have to gain by both. One fit serves both.
+        not at random. A method that leans on near neighbours does well where items are held out
+        at random, and test need not be so kind (docs/lab/gowalla-validation.md): so a blend's
+        members have to gain by both rules, and one fit serves both. Settings are chosen by parts
+        that are cut at random alone: what goes together, taken out of train, makes walks look
+        worse than they are for everybody (docs/lab/auto.md).
     """
 
     split: Split
@@ -46,18 +47,25 @@ class Part:
 
 
 def validation_parts(
-    train: Interactions, kind: SplitKind, count: int, *, seed: int, users: int
+    train: Interactions,
+    kind: SplitKind,
+    count: int,
+    *,
+    seed: int,
+    users: int,
+    both_ways: int = 0,
 ) -> list[Part]:
     """Cuts train so many times.
 
     Args:
       train: all that may be known.
       kind: how test was cut: after one of `LATER` the first part is the latest, the second the
-        latest of what is before it, and so on; where test was cut at `random`, so is every user's
-        validation.
+        latest of what is before it, and so on.
       count: how many parts, at most; the k-th, from 0, is cut with `seed` + k.
       seed: of the cuts and of the choice of users.
       users: of how many users, at most, a part has interactions.
+      both_ways: in so many parts, the last ones, some users' items are held out together with those
+        most alike them; unless test was cut at `random`, or is later.
 
     Raises:
       UserError: too little is known of everyone to hold anything out.
@@ -69,7 +77,8 @@ def validation_parts(
         for own in range(seed, seed + count):
             rows = random_rows(train, FRACTION, own)
             rng = np.random.default_rng(own)
-            alike = rng.random(train.num_users) < (0.0 if kind == "random" else ALIKE)
+            share = 0.0 if kind == "random" or own < seed + count - both_ways else ALIKE
+            alike = rng.random(train.num_users) < share
             # Of many users few are measured, and only theirs are worth looking for.
             measured = np.zeros(train.num_users, bool)
             able = np.unique(train.user[rows])

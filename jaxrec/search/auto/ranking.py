@@ -49,10 +49,9 @@ def choose_ranking(
 ) -> tuple[dict[str, float], float]:
     """The fields' values that rank best, and how well; nothing is trained again.
 
-    By recall and NDCG together, as one alone is more of a matter of luck, and by every rule alike
-    that cut validation: how much popularity counts best differs between them, and test may have
-    been cut by either. Of what values gain over the usual ones, one standard error is not believed:
-    hundreds are compared, and the best of them is in part the luckiest (docs/lab/auto.md).
+    By recall and NDCG together, as one alone is more of a matter of luck. Of what values gain over
+    the usual ones, one standard error is not believed: hundreds are compared, and the best of them
+    is in part the luckiest (docs/lab/auto.md).
 
     Args:
       trained: the network's models without walks, one for each part.
@@ -92,8 +91,8 @@ def choose_ranking(
             _walks(chosen[EXPONENT], chosen[LONGER]): chosen[WEIGHT],
         }
 
-    def figures(chosen: Mapping[str, float]) -> list[np.ndarray]:
-        return [each.mean(axis=1) for each in measured.figures(pools, weights(chosen))]
+    def figures(chosen: Mapping[str, float]) -> np.ndarray:
+        return measured.figures(pools, weights(chosen))[0].mean(axis=1)
 
     usual = figures(USUAL | own)
     known: dict[tuple[tuple[str, float], ...], float] = {}
@@ -101,21 +100,15 @@ def choose_ranking(
     def score(chosen: Mapping[str, float]) -> float:
         some = tuple(each for each in weights(chosen).items() if each[1])
         if some not in known:
-            gains = [new - old for new, old in zip(figures(chosen), usual, strict=True)]
-            known[some] = _believed(gains)
+            gains = figures(chosen) - usual
+            error = gains.std() / np.sqrt(len(gains))
+            known[some] = float(gains.mean() - CAUTION * error)
         return known[some]
 
     axes = [(name, values[name]) for name in ORDER if values[name]]
     found = [climb(start | own, axes, score, most=1_000) for start in STARTS]
     best = max(found, key=score)  # of equals the first
     return best, measured.score(pools, weights(best))
-
-
-def _believed(gains: Sequence[np.ndarray]) -> float:
-    """What is believed of the users' gains by rule: their mean over both, less its error."""
-    mean = np.mean([each.mean() for each in gains])
-    error = np.sqrt(sum(each.var() / len(each) for each in gains)) / len(gains)
-    return float(mean - CAUTION * error)
 
 
 def ranked(
