@@ -22,18 +22,11 @@ LENGTH, WEIGHT, EXPONENT, LONGER = FIELDS = (
     "walks.longer",
 )
 ENDS = "walks.ends"
-# What does well by validation whatever the data: of 294 combinations the one that lost least on six
-# data sets, in the mean and at worst (docs/lab/auto.md).
-USUAL: dict[str, float] = {LENGTH: 0.8, WEIGHT: 4.0, EXPONENT: 0.35, LONGER: 0.6}
-CAUTION = 1.0  # standard errors of what others gain over it that are not believed
 # Where to begin: many, as the fields hang together and scores are rough. None of all 728
 # combinations was better on three data sets (docs/lab/auto.md).
 STARTS = [
-    USUAL,
-    *(
-        dict(zip(FIELDS, each, strict=True))
-        for each in itertools.product((1.0, 0.5), (1.0, 4.0), (0.05, 0.35), (0.0, 0.6))
-    ),
+    dict(zip(FIELDS, each, strict=True))
+    for each in itertools.product((1.0, 0.5), (1.0, 4.0), (0.05, 0.35), (0.0, 0.6))
 ]
 VALUES: Mapping[str, tuple[float, ...]] = {
     LENGTH: (0.35, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0),
@@ -49,9 +42,7 @@ def choose_ranking(
 ) -> tuple[dict[str, float], float]:
     """The fields' values that rank best, and how well; nothing is trained again.
 
-    By recall and NDCG together, as one alone is more of a matter of luck. Of what values gain over
-    the usual ones, one standard error is not believed: hundreds are compared, and the best of them
-    is in part the luckiest (docs/lab/auto.md).
+    By recall and NDCG together, as one alone is more of a matter of luck.
 
     Args:
       trained: the network's models without walks, one for each part.
@@ -91,18 +82,12 @@ def choose_ranking(
             _walks(chosen[EXPONENT], chosen[LONGER]): chosen[WEIGHT],
         }
 
-    def figures(chosen: Mapping[str, float]) -> np.ndarray:
-        return measured.figures(pools, weights(chosen))[0].mean(axis=1)
-
-    usual = figures(USUAL | own)
     known: dict[tuple[tuple[str, float], ...], float] = {}
 
     def score(chosen: Mapping[str, float]) -> float:
         some = tuple(each for each in weights(chosen).items() if each[1])
         if some not in known:
-            gains = figures(chosen) - usual
-            error = gains.std() / np.sqrt(len(gains))
-            known[some] = float(gains.mean() - CAUTION * error)
+            known[some] = float(measured.figures(pools, dict(some))[0].mean())
         return known[some]
 
     axes = [(name, values[name]) for name in ORDER if values[name]]
