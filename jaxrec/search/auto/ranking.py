@@ -4,8 +4,6 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from jaxrec.config import field_value
 from jaxrec.gcn.graph import BipartiteGraph
 from jaxrec.models.factors import Factors, with_length_exponent
