@@ -22,9 +22,9 @@ LENGTH, WEIGHT, EXPONENT, LONGER = FIELDS = (
     "walks.longer",
 )
 ENDS = "walks.ends"
-# What does well by validation whatever the data: of 294 combinations the one that loses least on six
-# data sets, in the median; and the standard errors of what others gain over it that aren't believed.
-# Hundreds are compared, and the best of them is in part the luckiest (docs/lab/auto.md).
+# What does well by validation whatever the data: of 294 combinations the one that loses least on
+# six data sets, in the median; and how many standard errors of what others gain over it aren't
+# believed: hundreds are compared, and the best is in part the luckiest (docs/lab/auto.md).
 USUAL: dict[str, float] = {LENGTH: 0.8, WEIGHT: 4.0, EXPONENT: 0.2, LONGER: 0.6}
 CAUTION = 1.0
 # Where to begin: many, as the fields hang together and scores are rough. None of all 728
