@@ -20,7 +20,8 @@ from jaxrec.models.blend import Blend
 from jaxrec.models.factors import Factors
 from jaxrec.models.model import Model
 from jaxrec.rank.measure import histories_of
-from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.rank.seen import Seen
+from jaxrec.rank.top_k import top_k
 from jaxrec.runs.trained import open_trained
 
 K = 20

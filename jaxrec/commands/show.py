@@ -6,7 +6,8 @@ from jaxrec.data.options import SeenRule
 from jaxrec.models.model import Model
 from jaxrec.rank.evaluate import choose_users
 from jaxrec.rank.measure import Measure, seen_by_rule
-from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.rank.seen import Seen
+from jaxrec.rank.top_k import top_k
 from jaxrec.report.console import Console, in_words
 from jaxrec.runs.results import Results
 from jaxrec.runs.trained import known_items

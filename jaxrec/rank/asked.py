@@ -11,7 +11,7 @@ from jaxrec.data.splits import Split
 from jaxrec.data.weighting import weigh
 from jaxrec.models.histories import UNKNOWN, Histories
 from jaxrec.rank.measure import histories_of, seen_by_rule
-from jaxrec.rank.top_k import Seen
+from jaxrec.rank.seen import Seen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -18,7 +18,8 @@ from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users, popularity_rank
 from jaxrec.rank.definitions import USUAL, Definitions
 from jaxrec.rank.metrics import BEYOND_ACCURACY_DEFINITIONS, beyond_accuracy, bootstrap_intervals
-from jaxrec.rank.top_k import MEMORY_BUDGET_MB, Seen, top_k
+from jaxrec.rank.seen import Seen
+from jaxrec.rank.top_k import MEMORY_BUDGET_MB, top_k
 
 DRAWN_BY = 0  # the seed by which users are drawn at the end: one for all runs, to compare them
 

@@ -8,7 +8,8 @@ import numpy as np
 from jaxrec.data.names import first_of_each
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
-from jaxrec.rank.top_k import MEMORY_BUDGET_MB, Seen, top_k
+from jaxrec.rank.seen import Seen
+from jaxrec.rank.top_k import MEMORY_BUDGET_MB, top_k
 
 FIRST_LOOK = 4  # times as many items as are wanted are looked through first
 _BYTES = 80  # of each item that a list is looked for in: 8 that is found, 71 by which it is kept

@@ -17,7 +17,7 @@ from jaxrec.models.method import Show, unseen
 from jaxrec.models.model import Model
 from jaxrec.rank.definitions import definitions_of
 from jaxrec.rank.evaluate import Evaluation, choose_users, drawn_users, evaluate
-from jaxrec.rank.top_k import Seen
+from jaxrec.rank.seen import Seen
 
 Part = Literal["reconstruction", "validation", "test"]
 

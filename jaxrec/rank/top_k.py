@@ -4,7 +4,6 @@ Histories are scored in blocks of a fixed number of rows, whatever the memory bu
 chunk size can't change a bit of the result: matrix products of other shapes round differently.
 """
 
-import dataclasses
 import functools
 from collections import deque
 from collections.abc import Callable
@@ -12,55 +11,21 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
-from jaxrec.data.interactions import Interactions
 from jaxrec.errors import RunError
 from jaxrec.models.factors import Factors
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Array, Model
 from jaxrec.rank.beside import Beside
-from jaxrec.rank.best_columns import (
-    HIDDEN_PER_STEP,
-    ITEMS_PER_BLOCK,
-    USERS_PER_BLOCK,
-)
+from jaxrec.rank.best_columns import USERS_PER_BLOCK
 from jaxrec.rank.best_of_few import ADVICE, best_of_few
+from jaxrec.rank.chunks import Columns, Found, Hidden, Lists
 from jaxrec.rank.devices import best_columns_on, mesh_for, on_each
+from jaxrec.rank.seen import Seen
 
 MOST_BLOCKS_PER_CHUNK = 32  # more users per dispatch measured no faster
 USERS_PER_SCORING = 64  # more fall out of the cache, fewer repeat what a model reads for all
 MEMORY_BUDGET_MB = 256
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Seen:
-    """The items to leave out of each list, or the only ones to be in it, in compressed rows.
-
-    Attributes:
-      offsets: [n + 1] int64: the r-th list leaves out `items[offsets[r]:offsets[r + 1]]`.
-      items: [num_entries] int32, increasing within a list.
-      only: whether these are the only ones that the list may have.
-    """
-
-    offsets: np.ndarray
-    items: np.ndarray
-    only: bool = False
-
-    @classmethod
-    def of_users(
-        cls, interactions: Interactions, users: np.ndarray, *, only: bool = False
-    ) -> "Seen":
-        """What each of some users has an interaction with."""
-        rows = Histories.of_all(interactions, "binary").take(users)
-        return cls(rows.offsets, rows.items, only)
-
-    def take(self, rows: np.ndarray) -> "Seen":
-        """Some of the lists' rows, by their places."""
-        lengths = np.diff(self.offsets)[rows]
-        offsets = np.r_[0, np.cumsum(lengths)].astype(np.int64)
-        places = np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
-        return Seen(offsets, self.items[places + np.arange(offsets[-1])], self.only)
 
 
 def top_k(
@@ -105,14 +70,11 @@ def top_k(
     _check(model, factors, histories, k, seen, candidates)
     if beside is not None and not beside.model.is_finite:
         raise RunError(f"the items' weights hold a NaN or an infinity; {ADVICE}")
-    # Where not all is in a table that could leave items out, the columns are all items.
-    alone = factors is not None and beside is None
-    listable = np.flatnonzero(candidates | (not alone)).astype(np.int32)
     count = len(histories)
-    items = np.full((count, k), -1, np.int32)
-    scores = np.full((count, k), -np.inf, np.float32)
+    what = "the scores" if factors is None else "the users' embeddings"
+    lists = Lists.of(count, k, what, on_histories)
     if count == 0 or not candidates.any():
-        return items, scores
+        return lists.items, lists.scores
     if seen is not None and seen.only:
         return best_of_few(
             functools.partial(_scores_of, model),
@@ -124,83 +86,47 @@ def top_k(
             on_histories=on_histories,
         )
 
-    columns = -(-len(listable) // ITEMS_PER_BLOCK) * ITEMS_PER_BLOCK
-    column_of_item = np.full(len(candidates), -1, np.int32)
-    column_of_item[listable] = np.arange(len(listable), dtype=np.int32)
-    listed = np.zeros(columns, bool)
-    listed[: len(listable)] = candidates[listable]
-    longest = min(k, columns)
+    # Where not all is in a table that could leave items out, the columns are all items.
+    alone = factors is not None and beside is None
+    columns = Columns.of(candidates, np.flatnonzero(candidates | (not alone)).astype(np.int32))
+    width = len(columns.listed)
+    longest = min(k, width)
     counts = np.zeros(count, np.int64) if seen is None else np.diff(seen.offsets)
     mesh = mesh_for(count) if alone else None
     devices = 1 if mesh is None else mesh.size
     if factors is None:
         table, share = None, USERS_PER_SCORING
     else:
-        item_table = np.asarray(factors.item)
-        table, dim = _column_table(item_table, listable, columns, mesh), item_table.shape[1]
+        table = on_each(columns.table(np.asarray(factors.item)), mesh)
         budget = memory_budget_mb // devices
         entries = counts if beside is None else counts + 2 * np.diff(histories.offsets)
-        share = _users_per_chunk(-(-count // devices), columns, dim, longest, entries, budget)
+        dim = factors.item.shape[1]
+        share = _users_per_chunk(-(-count // devices), width, dim, longest, entries, budget)
     chunk = devices * share
-    # One length for every share, and seldom another one in the next call: fewer compilations.
-    most_hidden = int(np.add.reduceat(counts, np.arange(0, count, share)).max())
-    hidden_size = 0 if seen is None else (1 << most_hidden.bit_length()) + HIDDEN_PER_STEP
+    hidden = None if seen is None else Hidden.of(seen, columns, share)
     if beside is not None:
-        floor = jnp.where(listed, np.float32(0), -jnp.inf)
+        floor = jnp.where(columns.listed, np.float32(0), -jnp.inf)
         entries_size = beside.size(histories, chunk)
 
-    def collect(
-        start: int, finite: jax.Array, device_columns: jax.Array, device_scores: jax.Array
-    ) -> None:
-        if not finite:
-            what = "the scores" if factors is None else "the users' embeddings"
-            raise RunError(f"{what} hold a NaN or an infinity; {ADVICE}")
-        rows = slice(start, min(start + chunk, count))
-        size = rows.stop - rows.start
-        found = np.asarray(device_scores).reshape(chunk, longest)[:size]
-        if np.isposinf(found).any() or np.isnan(found).any():
-            raise RunError(f"the scores hold a NaN or an infinity; {ADVICE}")
-        position = np.asarray(device_columns).reshape(chunk, longest)[:size]
-        left = found > -np.inf
-        scores[rows, :longest] = found
-        items[rows, :longest] = np.where(left, listable[np.where(left, position, 0)], -1)
-        on_histories(size)
-
-    pending: deque[tuple[int, jax.Array, jax.Array, jax.Array]] = deque()
+    pending: deque[Found] = deque()
     for start in range(0, count, chunk):
         chosen = np.arange(start, min(start + chunk, count))
         # Filled up, so that the last product is of the same shape as all others.
         asked = histories.take(np.resize(chosen, chunk))
         rows = _scores_of(model, asked) if factors is None else factors.user_vectors(asked)
         blocks, finite = _blocks(rows)
-        hidden = None
-        if seen is not None:
-            of_each = (chosen[first : first + share] for first in range(0, chunk, share))
-            parts = [
-                _hidden(seen, users, column_of_item, columns, share, hidden_size)
-                for users in of_each
-            ]
-            positions, offsets = (np.concatenate(each) for each in zip(*parts, strict=True))
-            hidden = positions, offsets
         added = None
         if beside is not None:
             added = beside.added(histories.take(chosen), chunk, entries_size, floor)
-        found = best_columns_on(blocks, table, listed, hidden, longest, mesh, added)
-        pending.append((start, finite, *found))
+        off = None if hidden is None else hidden.positions(chosen, chunk)
+        best = best_columns_on(blocks, table, columns.listed, off, longest, mesh, added)
+        pending.append(Found(chosen, finite, *best))
         # The device ranks this chunk while the host fetches the last one and prepares the next.
         if len(pending) > 1:
-            collect(*pending.popleft())
+            lists.keep(pending.popleft(), columns)
     while pending:
-        collect(*pending.popleft())
-    return items, scores
-
-
-def _column_table(
-    item_table: np.ndarray, listable: np.ndarray, columns: int, mesh: Mesh | None
-) -> jax.Array:
-    table = np.zeros((columns, item_table.shape[1]), np.float32)
-    table[: len(listable)] = item_table[listable]
-    return on_each(table, mesh)
+        lists.keep(pending.popleft(), columns)
+    return lists.items, lists.scores
 
 
 def _scores_of(model: Model, histories: Histories) -> Array:
@@ -262,25 +188,3 @@ def _users_per_chunk(
     blocks = -(-num_users // USERS_PER_BLOCK)
     chunks = -(-blocks // int(most))
     return -(-blocks // chunks) * USERS_PER_BLOCK
-
-
-def _hidden(
-    seen: Seen, users: np.ndarray, column_of_item: np.ndarray, columns: int, chunk: int, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where the seen items of a chunk's users lie in their blocks' score matrices.
-
-    Returns:
-      positions [size] int32, `row * columns + column`, one past the matrix where nothing is to be
-      hidden; and offsets [chunk / USERS_PER_BLOCK + 1] int32 of each block's positions.
-    """
-    counts = np.zeros(chunk, np.int64)
-    counts[: len(users)] = seen.offsets[users + 1] - seen.offsets[users]
-    ends = np.concatenate([[0], np.cumsum(counts)])
-    total = ends[-1]
-    source = np.repeat(seen.offsets[users] - ends[: len(users)], counts[: len(users)])
-    column = column_of_item[seen.items[source + np.arange(total)]]
-    row = np.repeat(np.arange(chunk) % USERS_PER_BLOCK, counts)
-    outside = USERS_PER_BLOCK * columns
-    positions = np.full(size, outside, np.int32)
-    positions[:total] = np.where(column >= 0, row * columns + column, outside)
-    return positions, ends[::USERS_PER_BLOCK].astype(np.int32)

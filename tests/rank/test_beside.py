@@ -11,7 +11,8 @@ from jaxrec.models.blend import Blend
 from jaxrec.models.histories import Histories
 from jaxrec.models.item_weights import ItemWeights
 from jaxrec.rank.beside import Beside
-from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.rank.seen import Seen
+from jaxrec.rank.top_k import top_k
 from tests import kernels
 from tests.models.problems import histories_of, random_plays
 from tests.rank.models import LookedUp, factors

@@ -7,7 +7,8 @@ import pytest
 
 from jaxrec.rank import limits
 from jaxrec.rank.limits import PerGroup, top_within
-from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.rank.seen import Seen
+from jaxrec.rank.top_k import top_k
 from tests.rank.models import factors, users_of
 
 ITEMS, USERS, K = 60, 20, 5

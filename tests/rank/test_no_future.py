@@ -8,7 +8,8 @@ import pytest
 from jaxrec.models.method import Hooks, unseen
 from jaxrec.models.model import Model
 from jaxrec.rank.measure import Measure
-from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.rank.seen import Seen
+from jaxrec.rank.top_k import top_k
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import METHODS, fit_model
 from jaxrec.runs.prepare import prepare_split

@@ -10,7 +10,8 @@ import pytest
 from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.errors import RunError
 from jaxrec.rank import top_k as module
-from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.rank.seen import Seen
+from jaxrec.rank.top_k import top_k
 from tests.rank.models import LookedUp, factors, users_of
 
 

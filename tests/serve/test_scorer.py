@@ -19,7 +19,8 @@ from jaxrec.models.histories import Histories
 from jaxrec.models.method import Hooks
 from jaxrec.rank.lists import similar_items
 from jaxrec.rank.measure import all_seen, histories_of
-from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.rank.seen import Seen
+from jaxrec.rank.top_k import top_k
 from jaxrec.report.console import Console
 from jaxrec.runs.bundling import bundle_of, figures_of
 from jaxrec.runs.methods import fit_model

@@ -18,7 +18,8 @@ from jaxrec.data.interactions import IdMap, Interactions
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.models.histories import Histories
 from jaxrec.models.method import Saved
-from jaxrec.rank.top_k import Seen, top_k
+from jaxrec.rank.seen import Seen
+from jaxrec.rank.top_k import top_k
 from jaxrec.runs.arrays import tree_digest
 from jaxrec.runs.checkpoint import Checkpoints
 from jaxrec.runs.starting import params_of
