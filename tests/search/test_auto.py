@@ -543,9 +543,25 @@ def test_what_counts_at_ranking_is_sought_from_many_starts_by_both_metrics_and_n
     None
 ):
     parts: Any = TwoPeaks()
-    found, score = ranking.choose_ranking([], parts, frozenset(), with_walks=True)
-    assert (found[ranking.LENGTH], found[ranking.WEIGHT]) == (0.5, 8.0)
-    assert score == pytest.approx(0.21)
+    best, usual = ranking.choose_ranking([], parts, frozenset(), with_walks=True)
+    assert (best.values[ranking.LENGTH], best.values[ranking.WEIGHT]) == (0.5, 8.0)
+    assert best.score == pytest.approx(0.21)
+    assert (usual.values, usual.score) == (ranking.USUAL, pytest.approx(0.168))
     parts.config = with_fields(RunConfig(), {ranking.WEIGHT: 1.0})
-    found, _ = ranking.choose_ranking([], parts, frozenset({ranking.WEIGHT}), with_walks=True)
-    assert (found[ranking.LENGTH], found[ranking.WEIGHT]) == (1.0, 1.0)
+    best, usual = ranking.choose_ranking([], parts, frozenset({ranking.WEIGHT}), with_walks=True)
+    assert (best.values[ranking.LENGTH], best.values[ranking.WEIGHT]) == (1.0, 1.0)
+    assert usual.values == ranking.USUAL | {ranking.WEIGHT: 1.0}
+
+
+@pytest.mark.parametrize(("gains", "holds"), [((0.01, 0.02), True), ((0.03, -0.01), False)])
+def test_what_was_chosen_holds_where_no_rule_speaks_against_it(
+    gains: tuple[float, float], holds: bool
+) -> None:
+    class Rules(TwoPeaks):
+        def figures(self, _: Any, weights: Mapping[str, float]) -> list[np.ndarray]:
+            chosen = "network 0.5" in weights
+            return [np.full((10, 2), 0.2 + chosen * gain) for gain in gains]
+
+    parts: Any = Rules()
+    chosen = ranking.USUAL | {ranking.LENGTH: 0.5}
+    assert ranking.holds(chosen, ranking.USUAL, [], parts) == holds

@@ -281,8 +281,11 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
 
 
 def _epochs(count: int) -> dict[str, Any]:
-    """So many epochs, with a look at validation after each tenth of them."""
-    return {"epochs": count, "eval.every_epochs": max(1, count // 10)}
+    """So many epochs, with a look at validation after each tenth of them, but not after each one.
+
+    Of few, the luck of a part would end them: patience is of looks.
+    """
+    return {"epochs": count, "eval.every_epochs": max(2, count // 10)}
 
 
 def _epoch(size: Size, steps: int, negatives: int) -> float:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from jaxrec.models.walks import beside_walks, graph_of, unit_factors, walks
 from jaxrec.search.auto.climb import climb
 from jaxrec.search.auto.measured import Measured
 
+Values: TypeAlias = dict[str, float]  # of the fields
+
 LENGTH, WEIGHT, EXPONENT, LONGER = FIELDS = (
     "ranking.length_exponent",
     "walks.weight",
@@ -25,7 +27,7 @@ ENDS = "walks.ends"
 # What does well by validation whatever the data: of 343 combinations the one that loses least on
 # six data sets, in the median; and how many standard errors of what others gain over it aren't
 # believed: hundreds are compared, and the best is in part the luckiest (docs/lab/auto.md).
-USUAL: dict[str, float] = {LENGTH: 0.8, WEIGHT: 4.0, EXPONENT: 0.2, LONGER: 0.6}
+USUAL: Values = {LENGTH: 0.8, WEIGHT: 4.0, EXPONENT: 0.2, LONGER: 0.6}
 CAUTION = 1.0
 # Where to begin: many, as the fields hang together and scores are rough. None of all 728
 # combinations was better on three data sets (docs/lab/auto.md).
@@ -45,13 +47,20 @@ VALUES: Mapping[str, tuple[float, ...]] = {
 ORDER = (WEIGHT, LENGTH, EXPONENT, LONGER, WEIGHT, LENGTH)  # in which they are climbed
 
 
+class Choice(NamedTuple):
+    """Values of the fields, and how good they are: `Measured.score`."""
+
+    values: Values
+    score: float
+
+
 def choose_ranking(
     trained: Sequence[Model], measured: Measured, fixed: frozenset[str], *, with_walks: bool
-) -> tuple[dict[str, float], float]:
-    """The fields' values that rank best, and how well; nothing is trained again.
+) -> tuple[Choice, Choice]:
+    """The fields' values that rank best, and the usual ones; nothing is trained again.
 
     By recall and NDCG together, as one alone is more of a matter of luck, and with caution: by what
-    is gained over `USUAL` beyond the error of its mean over users.
+    is gained over the usual values beyond the error of its mean over users.
 
     Args:
       trained: the network's models without walks, one for each part.
@@ -65,49 +74,96 @@ def choose_ranking(
     values = {**VALUES, **{name: (value,) for name, value in own.items()}}
     if values[WEIGHT] == (0.0,):  # nothing hangs on the others
         values |= {EXPONENT: (), LONGER: ()}
-    graphs = [_graph(histories) for histories in measured.histories]
-    variants: dict[str, list[Model]] = {}
-    for length in values[LENGTH]:
-        variants[_network(length)] = [
-            unit_factors(with_length_exponent(_factors(model), length), known)
-            for model, known in zip(trained, measured.known, strict=True)
-        ]
-    for exponent in values[EXPONENT]:
-        for longer in values[LONGER]:
-            variants[_walks(exponent, longer)] = [
-                walks(graph, exponent=exponent, longer=longer) for graph in graphs
-            ]
-    # Those that differ most: what the others list is nearly always among their lists.
-    leaders = [_network(values[LENGTH][place]) for place in (0, -1)]
-    if values[EXPONENT]:
-        leaders += [
-            _walks(values[EXPONENT][place], values[LONGER][-1 - place]) for place in (0, -1)
-        ]
-    pools = measured.pools(variants, leaders=list(dict.fromkeys(leaders)), standardise=False)
-
-    def weights(chosen: Mapping[str, float]) -> dict[str, float]:
-        return {
-            _network(chosen[LENGTH]): 1.0,
-            _walks(chosen[EXPONENT], chosen[LONGER]): chosen[WEIGHT],
-        }
-
-    def figures(chosen: Mapping[str, float]) -> np.ndarray:
-        return measured.figures(pools, weights(chosen))[0].mean(axis=1)
-
-    usual = figures(USUAL | own)
+    ends = list(itertools.product(values[EXPONENT], values[LONGER]))
+    scored = _Scored(trained, measured, values[LENGTH], ends)
+    usual = USUAL | own
+    compared = scored.figures(usual)[0]
     known: dict[tuple[tuple[str, float], ...], float] = {}
 
-    def score(chosen: Mapping[str, float]) -> float:
-        some = tuple(each for each in weights(chosen).items() if each[1])
+    def score(chosen: Values) -> float:
+        some = tuple(each for each in _weights(chosen).items() if each[1])
         if some not in known:
-            gains = figures(chosen) - usual
+            gains = scored.figures(chosen)[0] - compared
             known[some] = float(gains.mean() - CAUTION * gains.std() / np.sqrt(len(gains)))
         return known[some]
 
     axes = [(name, values[name]) for name in ORDER if values[name]]
     found = [climb(start | own, axes, score, most=1_000) for start in STARTS]
     best = max(found, key=score)  # of equals the first
-    return best, measured.score(pools, weights(best))
+    return Choice(best, scored.score(best)), Choice(usual, scored.score(usual))
+
+
+def holds(chosen: Values, usual: Values, trained: Sequence[Model], measured: Measured) -> bool:
+    """Whether chosen values are as good as the usual ones by every rule that cut some parts.
+
+    How much popularity counts best differs between the rules, and test may have been cut by either.
+
+    Args:
+      chosen: by other parts.
+      usual: what they are compared with.
+      trained: the network's models without walks, one for each part.
+      measured: the parts.
+    """
+    both = chosen, usual
+    ends = [(each[EXPONENT], each[LONGER]) for each in both if each[WEIGHT]]
+    scored = _Scored(trained, measured, [each[LENGTH] for each in both], ends)
+    gains = zip(*(scored.figures(each) for each in both), strict=True)
+    return all(new.mean() >= old.mean() for new, old in gains)
+
+
+class _Scored:
+    """A network's models with some values of what counts at ranking.
+
+    Args:
+      trained: without walks, one for each part.
+      measured: the parts.
+      lengths: values of LENGTH.
+      ends: pairs of EXPONENT and LONGER.
+    """
+
+    def __init__(
+        self,
+        trained: Sequence[Model],
+        measured: Measured,
+        lengths: Sequence[float],
+        ends: Sequence[tuple[float, float]],
+    ) -> None:
+        variants: dict[str, list[Model]] = {}
+        for length in lengths:
+            variants[_network(length)] = [
+                unit_factors(with_length_exponent(_factors(model), length), known)
+                for model, known in zip(trained, measured.known, strict=True)
+            ]
+        graphs = [_graph(histories) for histories in measured.histories]
+        for exponent, longer in ends:
+            variants[_walks(exponent, longer)] = [
+                walks(graph, exponent=exponent, longer=longer) for graph in graphs
+            ]
+        # Those that differ most: what the others list is nearly always among their lists.
+        leaders = [_network(each) for each in (min(lengths), max(lengths))]
+        if ends:
+            by_popularity = sorted(ends, key=lambda each: (each[0], -each[1]))
+            leaders += [_walks(*by_popularity[place]) for place in (0, -1)]
+        self._measured = measured
+        self._pools = measured.pools(
+            variants, leaders=list(dict.fromkeys(leaders)), standardise=False
+        )
+
+    def figures(self, chosen: Values) -> list[np.ndarray]:
+        """Each user's mean of the two metrics, by the rule that cut the user's validation."""
+        by_rule = self._measured.figures(self._pools, _weights(chosen))
+        return [each.mean(axis=1) for each in by_rule]
+
+    def score(self, chosen: Values) -> float:
+        """As of `Measured.score`."""
+        return self._measured.score(self._pools, _weights(chosen))
+
+
+def _weights(chosen: Mapping[str, float]) -> dict[str, float]:
+    return {
+        _network(chosen[LENGTH]): 1.0,
+        _walks(chosen[EXPONENT], chosen[LONGER]): chosen[WEIGHT],
+    }
 
 
 def ranked(

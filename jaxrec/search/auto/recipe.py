@@ -63,19 +63,19 @@ def choose(
     Raises:
       UserError: no method can be fitted to these data.
     """
-    trials, measured = _ready(config, fixed, parts, "settings", journal, console)
-    judges = trials, measured
+    choosers = _ready(config, fixed, parts, "settings", journal, console)
+    judges = choosers
     if fresh is not parts:
         judges = _ready(config, fixed, fresh, "blend", journal, console)
     finalists = []
     for search in plan.searches:
-        found = (trials if search.chooses else judges[0]).search(search)
+        found = (choosers if search.chooses else judges)[0].search(search)
         if found is not None and search.cost == "steps":
-            found = _with_ranking(found, trials, measured, fixed, plan, journal, console)
+            found = _with_ranking(found, choosers, judges, fixed, plan, journal, console)
         if found is not None:
             finalists.append(found)
-        if trials is not judges[0]:
-            trials.forget()  # the blend's parts have models of their own
+        if judges is not choosers:
+            choosers[0].forget()  # the blend's parts have models of their own
     if any(each.settings.get(ranking.WEIGHT) for each in finalists):
         # They are in the network's scores, and have one group of settings.
         finalists = [
@@ -113,20 +113,27 @@ def _ready(
 
 def _with_ranking(
     finalist: Finalist,
-    trials: Trials,
-    measured: Measured,
+    choosers: tuple[Trials, Measured],
+    judges: tuple[Trials, Measured],
     fixed: frozenset[str],
     plan: Plan,
     journal: Journal,
     console: Console,
 ) -> Finalist:
-    """The trained network with what counts at ranking."""
+    """The trained network with what counts at ranking, by some parts, if it holds on others."""
     question = {"ranking": finalist.settings}
     answer = journal.get(question)
     if answer is None:
-        chosen, score = ranking.choose_ranking(
+        trials, measured = choosers
+        best, usual = ranking.choose_ranking(
             trials.models(finalist), measured, fixed, with_walks=plan.walks
         )
+        if judges is not choosers:
+            trials.forget()  # the other parts have models of their own
+            models = judges[0].models(finalist)
+            if not ranking.holds(best.values, usual.values, models, judges[1]):
+                best = usual
+        chosen, score = best
         if not chosen[ranking.WEIGHT]:  # then they are of no walks, and no other's either
             chosen = {
                 name: each
