@@ -48,7 +48,9 @@ def _versions(sections: Mapping[str, Sequence[Entry]]) -> str:
     for entries in sections.values():
         for entry in entries:
             versions = ", ".join(f"{name} {text}" for name, text in entry["versions"].items())
-            devices = {figures.get("device") for figures in entry["rounds"].values()} - {None}
+            devices = {
+                figures["device"] for figures in entry["rounds"].values() if "device" in figures
+            }
             where = f"{versions} on {', '.join(sorted(devices))}" if devices else versions
             names = subjects.setdefault(where, [])
             if versions and entry["subject"] not in names:

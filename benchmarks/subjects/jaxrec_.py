@@ -241,7 +241,9 @@ def _baseline_mb() -> float:
 def _device() -> dict[str, Any]:
     """Where arrays lie, and, on an accelerator, how much of its memory they took at the most."""
     device = jax.devices()[0]
+    if device.platform == "cpu":
+        return {"device": "cpu"}
     found: dict[str, Any] = {"device": f"{device.platform} ({device.device_kind})"}
-    if device.platform != "cpu" and (stats := device.memory_stats()):
+    if stats := device.memory_stats():
         found["device_peak_mb"] = stats["peak_bytes_in_use"] / 1e6
     return found

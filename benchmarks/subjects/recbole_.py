@@ -38,7 +38,7 @@ def train(request: dict[str, Any]) -> dict[str, Any]:
         "epoch_start_s": epoch_start,
         "prepare_s": prepared,
         "threads": torch.get_num_threads(),
-        **torch_device.used(),
+        **torch_device.used(config["device"]),
     }
 
 
@@ -59,7 +59,7 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
         "users": loader.sample_size,
         "users_per_batch": loader.step,
         "threads": torch.get_num_threads(),
-        **torch_device.used(),
+        **torch_device.used(config["device"]),
         **{name: float(result[f"{name}@{request['k']}"]) for name in ("recall", "ndcg")},
     }
 

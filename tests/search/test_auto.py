@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from jaxrec.config import EvalConfig, RunConfig, with_fields
 from jaxrec.data.cuts import alike_rows, random_rows
 from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate
 from jaxrec.data.splits import split
-from jaxrec.errors import UserError
+from jaxrec.errors import RunError, UserError
 from jaxrec.models import closed_forms
 from jaxrec.models.blend import blend
 from jaxrec.models.factors import Factors
@@ -40,7 +40,7 @@ from jaxrec.search.auto.climb import climb
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.measured import Measured
 from jaxrec.search.auto.parts import validation_parts
-from jaxrec.search.auto.plan import Search, Size, fresh_parts, parts_and_users, plan
+from jaxrec.search.auto.plan import Plan, Search, Size, fresh_parts, parts_and_users, plan
 from jaxrec.search.auto.pool import make_pool
 from jaxrec.search.auto.trials import Finalist, Trials
 from jaxrec.search.auto.weights import choose_weights
@@ -222,6 +222,7 @@ def test_what_was_gaining_when_its_epochs_ended_is_given_more(
     asked: list[int] = []
 
     def fit(config: RunConfig, *_: Any, **__: Any) -> Candidate:
+        assert config.eval.every_epochs == 1
         asked.append(config.epochs)
         best = min(config.epochs, 15)
         return Candidate(best / 100, best)
@@ -234,6 +235,7 @@ def test_what_was_gaining_when_its_epochs_ended_is_given_more(
         (17, {"epochs": 34}, set(), 3, [17, 34]),  # patience was waiting
         (18, {"epochs": 36}, set(), 3, [18]),
         (16, {"epochs": 32}, set(), 0, [16]),
+        (12, {"epochs": 24, "eval.every_epochs": 4}, {"eval.every_epochs"}, 0, [12, 24]),
         (10, {"epochs": 20}, {"epochs"}, 0, [10]),
     ]
     for epochs, longer, fixed, patience, tried in cases:
@@ -504,7 +506,9 @@ def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -
             assert all(search.start[field] in values for field, values in search.axes)
         (network,) = (search for search in planned.searches if search.method == "gcn")
         times = network.longer.get("epochs", 0) / network.start["epochs"]
-        assert times == (0 if name == "large" and effort != "thorough" else 3)
+        no_time = name == "large" or (name, effort) == ("gowalla", "quick")
+        assert times == (0 if no_time else 3)
+        assert network.start["eval.every_epochs"] == max(2, network.start["epochs"] // 10)
         assert ("ease" in methods) == (name == "small" or (name, effort) == ("gowalla", "thorough"))
     work = {
         name: sum(search.most * search.start.get("epochs", 1) for search in planned.searches)
@@ -531,8 +535,8 @@ class TwoPeaks:
         users = np.full((100, 2), max(near, far))
         if (length, weight) == (2.0, 0.25):  # better by one metric alone, and worse by both
             users += (0.1, -0.11)
-        if (length, weight) == (1.25, 1.0):  # for two users alone, which may be luck
-            users[:2] += 0.3
+        if (length, weight) == (1.25, 1.0):  # for one user alone, which may be luck
+            users[0] += 1.5
         return [users]
 
     def score(self, pools: Any, weights: Mapping[str, float]) -> float:
@@ -551,6 +555,42 @@ def test_what_counts_at_ranking_is_sought_from_many_starts_by_both_metrics_and_n
     best, usual = ranking.choose_ranking([], parts, frozenset({ranking.WEIGHT}), with_walks=True)
     assert (best.values[ranking.LENGTH], best.values[ranking.WEIGHT]) == (1.0, 1.0)
     assert usual.values == ranking.USUAL | {ranking.WEIGHT: 1.0}
+
+
+@pytest.mark.parametrize(
+    ("judged", "weight"),
+    [("by the same parts", 8.0), ("better", 8.0), ("worse", 4.0), ("refused", 4.0)],
+)
+def test_what_counts_at_ranking_is_refused_by_parts_that_did_not_choose_it(
+    judged: str, weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fitting:
+        def __init__(self, refuses: bool) -> None:
+            self.refuses = refuses
+
+        def models(self, finalist: Finalist) -> tuple[()]:
+            if self.refuses:
+                raise RunError("the loss became NaN. Really")
+            return ()
+
+        def forget(self) -> None:
+            pass
+
+    best = ranking.Choice(ranking.USUAL | {ranking.WEIGHT: 8.0}, 0.2)
+    usual = ranking.Choice(ranking.USUAL, 0.1)
+    monkeypatch.setattr(ranking, "choose_ranking", lambda *_, **__: (best, usual))
+    monkeypatch.setattr(ranking, "holds", lambda *_: judged == "better")
+    parts: Any = None
+    choosers = judges = recipe._Side(cast("Any", Fitting(False)), parts)
+    if judged != "by the same parts":
+        judges = recipe._Side(cast("Any", Fitting(judged == "refused")), parts)
+    found = recipe._with_ranking(
+        Finalist("gcn", {"epochs": 3}, 0.15, 1),
+        *(choosers, judges, frozenset(), Plan(1, 1, (), walks=True)),
+        *(Journal(None, {}), Console(quiet=True)),
+    )
+    assert found.settings["epochs"] == 3 and found.settings[ranking.WEIGHT] == weight
+    assert found.score == (0.2 if weight == 8.0 else 0.1)
 
 
 @pytest.mark.parametrize(("gains", "holds"), [((0.01, 0.02), True), ((0.03, -0.01), False)])

@@ -19,7 +19,7 @@ SIDE = 1024  # of the matrices whose product is timed
 STEPS = 3  # timed of the network, after one that is compiled
 TRIED = 0.7  # of the settings that may be tried, as many usually are
 EPOCHS = 0.8  # and of the epochs
-LONGER = 0.6  # and of the epochs that the best settings may get
+EPOCHS_IF_LONGER = 0.5  # and of those that the best settings may get
 SUMS = 0.05  # a fit of filters, of one by products
 OTHER = 1.3  # scoring, choosing, measuring, beside fitting
 
@@ -40,7 +40,8 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
         chosen_by = plan.parts if search.chooses or not plan.fresh else 0
         tried, again = max(1, round(TRIED * search.most)) * chosen_by, plan.fresh + 1.0
         if search.longer:
-            again = (again + chosen_by) * LONGER * search.longer["epochs"] / search.start["epochs"]
+            times = search.longer["epochs"] / search.start["epochs"]
+            again = (again + chosen_by) * times * EPOCHS_IF_LONGER / EPOCHS
         fits[search.cost] += tried + again
     seconds = 0.0
     if fits["inverse"]:

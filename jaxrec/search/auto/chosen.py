@@ -105,6 +105,9 @@ def _expected(
         if search.cost == "steps":
             own = {name: each for name, each in search.start.items() if name not in fixed}
             config = with_fields(config, own)
+    if "epochs" in fixed:  # then there are no more for the best settings
+        searches = (dataclasses.replace(each, longer={}) for each in planned.searches)
+        planned = dataclasses.replace(planned, searches=tuple(searches))
     seconds = expected_seconds(planned, config, part.split, console.progress)
     return f"{in_words(seconds)}, by how long a little of each kind of work takes here now"
 

@@ -54,7 +54,7 @@ class Search:
       most: settings tried at most.
       cost: what a fit spends its time on: an inverse of items by items, products of the matrix with
         itself, sums over the graph (when ranking), or steps of training.
-      longer: fields that the best settings get where they were still gaining when their epochs
+      longer: fields that the best settings get where patience hadn't run out when their epochs
         ended; empty where there are none, or no time for it.
     """
 
@@ -115,7 +115,7 @@ FEWEST_EPOCHS = 8
 FEWEST_STEPS, MOST_STEPS, SMALLEST_BATCH = 16, 64, 1_000
 MANY_ITEMS = 10_000
 FEWEST_NEGATIVES, MOST_LOGITS = 1_024, 2**27  # of a batch, the latter: half a GiB, a few times over
-LONGER = 3  # times the epochs, for the best settings if they were still gaining at the last one
+TIMES_LONGER = 3  # the epochs of the best settings, where patience hadn't run out at their end
 SETTINGS = 5  # of the network, that should be tried before epochs are many
 ENOUGH = 9  # settings that there must be time for, so that longer vectors are tried, too
 MOST_SETTINGS = {"quick": 3, "normal": 12, "thorough": 30}
@@ -275,15 +275,15 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
     if size.edges < SMALL and effort == "normal":
         most = min(most, MOST_IF_SMALL)
     longer: dict[str, Any] = {}
-    if epochs * epoch <= allowed:  # else one setting alone is more than there is time for
-        longer = _epochs(LONGER * epochs)
+    if TIMES_LONGER * epochs * epoch <= allowed:  # else that alone is more than there is time for
+        longer = _epochs(TIMES_LONGER * epochs)
     return Search("gcn", start, axes, most, "steps", longer)
 
 
 def _epochs(count: int) -> dict[str, Any]:
-    """So many epochs, with a look at validation after each tenth of them, but not after each one.
+    """So many epochs, with a look at validation after each tenth of them.
 
-    Of few, the luck of a part would end them: patience is of looks.
+    Looks are two epochs apart or more: patience counts looks, and a single epoch is luck.
     """
     return {"epochs": count, "eval.every_epochs": max(2, count // 10)}
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxrec.config import RunConfig, field_value, with_fields
 from jaxrec.errors import RunError, UserError
@@ -63,19 +63,20 @@ def choose(
     Raises:
       UserError: no method can be fitted to these data.
     """
-    choosers = _ready(config, fixed, parts, "settings", journal, console)
+    choosers = _side(config, fixed, parts, "settings", journal, console)
     judges = choosers
     if fresh is not parts:
-        judges = _ready(config, fixed, fresh, "blend", journal, console)
+        judges = _side(config, fixed, fresh, "blend", journal, console)
     finalists = []
     for search in plan.searches:
-        found = (choosers if search.chooses else judges)[0].search(search)
+        side = choosers if search.chooses else judges
+        found = side.trials.search(search)
         if found is not None and search.cost == "steps":
             found = _with_ranking(found, choosers, judges, fixed, plan, journal, console)
         if found is not None:
             finalists.append(found)
         if judges is not choosers:
-            choosers[0].forget()  # the blend's parts have models of their own
+            choosers.trials.forget()  # the blend's parts have models of their own
     if any(each.settings.get(ranking.WEIGHT) for each in finalists):
         # They are in the network's scores, and have one group of settings.
         finalists = [
@@ -98,55 +99,71 @@ def choose(
     )
 
 
-def _ready(
+class _Side(NamedTuple):
+    """What fits to some parts, and what measures on them."""
+
+    trials: Trials
+    measured: Measured
+
+
+def _side(
     config: RunConfig,
     fixed: frozenset[str],
     parts: Sequence[Part],
     purpose: str,
     journal: Journal,
     console: Console,
-) -> tuple[Trials, Measured]:
-    """What fits to some parts, and what measures on them."""
+) -> _Side:
     splits = [part.at_random for part in parts]
-    return Trials(config, fixed, splits, purpose, journal, console), Measured(config, parts)
+    trials = Trials(config, fixed, splits, purpose, journal, console)
+    return _Side(trials, Measured(config, parts))
 
 
 def _with_ranking(
     finalist: Finalist,
-    choosers: tuple[Trials, Measured],
-    judges: tuple[Trials, Measured],
+    choosers: _Side,
+    judges: _Side,
     fixed: frozenset[str],
     plan: Plan,
     journal: Journal,
     console: Console,
 ) -> Finalist:
     """The trained network with what counts at ranking, by some parts, if it holds on others."""
-    question = {"ranking": finalist.settings}
+    question = {"ranking": finalist.settings, "usual": ranking.USUAL}
     answer = journal.get(question)
     if answer is None:
-        trials, measured = choosers
         best, usual = ranking.choose_ranking(
-            trials.models(finalist), measured, fixed, with_walks=plan.walks
+            choosers.trials.models(finalist), choosers.measured, fixed, with_walks=plan.walks
         )
-        if judges is not choosers:
-            trials.forget()  # the other parts have models of their own
-            models = judges[0].models(finalist)
-            if not ranking.holds(best.values, usual.values, models, judges[1]):
-                best = usual
-        chosen, score = best
-        if not chosen[ranking.WEIGHT]:  # then they are of no walks, and no other's either
-            chosen = {
-                name: each
-                for name, each in chosen.items()
-                if name not in (ranking.EXPONENT, ranking.LONGER)
-            }
-        answer = {"settings": chosen, "score": score}
+        chosen = best if _holds(best, usual, finalist, choosers, judges) else usual
+        settings = dict(chosen.values)
+        if not settings[ranking.WEIGHT]:  # then they are of no walks, and no other's either
+            del settings[ranking.EXPONENT], settings[ranking.LONGER]
+        answer = {"settings": settings, "score": chosen.score}
         journal.put(question, answer)
     words = " ".join(f"{name}={each}" for name, each in answer["settings"].items())
     console.note(f"{finalist.method:9} {answer['score']:.4f}  {words}")
     return dataclasses.replace(
         finalist, settings=finalist.settings | answer["settings"], score=answer["score"]
     )
+
+
+def _holds(
+    best: ranking.Choice,
+    usual: ranking.Choice,
+    finalist: Finalist,
+    choosers: _Side,
+    judges: _Side,
+) -> bool:
+    """Whether what ranks best is as good as the usual on the judges' parts, where there are any."""
+    if judges is choosers or best == usual:
+        return True
+    choosers.trials.forget()  # the other parts have models of their own
+    try:
+        models = judges.trials.models(finalist)
+    except (RunError, UserError):  # the blend leaves the method out, and says why
+        return False
+    return ranking.holds(best.values, usual.values, models, judges.measured)
 
 
 def _blend(
