@@ -79,7 +79,7 @@ def test_parts_hold_out_what_train_knows_the_rest_of_and_no_more_users_than_aske
 
 def test_some_users_give_what_goes_together_and_settings_are_chosen_by_the_others() -> None:
     whole = history()
-    (part,) = validation_parts(whole, "given", 1, seed=0, users=100, both_ways=1)
+    (part,) = validation_parts(whole, "given", 1, seed=0, users=100, both_ways=True)
     held_out = part.split.validation
     assert held_out is not None and part.alike.any() and not part.alike.all()
     for rows, alike in ((random_rows, False), (alike_rows, True)):
@@ -91,13 +91,13 @@ def test_some_users_give_what_goes_together_and_settings_are_chosen_by_the_other
     assert part.at_random.train is part.split.train
 
 
-def test_where_test_is_cut_at_random_so_is_all_that_is_held_out_and_else_in_the_first_parts() -> (
+def test_all_that_is_held_out_is_cut_at_random_unless_both_ways_are_asked_for_and_test_is_not() -> (
     None
 ):
     whole = history()
-    (part,) = validation_parts(whole, "random", 1, seed=0, users=100, both_ways=1)
-    first, _ = validation_parts(whole, "given", 2, seed=0, users=100, both_ways=1)
-    for each in (part, first):
+    (part,) = validation_parts(whole, "random", 1, seed=0, users=100, both_ways=True)
+    (other,) = validation_parts(whole, "given", 1, seed=0, users=100)
+    for each in (part, other):
         held_out = each.split.validation
         assert held_out is not None and not each.alike.any()
         assert np.isin(held_out.keys(), whole.select(random_rows(whole, 0.1, 0)).keys()).all()

@@ -1,6 +1,7 @@
 """The choice for a split: cut, tried, chosen; by its journal it goes on where it was stopped."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence, Set
 from pathlib import Path
@@ -14,7 +15,7 @@ from jaxrec.report.console import Console, in_words
 from jaxrec.search.auto.by_time import choose_history, searches
 from jaxrec.search.auto.calibrate import expected_seconds
 from jaxrec.search.auto.journal import NAME, Journal
-from jaxrec.search.auto.parts import LATER, Part, validation_parts
+from jaxrec.search.auto.parts import LATER, Part, Parts, validation_parts
 from jaxrec.search.auto.plan import (
     EARLIER,
     SMALL,
@@ -49,50 +50,55 @@ def choose_for(
         each for each in fixed_fields(config) | given if each.split(".")[0] not in NOT_SEARCHED
     )
     effort = config.auto.effort
-    parts, fresh, users = _parts(split, config)
-    both = len({id(part) for part in (*parts, *fresh)})
+    parts, users = _parts(split, config)
+    network, fresh = parts.network, parts.fresh
+    both = [*network, *(part for part in fresh if part not in network)]
     planned = plan(
-        Size.of(parts[0].split.train),
+        Size.of(network[0].split.train),
         effort,
-        parts=len(parts),
-        fresh=0 if fresh is parts else len(fresh),
+        parts=len(network),
+        fresh=0 if fresh is network else len(fresh),
     )
-    more = searches(parts[0].split.train, config, effort)
+    more = searches(network[0].split.train, config, effort)
     planned = dataclasses.replace(planned, searches=(*more, *planned.searches))
     if "blend.models" in fixed:
         planned = dataclasses.replace(planned, searches=_named(planned, config.blend.models))
-    identity = _identity(split, config, fixed, [*parts, *fresh])
+    identity = _identity(split, config, fixed, both)
     journal = Journal(None if workdir is None else workdir / NAME, identity)
     if len(journal):
         console.note(f"going on in {workdir} after {len(journal):,} answers")
     base = with_fields(config, {"method": "gcn"})
     console.note(
-        f"\nauto, effort {effort}: {both} validation parts of {users:,} users at most; "
-        f"{_expected(planned, base, fixed, parts[0], console)}"
+        f"\nauto, effort {effort}: {len(both)} validation parts of {users:,} users at most; "
+        f"{_expected(planned, base, fixed, network[0], console)}"
     )
-    base = choose_history(base, fixed, parts, journal, console)
-    return choose(base, fixed, planned, parts, fresh, journal, console)
+    base = choose_history(base, fixed, network, journal, console)
+    return choose(base, fixed, planned, parts, journal, console)
 
 
-def _parts(split: Split, config: RunConfig) -> tuple[list[Part], list[Part], int]:
-    """The parts by which settings are chosen, those for the blend, and of how many users each.
+def _parts(split: Split, config: RunConfig) -> tuple[Parts, int]:
+    """The parts that are chosen by, and of how many users each.
 
-    The blend's are others, if there are, and cut both ways. Where one is before the other they are
-    all: it is the latest that is most like test.
+    Where one is before the other the blend's are all: it is the latest that is most like test.
     """
     size, kind = Size.of(split.train), split.protocol["kind"]
     count, users = parts_and_users(size, config.auto.effort)
     more = fresh_parts(size, config.auto.effort)
+    cut = functools.partial(validation_parts, split.train, kind, users=users)
     if kind in LATER:
-        more = max(more, EARLIER)
-    first, *others = validation_parts(
-        split.train, kind, count + more, seed=config.seed, users=users, both_ways=more
-    )
-    check_found(first.split, config.eval.seen)
-    found = [first, *(part for part in others if is_found(part.split, config.eval.seen))]
-    if len(found) <= count:
-        return found, found, users
-    return found[:count], found if kind in LATER else found[count:], users
+        first, *others = cut(count + max(more, EARLIER), seed=config.seed)
+        check_found(first.split, config.eval.seen)
+        found = [first, *(part for part in others if is_found(part.split, config.eval.seen))]
+        chosen_by = found[:count]
+        return Parts(
+            chosen_by, found if len(found) > count else chosen_by, lambda: chosen_by
+        ), users
+    network = cut(count, seed=config.seed)
+    check_found(network[0].split, config.eval.seen)
+    fresh = cut(more, seed=config.seed + count, both_ways=True)
+    if kind == "random":  # then no part is cut both ways
+        return Parts(network, fresh, lambda: network), users
+    return Parts(network, fresh, lambda: cut(count, seed=config.seed, both_ways=True)), users
 
 
 def _expected(
@@ -121,7 +127,7 @@ def _named(planned: Plan, methods: Sequence[str]) -> tuple[Search, ...]:
 def _identity(
     split: Split, config: RunConfig, fixed: frozenset[str], parts: Sequence[Part]
 ) -> dict[str, Any]:
-    held_out = [part.split.validation for part in dict.fromkeys(parts)]
+    held_out = [part.split.validation for part in parts]
     digests = "".join(each.fingerprint() for each in held_out if each is not None)
     chosen_by = hashlib.sha256(digests.encode()).hexdigest()
     fields = {

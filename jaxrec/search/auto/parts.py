@@ -1,6 +1,7 @@
 """What auto chooses by: parts of train held out as test may have been, of some users."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -27,9 +28,7 @@ class Part:
       alike: [num_users] bool: whose items were held out together with those most alike them, and
         not at random. A method that leans on near neighbours does well where items are held out
         at random, and test need not be so kind (docs/lab/gowalla-validation.md): so a blend's
-        members have to gain by both rules, and one fit serves both. Settings are chosen by parts
-        that are cut at random alone: what goes together, taken out of train, makes walks look
-        worse than they are for everybody (docs/lab/auto.md).
+        members have to gain by both rules, and one fit serves both.
     """
 
     split: Split
@@ -46,6 +45,24 @@ class Part:
         return dataclasses.replace(self.split, validation=validation.select(rows))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Parts:
+    """What is chosen by which parts (docs/lab/auto.md).
+
+    Attributes:
+      network: those that choose the network's settings and what counts at ranking, cut at random
+        alone: what goes together, taken out of train, makes walks look worse than they are.
+      fresh: those for the blend, cut both ways; the very list of `network` where there are none.
+      cut_closed_forms: gives those that choose the closed forms' settings, from the same seeds but
+        cut both ways: methods that lean on near neighbours then aren't tuned to find them all. They
+        are cut when asked for, so that of large data they need not be kept.
+    """
+
+    network: Sequence[Part]
+    fresh: Sequence[Part]
+    cut_closed_forms: Callable[[], Sequence[Part]]
+
+
 def validation_parts(
     train: Interactions,
     kind: SplitKind,
@@ -53,7 +70,7 @@ def validation_parts(
     *,
     seed: int,
     users: int,
-    both_ways: int = 0,
+    both_ways: bool = False,
 ) -> list[Part]:
     """Cuts train so many times.
 
@@ -64,8 +81,8 @@ def validation_parts(
       count: how many parts, at most; the k-th, from 0, is cut with `seed` + k.
       seed: of the cuts and of the choice of users.
       users: of how many users, at most, a part has interactions.
-      both_ways: in so many parts, the last ones, some users' items are held out together with those
-        most alike them; unless test was cut at `random`, or is later.
+      both_ways: whether some users' items are held out together with those most alike them; unless
+        test was cut at `random`, or is later.
 
     Raises:
       UserError: too little is known of everyone to hold anything out.
@@ -77,7 +94,7 @@ def validation_parts(
         for own in range(seed, seed + count):
             rows = random_rows(train, FRACTION, own)
             rng = np.random.default_rng(own)
-            share = 0.0 if kind == "random" or own < seed + count - both_ways else ALIKE
+            share = ALIKE if both_ways and kind != "random" else 0.0
             alike = rng.random(train.num_users) < share
             # Of many users few are measured, and only theirs are worth looking for.
             measured = np.zeros(train.num_users, bool)

@@ -1,7 +1,8 @@
 """From train to the settings that are chosen: methods, what counts at ranking, a blend."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxrec.config import RunConfig, field_value, with_fields
@@ -11,8 +12,8 @@ from jaxrec.report.console import Console
 from jaxrec.search.auto import ranking
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.measured import Measured
-from jaxrec.search.auto.parts import Part
-from jaxrec.search.auto.plan import Plan
+from jaxrec.search.auto.parts import Part, Parts
+from jaxrec.search.auto.plan import Plan, Search
 from jaxrec.search.auto.trials import Finalist, Trials
 from jaxrec.search.auto.weights import choose_weights
 
@@ -40,8 +41,7 @@ def choose(
     config: RunConfig,
     fixed: frozenset[str],
     plan: Plan,
-    parts: Sequence[Part],
-    fresh: Sequence[Part],
+    parts: Parts,
     journal: Journal,
     console: Console,
 ) -> Recommendation:
@@ -55,28 +55,26 @@ def choose(
       config: all that isn't searched.
       fixed: fields that are not to be changed.
       plan: what is tried.
-      parts: train and validation; no test. Settings are chosen by them.
-      fresh: those for the blend; the same where there are no others.
+      parts: train and validation; no test.
       journal: keeps what is found out.
       console: where it is shown.
 
     Raises:
       UserError: no method can be fitted to these data.
     """
-    choosers = _side(config, fixed, parts, "settings", journal, console)
-    judges = choosers
-    if fresh is not parts:
-        judges = _side(config, fixed, fresh, "blend", journal, console)
-    finalists = []
-    for search in plan.searches:
-        side = choosers if search.chooses else judges
-        found = side.trials.search(search)
-        if found is not None and search.cost == "steps":
-            found = _with_ranking(found, choosers, judges, fixed, plan, journal, console)
+    side = functools.partial(_side, config, fixed, journal=journal, console=console)
+    choosers = judges = side(parts.network, "settings")
+    if parts.fresh is not parts.network:
+        judges = side(parts.fresh, "blend")
+    closed_forms = [each for each in plan.searches if each.cost != "steps"]
+    finalists = _closed_forms(closed_forms, parts, choosers, judges, side)
+    for search in (each for each in plan.searches if each.cost == "steps"):
+        found = choosers.trials.search(search)
         if found is not None:
+            found = _with_ranking(found, choosers, judges, fixed, plan, journal, console)
             finalists.append(found)
-        if judges is not choosers:
-            choosers.trials.forget()  # the blend's parts have models of their own
+    if judges is not choosers:
+        choosers.trials.forget()  # the blend's parts have models of their own
     if any(each.settings.get(ranking.WEIGHT) for each in finalists):
         # They are in the network's scores, and have one group of settings.
         finalists = [
@@ -111,12 +109,34 @@ def _side(
     fixed: frozenset[str],
     parts: Sequence[Part],
     purpose: str,
+    *,
     journal: Journal,
     console: Console,
 ) -> _Side:
     splits = [part.at_random for part in parts]
     trials = Trials(config, fixed, splits, purpose, journal, console)
     return _Side(trials, Measured(config, parts))
+
+
+def _closed_forms(
+    searches: Sequence[Search],
+    parts: Parts,
+    choosers: _Side,
+    judges: _Side,
+    side: Callable[[Sequence[Part], str], _Side],
+) -> list[Finalist]:
+    """Each closed form's best, by parts of their own."""
+    if any(search.chooses for search in searches):
+        own = parts.cut_closed_forms()
+        choosers = choosers if own is parts.network else side(own, "settings")
+    finalists = []
+    for search in searches:
+        found = (choosers if search.chooses else judges).trials.search(search)
+        if found is not None:
+            finalists.append(found)
+        if judges is not choosers:
+            choosers.trials.forget()  # the blend's parts have models of their own
+    return finalists
 
 
 def _with_ranking(
