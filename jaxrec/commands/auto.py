@@ -12,7 +12,6 @@ from jaxrec.runs.run import fit_for_use
 from jaxrec.runs.stop import StopRequest
 from jaxrec.search.auto.chosen import choose_for
 from jaxrec.search.auto.recipe import Recommendation
-from jaxrec.search.auto.trials import Finalist
 from jaxrec.search.final import without_validation
 
 
@@ -43,30 +42,23 @@ def auto(config: RunConfig, workdir: Path, given: Set[str], console: Console) ->
 
 def _members(chosen: Recommendation) -> str:
     """What is blended, or the one method."""
-    members = [each for each in chosen.finalists if chosen.weights[each.method]]
+    members = [each for each in chosen.finalists if chosen.weights[each.name]]
     if len(members) == 1:
-        return _name(members[0])
-    parts = (f"{chosen.weights[each.method]:g} {_name(each)}" for each in members)
+        return members[0].name
+    parts = (f"{chosen.weights[each.name]:g} {each.name}" for each in members)
     return "a blend of " + ", ".join(parts)
-
-
-def _name(finalist: Finalist) -> str:
-    """The method, with the walks that are in its scores."""
-    with_walks = finalist.settings.get("walks.weight")
-    return f"{finalist.method} with walks" if with_walks else finalist.method
 
 
 def _show(chosen: Recommendation, config: RunConfig, console: Console) -> None:
     """What was tried, what was chosen, and why: beside the best method alone."""
-    best = chosen.finalists[0].method
-    name = _name(chosen.finalists[0])
+    best = chosen.finalists[0].name
     gain = chosen.score / chosen.alone[best] - 1 if chosen.alone[best] else 0.0
     rows: list[list[str | int | float | None]] = [
         [
-            _name(each),
+            each.name,
             each.tried,
-            chosen.alone[each.method],
-            chosen.weights[each.method] or None,
+            chosen.alone[each.name],
+            chosen.weights[each.name] or None,
             " ".join(
                 f"{field.rpartition('.')[2]}={value}" for field, value in each.settings.items()
             ),
@@ -75,7 +67,7 @@ def _show(chosen: Recommendation, config: RunConfig, console: Console) -> None:
     ]
     console.table(
         f"Tried and chosen by {config.eval.metric} on parts of train: {_members(chosen)}, "
-        f"{chosen.score:.4f}; {name}, the best alone, {chosen.alone[best]:.4f} ({gain:+.1%})",
+        f"{chosen.score:.4f}; {best}, the best alone, {chosen.alone[best]:.4f} ({gain:+.1%})",
         ["method", "settings tried", "alone", "weight", "best settings"],
         rows,
     )

@@ -11,7 +11,7 @@ import pytest
 from jaxrec.config import EvalConfig, RunConfig, with_fields
 from jaxrec.data.cuts import alike_rows, random_rows
 from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate
-from jaxrec.data.splits import split
+from jaxrec.data.splits import Split, split
 from jaxrec.errors import RunError, UserError
 from jaxrec.models import closed_forms
 from jaxrec.models.blend import blend
@@ -25,7 +25,7 @@ from jaxrec.rank.measure import Measure, check_found
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import fit_model as fit_method
 from jaxrec.runs.prepare import prepare_split
-from jaxrec.search.auto import ranking, recipe, trials
+from jaxrec.search.auto import chosen, ranking, recipe, trials
 from jaxrec.search.auto.by_time import (
     HALF_LIFE,
     LEARNT,
@@ -101,6 +101,44 @@ def test_all_that_is_held_out_is_cut_at_random_unless_both_ways_are_asked_for_an
         held_out = each.split.validation
         assert held_out is not None and not each.alike.any()
         assert np.isin(held_out.keys(), whole.select(random_rows(whole, 0.1, 0)).keys()).all()
+
+
+@pytest.mark.parametrize("kind", ["given", "random", "last_n"])
+def test_the_network_is_chosen_by_random_parts_closed_forms_by_parts_cut_both_ways(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Split(history(times=True), None, None, {"kind": kind, "seed": 0})
+    parts, _ = chosen._parts(whole, with_fields(RunConfig(), {"seed": 3}))
+    asked: list[Any] = []
+
+    class Answering:
+        def __init__(self, own: Any) -> None:
+            self.own, self.trials = own, self
+
+        def search(self, search: Search) -> Finalist:
+            asked.append(self.own)
+            return Finalist(search.method, {}, 0.5, 1)
+
+        def forget(self) -> None:
+            pass
+
+    choosers, judges = Answering(parts.network), Answering(parts.fresh)
+    searches = [Search("itemknn", {}, [], 2, "products"), Search("ease", {}, [], 1, "inverse")]
+    found = recipe._closed_forms(
+        searches, parts, cast("Any", choosers), cast("Any", judges), lambda own, _: Answering(own)
+    )
+    assert [each.method for each in found] == ["itemknn", "ease"]
+    own, judged_by = asked  # where there is nothing to choose the blend's parts are enough
+    assert judged_by is parts.fresh
+    assert not any(part.alike.any() for part in parts.network)
+    if kind != "given":  # then none is cut both ways
+        assert own is parts.network and not any(part.alike.any() for part in parts.fresh)
+        return
+    assert all(part.alike.any() for part in (*own, *parts.fresh))
+    seeds = [[part.split.protocol["seed"] for part in each] for each in (own, parts.fresh)]
+    assert seeds == [[3, 4], [5, 6, 7, 8]]
+    for each, random in zip(own, parts.network, strict=True):
+        assert each.split.protocol["seed"] == random.split.protocol["seed"]
 
 
 @pytest.mark.parametrize("kind", ["time", "last_n"])
@@ -482,12 +520,66 @@ def test_a_method_that_a_fresh_part_refuses_is_left_out_and_the_search_goes_on()
         recipe._blend(both, *judges)
 
 
+@pytest.mark.parametrize(
+    ("gains", "chosen"),
+    [
+        ((0.02, 0.01), {"gcn": 1.0, "ease": 1.0}),  # by both rules
+        ((0.02, -0.01), {"gcn with walks": 1.0}),
+        ((-0.01, 0.02), {"gcn with walks": 1.0}),
+    ],
+)
+def test_beside_others_a_network_without_walks_is_taken_where_no_rule_speaks_against_it(
+    gains: tuple[float, float], chosen: dict[str, float]
+) -> None:
+    """Beside EASE the one without walks gains, by all it takes; the other one never does."""
+    walks = {ranking.WEIGHT: 4.0}
+    finalists = [
+        Finalist("ease", {}, 0.1, 1),
+        Finalist("gcn", walks, 0.2, 1),
+        Finalist("gcn", {ranking.WEIGHT: 0.0}, 0.19, 1),
+    ]
+
+    class Scoring:
+        config = RunConfig()
+
+        def pools(self, models: Mapping[str, Any], **_: Any) -> list[str]:
+            return sorted(models)
+
+        def figures(self, _: Any, weights: Mapping[str, float]) -> list[np.ndarray]:
+            counted = {name: weight for name, weight in weights.items() if weight}
+            assert not {"gcn", "gcn with walks"} <= set(counted)
+            if counted == {"gcn": 1.0, "ease": 1.0}:
+                by_rule = [0.2 + gain for gain in gains]
+            else:
+                by_rule = [0.2, 0.2] if counted == {"gcn with walks": 1.0} else [0.1, 0.1]
+                by_rule = [0.15, 0.15] if counted == {"gcn": 1.0} else by_rule
+            return [np.full((5, 2), each) for each in by_rule]
+
+        def score(self, pools: Any, weights: Mapping[str, float]) -> float:
+            return float(self.figures(pools, weights)[0].mean())
+
+    class Fitting:
+        def models(self, finalist: Finalist) -> tuple[str, ...]:
+            return (finalist.method,)
+
+    judges: Any = (Fitting(), Scoring(), frozenset(), Console(quiet=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "ranked", lambda models, *_: models)
+        answer = recipe._blend(finalists, *judges)
+    assert {name: weight for name, weight in answer["weights"].items() if weight} == chosen
+    assert set(answer["alone"]) == {"ease", "gcn", "gcn with walks"}
+
+
 @pytest.mark.parametrize("effort", ["quick", "normal", "thorough"])
 def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -> None:
     sizes = {
-        "small": Size(users=100, items=300, edges=2_000, pairs=50_000),
-        "gowalla": Size(users=29_858, items=40_981, edges=810_128, pairs=100_000_000),
-        "large": Size(users=1_250_000, items=500_000, edges=36_000_000, pairs=10**10),
+        "small": Size(users=100, items=300, edges=2_000, pairs=50_000, measured=100),
+        "gowalla": Size(
+            users=29_858, items=40_981, edges=810_128, pairs=100_000_000, measured=29_858
+        ),
+        "large": Size(
+            users=1_250_000, items=500_000, edges=36_000_000, pairs=10**10, measured=1_250_000
+        ),
     }
     plans = {name: plan(size, effort, parts=2, fresh=4) for name, size in sizes.items()}
     assert plans == {name: plan(size, effort, parts=2, fresh=4) for name, size in sizes.items()}
@@ -547,12 +639,16 @@ def test_what_counts_at_ranking_is_sought_from_many_starts_by_both_metrics_and_n
     None
 ):
     parts: Any = TwoPeaks()
-    best, usual = ranking.choose_ranking([], parts, frozenset(), with_walks=True)
+    best, usual, without = ranking.choose_ranking([], parts, frozenset(), with_walks=True)
     assert (best.values[ranking.LENGTH], best.values[ranking.WEIGHT]) == (0.5, 8.0)
     assert best.score == pytest.approx(0.21)
     assert (usual.values, usual.score) == (ranking.USUAL, pytest.approx(0.168))
+    assert without.values == ranking.USUAL | {ranking.WEIGHT: 0.0}
+    assert without.score == pytest.approx(0.188)
     parts.config = with_fields(RunConfig(), {ranking.WEIGHT: 1.0})
-    best, usual = ranking.choose_ranking([], parts, frozenset({ranking.WEIGHT}), with_walks=True)
+    free = frozenset({ranking.WEIGHT})
+    best, usual, without = ranking.choose_ranking([], parts, free, with_walks=True)
+    assert without == usual
     assert (best.values[ranking.LENGTH], best.values[ranking.WEIGHT]) == (1.0, 1.0)
     assert usual.values == ranking.USUAL | {ranking.WEIGHT: 1.0}
 
@@ -578,19 +674,22 @@ def test_what_counts_at_ranking_is_refused_by_parts_that_did_not_choose_it(
 
     best = ranking.Choice(ranking.USUAL | {ranking.WEIGHT: 8.0}, 0.2)
     usual = ranking.Choice(ranking.USUAL, 0.1)
-    monkeypatch.setattr(ranking, "choose_ranking", lambda *_, **__: (best, usual))
+    without = ranking.Choice(ranking.USUAL | {ranking.WEIGHT: 0.0}, 0.05)
+    monkeypatch.setattr(ranking, "choose_ranking", lambda *_, **__: (best, usual, without))
     monkeypatch.setattr(ranking, "holds", lambda *_: judged == "better")
     parts: Any = None
     choosers = judges = recipe._Side(cast("Any", Fitting(False)), parts)
     if judged != "by the same parts":
         judges = recipe._Side(cast("Any", Fitting(judged == "refused")), parts)
-    found = recipe._with_ranking(
+    found, alone = recipe._with_ranking(
         Finalist("gcn", {"epochs": 3}, 0.15, 1),
         *(choosers, judges, frozenset(), Plan(1, 1, (), walks=True)),
         *(Journal(None, {}), Console(quiet=True)),
     )
     assert found.settings["epochs"] == 3 and found.settings[ranking.WEIGHT] == weight
     assert found.score == (0.2 if weight == 8.0 else 0.1)
+    assert (found.name, alone.name, alone.score) == ("gcn with walks", "gcn", 0.05)
+    assert alone.settings == {"epochs": 3, ranking.LENGTH: 0.8, ranking.WEIGHT: 0.0}
 
 
 @pytest.mark.parametrize(("gains", "holds"), [((0.01, 0.02), True), ((0.03, -0.01), False)])

@@ -10,6 +10,7 @@ import numpy as np
 from jaxrec.data.interactions import Interactions
 from jaxrec.rank.top_k import USERS_PER_SCORING
 from jaxrec.search.auto.climb import Axis
+from jaxrec.search.auto.parts import FRACTION
 
 Effort = Literal["quick", "normal", "thorough"]
 Cost = Literal["inverse", "products", "sums", "steps"]
@@ -24,12 +25,14 @@ class Size:
       items: which have one.
       edges: interactions.
       pairs: entries of the products of items, the sum of the users' squared degrees.
+      measured: users with so many interactions that one of them is held out in a part.
     """
 
     users: int
     items: int
     edges: int
     pairs: int
+    measured: int
 
     @classmethod
     def of(cls, train: Interactions) -> "Size":
@@ -40,6 +43,7 @@ class Size:
             items=len(np.unique(train.item)),
             edges=len(train),
             pairs=int((degrees * degrees).sum()),
+            measured=int((FRACTION * degrees >= 0.5).sum()),
         )
 
 
@@ -131,7 +135,7 @@ def fresh_parts(size: Size, effort: Effort) -> int:
 
     What a member adds is less than what the luck of a part of few users does.
     """
-    return FRESH[effort] if size.users < FEW_USERS else parts_and_users(size, effort)[0]
+    return FRESH[effort] if size.measured < FEW_USERS else parts_and_users(size, effort)[0]
 
 
 def parts_and_users(size: Size, effort: Effort) -> tuple[int, int]:

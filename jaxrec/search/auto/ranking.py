@@ -56,8 +56,10 @@ class Choice(NamedTuple):
 
 def choose_ranking(
     trained: Sequence[Model], measured: Measured, fixed: frozenset[str], *, with_walks: bool
-) -> tuple[Choice, Choice]:
-    """The fields' values that rank best, and the usual ones; nothing is trained again.
+) -> tuple[Choice, Choice, Choice]:
+    """The fields' values that rank best, the usual ones, and these without walks.
+
+    Nothing is trained again.
 
     By recall and NDCG together, as one alone is more of a matter of luck, and with caution: by what
     is gained over the usual values beyond the error of its mean over users.
@@ -90,7 +92,9 @@ def choose_ranking(
     axes = [(name, values[name]) for name in ORDER if values[name]]
     found = [climb(start | own, axes, score, most=1_000) for start in STARTS]
     best = max(found, key=score)  # of equals the first
-    return Choice(best, scored.score(best)), Choice(usual, scored.score(usual))
+    choices = (best, usual, usual | {WEIGHT: own.get(WEIGHT, 0.0)})
+    first, second, third = (Choice(each, scored.score(each)) for each in choices)
+    return first, second, third
 
 
 def holds(chosen: Values, usual: Values, trained: Sequence[Model], measured: Measured) -> bool:

@@ -24,10 +24,11 @@ class Recommendation:
 
     Attributes:
       config: ready to be fitted to all of train.
-      finalists: each method's best, the best first.
-      weights: of the blend, by method; 0 for those left out.
+      finalists: each method's best, the best first; of the network also without walks, if it has
+        any.
+      weights: of the blend, by the finalists' names; 0 for those left out.
       score: the blend's, the mean over the parts.
-      alone: the methods' own in the very same measurement, by method.
+      alone: the finalists' own in the very same measurement, by name.
     """
 
     config: RunConfig
@@ -71,8 +72,7 @@ def choose(
     for search in (each for each in plan.searches if each.cost == "steps"):
         found = choosers.trials.search(search)
         if found is not None:
-            found = _with_ranking(found, choosers, judges, fixed, plan, journal, console)
-            finalists.append(found)
+            finalists += _with_ranking(found, choosers, judges, fixed, plan, journal, console)
     if judges is not choosers:
         choosers.trials.forget()  # the blend's parts have models of their own
     if any(each.settings.get(ranking.WEIGHT) for each in finalists):
@@ -82,15 +82,15 @@ def choose(
             for each in finalists
             if ranking.WEIGHT in each.settings or ranking.EXPONENT not in each.settings
         ]
-    question = {"blend": {each.method: each.settings for each in finalists}}
+    question = {"blend": {each.name: each.settings for each in finalists}}
     answer = journal.get(question)
     if answer is None:
         answer = _blend(finalists, *judges, fixed, console)
         journal.put(question, answer)
-    finalists = [each for each in finalists if each.method in answer["alone"]]
+    finalists = [each for each in finalists if each.name in answer["alone"]]
     return Recommendation(
         config=_config(config, fixed, plan, finalists, answer["weights"]),
-        finalists=tuple(sorted(finalists, key=lambda each: -answer["alone"][each.method])),
+        finalists=tuple(sorted(finalists, key=lambda each: -answer["alone"][each.name])),
         weights=answer["weights"],
         score=answer["score"],
         alone=answer["alone"],
@@ -147,25 +147,40 @@ def _with_ranking(
     plan: Plan,
     journal: Journal,
     console: Console,
-) -> Finalist:
-    """The trained network with what counts at ranking, by some parts, if it holds on others."""
+) -> list[Finalist]:
+    """The trained network with what counts at ranking, by some parts, if it holds on others.
+
+    Where walks count, a second one without them: beside other methods of a blend they may be too
+    much of the same.
+    """
     question = {"ranking": finalist.settings, "usual": ranking.USUAL}
     answer = journal.get(question)
     if answer is None:
-        best, usual = ranking.choose_ranking(
+        best, usual, without = ranking.choose_ranking(
             choosers.trials.models(finalist), choosers.measured, fixed, with_walks=plan.walks
         )
         chosen = best if _holds(best, usual, finalist, choosers, judges) else usual
-        settings = dict(chosen.values)
-        if not settings[ranking.WEIGHT]:  # then they are of no walks, and no other's either
-            del settings[ranking.EXPONENT], settings[ranking.LONGER]
-        answer = {"settings": settings, "score": chosen.score}
+        answer = [
+            {"settings": _ranking_settings(each.values), "score": each.score}
+            for each in (chosen, without)
+        ]
         journal.put(question, answer)
-    words = " ".join(f"{name}={each}" for name, each in answer["settings"].items())
-    console.note(f"{finalist.method:9} {answer['score']:.4f}  {words}")
-    return dataclasses.replace(
-        finalist, settings=finalist.settings | answer["settings"], score=answer["score"]
-    )
+    if not answer[0]["settings"][ranking.WEIGHT] or answer[1]["settings"][ranking.WEIGHT]:
+        answer = answer[:1]  # there are no walks to do without, or they are not to be left out
+    found = []
+    for each in answer:
+        settings = finalist.settings | each["settings"]
+        found.append(dataclasses.replace(finalist, settings=settings, score=each["score"]))
+        words = " ".join(f"{name}={value}" for name, value in each["settings"].items())
+        console.note(f"{finalist.method:9} {each['score']:.4f}  {words}")
+    return found
+
+
+def _ranking_settings(values: ranking.Values) -> dict[str, float]:
+    """The fields' values but for those that nothing hangs on, which may be another method's."""
+    if values[ranking.WEIGHT]:
+        return dict(values)
+    return {name: values[name] for name in (ranking.LENGTH, ranking.WEIGHT)}
 
 
 def _holds(
@@ -200,30 +215,50 @@ def _blend(
     models: dict[str, Sequence[Model]] = {}
     for each in reversed(finalists):  # the network, which takes most memory, first
         try:
-            models[each.method] = _models(each, trials, measured)
+            models[each.name] = _models(each, trials, measured)
         except (RunError, UserError) as error:
-            console.note(f"{each.method} is left out: {str(error).partition('. ')[0]}")
-    names = [each.method for each in finalists if each.method in models]
-    if not names:
+            console.note(f"{each.name} is left out: {str(error).partition('. ')[0]}")
+    finalists = [each for each in finalists if each.name in models]
+    if not finalists:
         raise UserError(
             "config.method is 'auto' and no method can be fitted to these data; expected one named "
             "by config.method, which says what is wrong"
         )
+    names = [each.name for each in finalists]
     pools = measured.pools(models, leaders=names, standardise=True, every_view=True)
-    weights = choose_weights(
-        names,
-        lambda tried: measured.figures(pools, tried),
-        fixed={
-            name: float(field_value(measured.config, f"blend.weights.{name}"))
-            for name in names
-            if f"blend.weights.{name}" in fixed
-        },
-    )
+    choices = []
+    for team in _one_of_each(finalists):
+        weights = choose_weights(
+            [each.name for each in team],
+            lambda tried: measured.figures(pools, tried),
+            fixed={
+                each.name: float(field_value(measured.config, f"blend.weights.{each.method}"))
+                for each in team
+                if f"blend.weights.{each.method}" in fixed
+            },
+        )
+        choices.append((weights, [each.mean() for each in measured.figures(pools, weights)]))
+    weights, known = choices[0]
+    for others, found in choices[1:]:
+        by_rule = list(zip(found, known, strict=True))
+        if by_rule[0][0] > by_rule[0][1] and all(new >= old for new, old in by_rule):
+            weights, known = others, found
     return {
-        "weights": weights,
+        "weights": {name: weights.get(name, 0.0) for name in names},
         "score": measured.score(pools, weights),
         "alone": {name: measured.score(pools, {name: 1.0}) for name in names},
     }
+
+
+def _one_of_each(finalists: Sequence[Finalist]) -> list[list[Finalist]]:
+    """No method twice: the first finalist of each, then each other one in the place of its own."""
+    methods = [each.method for each in finalists]
+    first = [each for n, each in enumerate(finalists) if each.method not in methods[:n]]
+    others = [each for each in finalists if each not in first]
+    return [
+        first,
+        *([other if other.method == each.method else each for each in first] for other in others),
+    ]
 
 
 def _models(finalist: Finalist, trials: Trials, measured: Measured) -> Sequence[Model]:
@@ -243,7 +278,7 @@ def _config(
     weights: Mapping[str, float],
 ) -> RunConfig:
     """The configuration that fits the members, blended where there are several."""
-    members = [each for each in finalists if weights[each.method] > 0]
+    members = [each for each in finalists if weights[each.name] > 0]
     chosen: dict[str, Any] = {}
     for each in members:
         chosen |= each.settings
@@ -253,6 +288,6 @@ def _config(
     chosen |= {"method": members[0].method, "eval.patience": 0}
     if len(members) > 1:
         chosen |= {"method": "blend", "blend.models": tuple(each.method for each in members)}
-        chosen |= {f"blend.weights.{each.method}": weights[each.method] for each in members}
+        chosen |= {f"blend.weights.{each.method}": weights[each.name] for each in members}
     made = with_fields(config, chosen)
     return with_fields(made, {"eval.every_epochs": made.epochs})  # nothing is left to choose by it

@@ -38,6 +38,11 @@ class Finalist:
     score: float
     tried: int
 
+    @property
+    def name(self) -> str:
+        """The method, with the walks that are in its scores."""
+        return f"{self.method} with walks" if self.settings.get("walks.weight") else self.method
+
 
 class Trials:
     """Fits and scores settings.
