@@ -1,6 +1,8 @@
 """The automatic recipe's parts: what is held out, remembered, climbed, weighed and pooled."""
 
+import gc
 import itertools
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -131,14 +133,18 @@ def test_the_network_is_chosen_by_random_parts_closed_forms_by_parts_cut_both_wa
     own, judged_by = asked  # where there is nothing to choose the blend's parts are enough
     assert judged_by is parts.fresh
     assert not any(part.alike.any() for part in parts.network)
+    assert (own is not parts.network) == (kind == "given")
     if kind != "given":  # then none is cut both ways
-        assert own is parts.network and not any(part.alike.any() for part in parts.fresh)
+        assert not any(part.alike.any() for part in parts.fresh)
         return
     assert all(part.alike.any() for part in (*own, *parts.fresh))
     seeds = [[part.split.protocol["seed"] for part in each] for each in (own, parts.fresh)]
     assert seeds == [[3, 4], [5, 6, 7, 8]]
-    for each, random in zip(own, parts.network, strict=True):
-        assert each.split.protocol["seed"] == random.split.protocol["seed"]
+    kept = [weakref.ref(part) for part in own]
+    asked.clear()
+    del own
+    gc.collect()
+    assert not any(each() for each in kept)  # of large data each is large
 
 
 @pytest.mark.parametrize("kind", ["time", "last_n"])

@@ -128,7 +128,7 @@ def _closed_forms(
     """Each closed form's best, by parts of their own."""
     if any(search.chooses for search in searches):
         own = parts.cut_closed_forms()
-        choosers = choosers if own is parts.network else side(own, "settings")
+        choosers = choosers if own is parts.network else side(own, "closed forms")
     finalists = []
     for search in searches:
         found = (choosers if search.chooses else judges).trials.search(search)
@@ -153,7 +153,7 @@ def _with_ranking(
     Where walks count, a second one without them: beside other methods of a blend they may be too
     much of the same.
     """
-    question = {"ranking": finalist.settings, "usual": ranking.USUAL}
+    question = {"ranking, with walks and without": finalist.settings, "usual": ranking.USUAL}
     answer = journal.get(question)
     if answer is None:
         best, usual, without = ranking.choose_ranking(
