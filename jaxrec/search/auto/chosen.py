@@ -22,7 +22,7 @@ from jaxrec.search.auto.plan import (
     Plan,
     Search,
     Size,
-    fresh_parts,
+    more_parts,
     parts_and_users,
     plan,
 )
@@ -57,6 +57,7 @@ def choose_for(
         Size.of(network[0].split.train),
         effort,
         parts=len(network),
+        closed_forms=len(fresh) if parts.cut_closed_forms else len(network),
         fresh=0 if fresh is network else len(fresh),
     )
     more = searches(network[0].split.train, config, effort)
@@ -68,8 +69,9 @@ def choose_for(
     if len(journal):
         console.note(f"going on in {workdir} after {len(journal):,} answers")
     base = with_fields(config, {"method": "gcn"})
+    count = len(both) + (planned.closed_forms if parts.cut_closed_forms else 0)
     console.note(
-        f"\nauto, effort {effort}: {len(both)} validation parts of {users:,} users at most; "
+        f"\nauto, effort {effort}: {count} validation parts of {users:,} users at most; "
         f"{_expected(planned, base, fixed, network[0], console)}"
     )
     base = choose_history(base, fixed, network, journal, console)
@@ -83,22 +85,19 @@ def _parts(split: Split, config: RunConfig) -> tuple[Parts, int]:
     """
     size, kind = Size.of(split.train), split.protocol["kind"]
     count, users = parts_and_users(size, config.auto.effort)
-    more = fresh_parts(size, config.auto.effort)
+    more = more_parts(size, config.auto.effort)
     cut = functools.partial(validation_parts, split.train, kind, users=users)
     if kind in LATER:
         first, *others = cut(count + max(more, EARLIER), seed=config.seed)
         check_found(first.split, config.eval.seen)
         found = [first, *(part for part in others if is_found(part.split, config.eval.seen))]
         chosen_by = found[:count]
-        return Parts(
-            chosen_by, found if len(found) > count else chosen_by, lambda: chosen_by
-        ), users
+        return Parts(chosen_by, found if len(found) > count else chosen_by), users
     network = cut(count, seed=config.seed)
     check_found(network[0].split, config.eval.seen)
-    fresh = cut(more, seed=config.seed + count, both_ways=True)
-    if kind == "random":  # then no part is cut both ways
-        return Parts(network, fresh, lambda: network), users
-    return Parts(network, fresh, lambda: cut(count, seed=config.seed, both_ways=True)), users
+    closed_forms = functools.partial(cut, more, seed=config.seed, both_ways=True)
+    fresh = cut(more, seed=config.seed + max(count, more), both_ways=True)
+    return Parts(network, fresh, closed_forms), users
 
 
 def _expected(

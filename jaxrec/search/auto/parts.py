@@ -53,14 +53,14 @@ class Parts:
       network: those that choose the network's settings and what counts at ranking, cut at random
         alone: what goes together, taken out of train, makes walks look worse than they are.
       fresh: those for the blend, cut both ways; the very list of `network` where there are none.
-      cut_closed_forms: gives those that choose the closed forms' settings, from the same seeds but
-        cut both ways: methods that lean on near neighbours then aren't tuned to find them all. They
-        are cut when asked for, so that of large data they need not be kept.
+      cut_closed_forms: cuts those that choose the closed forms' settings, as the blend's are: then
+        methods that lean on near neighbours aren't tuned to find them all. They are cut when asked
+        for, so that of large data they need not be kept. None: those of the network.
     """
 
     network: Sequence[Part]
     fresh: Sequence[Part]
-    cut_closed_forms: Callable[[], Sequence[Part]]
+    cut_closed_forms: Callable[[], Sequence[Part]] | None = None
 
 
 def validation_parts(

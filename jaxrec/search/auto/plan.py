@@ -80,7 +80,8 @@ class Plan:
     """What is tried.
 
     Attributes:
-      parts: how many times train is cut to choose settings by.
+      parts: how many times train is cut to choose the network's settings by.
+      closed_forms: and the closed forms'.
       fresh: by how many the blend is chosen, where they are not the same; 0: the same.
       searches: one for each method, the cheap ones first.
       walks: whether walks may count beside the network.
@@ -88,6 +89,7 @@ class Plan:
     """
 
     parts: int
+    closed_forms: int
     fresh: int
     searches: tuple[Search, ...]
     walks: bool
@@ -130,41 +132,51 @@ PER_EDGE, PER_NODE, PER_LOGIT, PER_STEP = 2e-8, 1.4e-7, 8e-9, 2e-3
 SMALL, MOST_IF_SMALL = 20_000, 4
 
 
-def fresh_parts(size: Size, effort: Effort) -> int:
-    """On how many parts beside those a blend is judged: each costs one fit of each method's best.
+def more_parts(size: Size, effort: Effort) -> int:
+    """On how many parts a blend is judged, and on how many others closed forms choose.
 
-    What a member adds is less than what the luck of a part of few users does.
+    For the first each costs one fit of each method's best. What a member adds is less than what the
+    luck of a part of few users does, and so is what a closed form's settings do, which costs
+    little.
     """
     return FRESH[effort] if size.measured < FEW_USERS else parts_and_users(size, effort)[0]
 
 
 def parts_and_users(size: Size, effort: Effort) -> tuple[int, int]:
-    """How many parts of train, of this size, settings are chosen by, and of how many users each."""
+    """How many parts of train, of this size, choose the network, and of how many users each is."""
     parts = min(MOST_PARTS[effort], math.ceil(USERS[effort] / max(size.users, 1)))
     return parts, int(max(500, min(MEASURED[effort], SCORES[effort] / max(size.items, 1))))
 
 
-def plan(size: Size, effort: Effort, *, parts: int, fresh: int) -> Plan:
+def plan(size: Size, effort: Effort, *, parts: int, closed_forms: int, fresh: int) -> Plan:
     """What is tried.
 
     Args:
       size: of what is learnt from in a part.
       effort: how much may be tried.
-      parts: how many parts each setting is fitted to.
+      parts: how many parts each setting of the network is fitted to.
+      closed_forms: and of the closed forms.
       fresh: how many more the best ones are.
     """
     passes = size.users / USERS_PER_SCORING * size.edges
     filters = passes <= FILTERED[effort]
-    searches = [*_closed_forms(size, effort, parts), _network(size, effort, parts)]
+    searches = [*_closed_forms(size, effort, closed_forms), _network(size, effort, parts)]
     searches = [each for each in searches if filters or each.cost != "sums"]
     ends = ENDS if passes > PASSES else 0
-    return Plan(parts, fresh, tuple(each for each in searches if each.most), filters, ends)
+    return Plan(
+        parts, closed_forms, fresh, tuple(each for each in searches if each.most), filters, ends
+    )
 
 
 def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
-    by_pairs = int(PAIRS[effort] / max(1, size.pairs * parts))
     tried = TRIED[effort]
-    by_cubes = int(CUBES[effort] / max(1, size.items**3 * parts))
+
+    def within(budget: float, cost: int) -> int:
+        """How many settings; one, with nothing to choose, where it can't be fitted to each part."""
+        once = budget / max(1, cost)
+        return min(tried, max(int(once / parts), int(once >= 1)))
+
+    by_pairs = within(PAIRS[effort], size.pairs)
     vectors = [each for each in (16, 32, 64, 128, 256, 512) if each < min(size.users, size.items)]
     walks = Search(
         "walks",
@@ -188,7 +200,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("baseline.itemknn.shrink", (0.0, 10.0, 30.0, 100.0, 300.0)),
             ("baseline.itemknn.neighbours", (25, 50, 100, 200, 400)),
         ],
-        min(tried, by_pairs),
+        by_pairs,
         "products",
     )
     rp3beta = Search(
@@ -203,7 +215,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("baseline.rp3beta.alpha", (0.4, 0.6, 0.8, 1.0, 1.2)),
             ("baseline.rp3beta.neighbours", (50, 100, 200, 400)),
         ],
-        min(tried, by_pairs),
+        by_pairs,
         "products",
     )
     gfcf = (
@@ -217,7 +229,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
                 ("baseline.gfcf.low_pass_weight", (0.0, 0.15, 0.3, 0.6, 1.0)),
                 ("baseline.gfcf.singular_vectors", vectors),
             ],
-            min(tried, int(VECTORS[effort] / (size.edges * parts))),
+            within(VECTORS[effort], size.edges),
             "sums",
         )
         if vectors
@@ -230,7 +242,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("baseline.ease.l2", (6.0, 20.0, 60.0, 200.0, 600.0, 2000.0)),
             ("baseline.ease.l2_exponent", (0.0, 0.25, 0.5, 0.75)),
         ],
-        min(tried, by_cubes),
+        within(CUBES[effort], size.items**3),
         "inverse",
     )
     return [each for each in (walks, itemknn, rp3beta, gfcf, ease) if each is not None]

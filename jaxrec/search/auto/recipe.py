@@ -126,9 +126,8 @@ def _closed_forms(
     side: Callable[[Sequence[Part], str], _Side],
 ) -> list[Finalist]:
     """Each closed form's best, by parts of their own."""
-    if any(search.chooses for search in searches):
-        own = parts.cut_closed_forms()
-        choosers = choosers if own is parts.network else side(own, "closed forms")
+    if parts.cut_closed_forms and any(search.chooses for search in searches):
+        choosers = side(parts.cut_closed_forms(), "closed forms")
     finalists = []
     for search in searches:
         found = (choosers if search.chooses else judges).trials.search(search)
