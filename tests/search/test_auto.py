@@ -45,7 +45,7 @@ from jaxrec.search.auto.parts import validation_parts
 from jaxrec.search.auto.plan import Plan, Search, Size, more_parts, parts_and_users, plan
 from jaxrec.search.auto.pool import make_pool
 from jaxrec.search.auto.trials import Finalist, Trials
-from jaxrec.search.auto.weights import choose_weights
+from jaxrec.search.auto.weights import choose_weights, is_preferred
 from jaxrec.search.candidate import Candidate
 from tests.kernels import ON_CPU
 from tests.listening import config_by_time, listens, write
@@ -299,6 +299,16 @@ def luck(seed: int, mean: float) -> np.ndarray:
     return np.random.default_rng(seed).normal(mean, 0.1, (1_000, 1))
 
 
+def test_of_two_blends_one_is_preferred_that_a_rule_speaks_against_by_chance_alone() -> None:
+    old = [np.full((100, 2), 0.5)] * 2
+    better, worse = old[0] + 0.01, old[0] - 0.01
+    by_chance = worse.copy()
+    by_chance[0] += 0.9  # one user's, and so the mean's error is about as large as the mean
+    assert is_preferred([better, better], old) and is_preferred([better, by_chance], old)
+    assert not is_preferred([better, worse], old) and not is_preferred(old, old)
+    assert not is_preferred([by_chance, better], old)
+
+
 def test_a_member_that_helps_by_chance_alone_is_left_out_and_one_that_helps_is_taken() -> None:
     def figures(weights: Mapping[str, float]) -> list[np.ndarray]:
         total = sum(weights.values())
@@ -532,11 +542,11 @@ def test_a_method_that_a_fresh_part_refuses_is_left_out_and_the_search_goes_on()
     ("gains", "chosen"),
     [
         ((0.02, 0.01), {"gcn": 1.0, "ease": 1.0}),  # by both rules
-        ((0.02, -0.01), {"gcn with walks": 1.0}),
+        ((0.02, -0.01), {"gcn with walks": 1.0}),  # and surely so: for everybody
         ((-0.01, 0.02), {"gcn with walks": 1.0}),
     ],
 )
-def test_beside_others_a_network_without_walks_is_taken_where_no_rule_speaks_against_it(
+def test_beside_others_a_network_without_walks_is_taken_where_no_rule_surely_speaks_against_it(
     gains: tuple[float, float], chosen: dict[str, float]
 ) -> None:
     """Beside EASE the one without walks gains, by all it takes; the other one never does."""

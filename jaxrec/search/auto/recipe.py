@@ -15,7 +15,7 @@ from jaxrec.search.auto.measured import Measured
 from jaxrec.search.auto.parts import Part, Parts
 from jaxrec.search.auto.plan import Plan, Search
 from jaxrec.search.auto.trials import Finalist, Trials
-from jaxrec.search.auto.weights import choose_weights
+from jaxrec.search.auto.weights import choose_weights, is_preferred
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -236,11 +236,10 @@ def _blend(
                 if f"blend.weights.{each.method}" in fixed
             },
         )
-        choices.append((weights, [each.mean() for each in measured.figures(pools, weights)]))
+        choices.append((weights, measured.figures(pools, weights)))
     weights, known = choices[0]
     for others, found in choices[1:]:
-        by_rule = list(zip(found, known, strict=True))
-        if by_rule[0][0] > by_rule[0][1] and all(new >= old for new, old in by_rule):
+        if is_preferred(found, known):
             weights, known = others, found
     return {
         "weights": {name: weights.get(name, 0.0) for name in names},

@@ -65,6 +65,19 @@ def choose_weights(
     return best
 
 
+def is_preferred(new: Figures, old: Figures) -> bool:
+    """Whether a blend is better by the first rule, and by no other surely worse.
+
+    Surely: by more than the standard error of the mean difference between users.
+
+    Args:
+      new: its figures, as of `choose_weights`.
+      old: those of the blend that it is compared with.
+    """
+    first, *others = [(n - o).mean(axis=1) for n, o in zip(new, old, strict=True)]
+    return bool(first.mean() > 0 and all(each.mean() > -_error(each) for each in others))
+
+
 def _needed(before: float, after: float) -> float:
     """Standard errors that a change of a weight must gain; a member may go for less than 0."""
     if before == 0:
@@ -74,10 +87,14 @@ def _needed(before: float, after: float) -> float:
 
 def _is_better(gains: Figures, needed: float) -> bool:
     first = gains[0].mean(axis=1)
-    error = first.std() / np.sqrt(max(len(first), 1))
     if needed > 0 and min(float(each.mean(axis=0).min()) for each in gains) <= 0:
         return False
-    return bool(first.mean() > needed * error)
+    return bool(first.mean() > needed * _error(first))
+
+
+def _error(gains: np.ndarray) -> float:
+    """The standard error of the mean."""
+    return float(gains.std() / np.sqrt(max(len(gains), 1)))
 
 
 def _mean(figures: Figures) -> float:
