@@ -114,37 +114,38 @@ def test_the_network_is_chosen_by_random_parts_closed_forms_by_parts_cut_both_wa
     asked: list[Any] = []
 
     class Answering:
-        def __init__(self, own: Any) -> None:
-            self.own, self.trials = own, self
+        def __init__(self, *, parts: Any, purpose: str) -> None:
+            self.parts, self.purpose = parts, purpose
 
         def search(self, search: Search) -> Finalist:
-            asked.append(self.own)
+            asked.append(self)
             return Finalist(search.method, {}, 0.5, 1)
 
-        def forget(self) -> None:
-            pass
-
-    choosers, judges = Answering(parts.network), Answering(parts.fresh)
-    searches = [Search("itemknn", {}, [], 2, "products"), Search("ease", {}, [], 1, "inverse")]
-    found = recipe._closed_forms(
-        searches, parts, cast("Any", choosers), cast("Any", judges), lambda own, _: Answering(own)
-    )
-    assert [each.method for each in found] == ["itemknn", "ease"]
-    own, judged_by = asked  # where there is nothing to choose the blend's parts are enough
-    assert judged_by is parts.fresh
+    judges: Any = Answering(parts=parts.fresh, purpose="blend")
+    searches = [
+        Search("itemknn", {}, [], 2, "products", parts=4),
+        Search("rp3beta", {}, [], 2, "products", parts=1),  # there is no work for more
+        Search("ease", {}, [], 1, "inverse", parts=4),
+    ]
+    found = recipe._closed_forms(searches, parts, judges, cast("Any", Answering))
+    assert [each.method for each in found] == ["itemknn", "rp3beta", "ease"]
+    assert asked[2] is judges  # where there is nothing to choose the blend's parts are enough
+    assert [each.purpose for each in asked[:2]] == ["closed forms"] * 2
+    assert [len(each.parts) for each in asked[:2]] == [parts.closed_forms, 1]
     assert not any(part.alike.any() for part in parts.network)
     if kind == "last_n":  # then test is later
-        assert own is parts.network
+        assert asked[0].parts[0].train is parts.network[0].split.train
         return
-    cut_both_ways = [part.alike.any() for part in (*own, *parts.fresh)]
-    assert cut_both_ways == [kind == "given"] * 8
     seeds = [
-        [part.split.protocol["seed"] for part in each] for each in (parts.network, own, parts.fresh)
+        [split.protocol["seed"] for split in each]
+        for each in ([part.split for part in parts.network], asked[0].parts)
     ]
-    assert seeds == [[3, 4], [3, 4, 5, 6], [7, 8, 9, 10]]
-    kept = [weakref.ref(part) for part in own]
+    assert seeds == [[3, 4], [3, 4, 5, 6]]
+    assert [part.split.protocol["seed"] for part in parts.fresh] == [7, 8, 9, 10]
+    cut_both_ways = [part.alike.any() for part in (*parts.cut_closed_forms(), *parts.fresh)]
+    assert cut_both_ways == [kind == "given"] * 8
+    kept = [weakref.ref(split) for split in asked[0].parts]
     asked.clear()
-    del own
     gc.collect()
     assert not any(each() for each in kept)  # of large data each is large
 
@@ -591,13 +592,9 @@ def test_beside_others_a_network_without_walks_is_taken_where_no_rule_surely_spe
 @pytest.mark.parametrize("effort", ["quick", "normal", "thorough"])
 def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -> None:
     sizes = {
-        "small": Size(users=100, items=300, edges=2_000, pairs=50_000, measured=100),
-        "gowalla": Size(
-            users=29_858, items=40_981, edges=810_128, pairs=100_000_000, measured=29_858
-        ),
-        "large": Size(
-            users=1_250_000, items=500_000, edges=36_000_000, pairs=10**10, measured=1_250_000
-        ),
+        "small": Size(users=100, items=300, edges=2_000, pairs=50_000),
+        "gowalla": Size(users=29_858, items=40_981, edges=810_128, pairs=100_000_000),
+        "large": Size(users=1_250_000, items=500_000, edges=36_000_000, pairs=10**10),
     }
     plans = {
         name: plan(size, effort, parts=2, closed_forms=4, fresh=4) for name, size in sizes.items()
@@ -629,6 +626,19 @@ def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -
         for name, planned in plans.items()
     }
     assert work["large"] < work["gowalla"] <= work["small"]
+
+
+@pytest.mark.parametrize(
+    ("items", "most", "parts"),
+    [(5_000, 5, 4), (13_000, 2, 2), (17_000, 2, 1), (22_000, 1, 1), (23_000, 0, 1)],
+)
+def test_where_there_is_work_for_few_fits_they_are_settings_and_not_parts(
+    items: int, most: int, parts: int
+) -> None:
+    size = Size(users=5_000, items=items, edges=200_000, pairs=10_000_000)
+    planned = plan(size, "normal", parts=1, closed_forms=4, fresh=4)
+    found = [(each.most, each.parts) for each in planned.searches if each.method == "ease"]
+    assert found == ([(most, parts)] if most else [])
 
 
 class TwoPeaks:
@@ -705,7 +715,7 @@ def test_what_counts_at_ranking_is_refused_by_parts_that_did_not_choose_it(
         judges = recipe._Side(cast("Any", Fitting(judged == "refused")), parts)
     found, alone = recipe._with_ranking(
         Finalist("gcn", {"epochs": 3}, 0.15, 1),
-        *(choosers, judges, frozenset(), Plan(1, 1, 1, (), walks=True)),
+        *(choosers, judges, frozenset(), Plan(1, (), walks=True)),
         *(Journal(None, {}), Console(quiet=True)),
     )
     assert found.settings["epochs"] == 3 and found.settings[ranking.WEIGHT] == weight

@@ -37,8 +37,7 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
     matrix = Histories.of_all(split.train, config.learnt_weights).matrix()
     fits: dict[Cost, float] = defaultdict(float)
     for search in plan.searches:
-        parts = plan.parts if search.cost == "steps" else plan.closed_forms
-        chosen_by = parts if search.chooses or not plan.fresh else 0
+        chosen_by = search.parts if search.chooses or not plan.fresh else 0
         tried, again = max(1, round(TRIED * search.most)) * chosen_by, plan.fresh + 1.0
         if search.longer:
             times = search.longer["epochs"] / search.start["epochs"]

@@ -10,6 +10,7 @@ from typing import Any
 from jaxrec.config import RunConfig, field_value, fixed_fields, with_fields
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
+from jaxrec.errors import UserError
 from jaxrec.rank.measure import check_found, is_found
 from jaxrec.report.console import Console, in_words
 from jaxrec.search.auto.by_time import choose_history, searches
@@ -57,10 +58,11 @@ def choose_for(
         Size.of(network[0].split.train),
         effort,
         parts=len(network),
-        closed_forms=len(fresh) if parts.cut_closed_forms else len(network),
+        closed_forms=parts.closed_forms,
         fresh=0 if fresh is network else len(fresh),
     )
     more = searches(network[0].split.train, config, effort)
+    more = tuple(dataclasses.replace(each, parts=parts.closed_forms) for each in more)
     planned = dataclasses.replace(planned, searches=(*more, *planned.searches))
     if "blend.models" in fixed:
         planned = dataclasses.replace(planned, searches=_named(planned, config.blend.models))
@@ -69,9 +71,8 @@ def choose_for(
     if len(journal):
         console.note(f"going on in {workdir} after {len(journal):,} answers")
     base = with_fields(config, {"method": "gcn"})
-    count = len(both) + (planned.closed_forms if parts.cut_closed_forms else 0)
     console.note(
-        f"\nauto, effort {effort}: {count} validation parts of {users:,} users at most; "
+        f"\nauto, effort {effort}: {len(both)} validation parts of {users:,} users at most; "
         f"{_expected(planned, base, fixed, network[0], console)}"
     )
     base = choose_history(base, fixed, network, journal, console)
@@ -92,12 +93,19 @@ def _parts(split: Split, config: RunConfig) -> tuple[Parts, int]:
         check_found(first.split, config.eval.seen)
         found = [first, *(part for part in others if is_found(part.split, config.eval.seen))]
         chosen_by = found[:count]
-        return Parts(chosen_by, found if len(found) > count else chosen_by), users
+        fresh = found if len(found) > count else chosen_by
+        return Parts(chosen_by, fresh, len(chosen_by), lambda: chosen_by), users
     network = cut(count, seed=config.seed)
     check_found(network[0].split, config.eval.seen)
-    closed_forms = functools.partial(cut, more, seed=config.seed, both_ways=True)
-    fresh = cut(more, seed=config.seed + max(count, more), both_ways=True)
-    return Parts(network, fresh, closed_forms), users
+
+    def closed_forms() -> list[Part]:
+        try:
+            return cut(more, seed=config.seed, both_ways=True)
+        except UserError:  # nothing that train knows; at random there is something
+            return network
+
+    fresh = cut(more, seed=config.seed + more, both_ways=True)  # there are no more of the network's
+    return Parts(network, fresh, more, closed_forms), users
 
 
 def _expected(
@@ -107,7 +115,7 @@ def _expected(
     if len(part.split.train) < SMALL:  # to measure would take as long
         return "less than a minute or two"
     for search in planned.searches:
-        if search.cost == "steps":
+        if search.trained:
             own = {name: each for name, each in search.start.items() if name not in fixed}
             config = with_fields(config, own)
     if "epochs" in fixed:  # then there are no more for the best settings

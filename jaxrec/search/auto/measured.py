@@ -1,5 +1,6 @@
 """The parts of train, ready to pool what models say of them."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -76,9 +77,7 @@ class Measured:
             for pool in pools
         ]
         figures = np.concatenate(values)
-        if len(pools) > len(self.parts):
-            return [figures]
-        pairs = zip(self.parts, pools, strict=True)
+        pairs = zip(itertools.cycle(self.parts), pools, strict=False)
         alike = np.concatenate([part.alike[pool.users] for part, pool in pairs])
         return [each for each in (figures[~alike], figures[alike]) if len(each)]
 

@@ -47,20 +47,25 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Parts:
-    """What is chosen by which parts (docs/lab/auto.md).
+    """What is chosen by which parts (docs/lab/auto.md, docs/lab/auto-blends.md).
 
     Attributes:
       network: those that choose the network's settings and what counts at ranking, cut at random
         alone: what goes together, taken out of train, makes walks look worse than they are.
       fresh: those for the blend, cut both ways; the very list of `network` where there are none.
-      cut_closed_forms: cuts those that choose the closed forms' settings, as the blend's are: then
-        methods that lean on near neighbours aren't tuned to find them all. They are cut when asked
-        for, so that of large data they need not be kept. None: those of the network.
+      closed_forms: how many there are, at most, to choose the closed forms' settings.
+      cut_closed_forms: cuts those, both ways: what goes together is then gone from train, and methods
+        that lean on near neighbours, though scored by users cut at random, aren't tuned to it. They
+        are cut when asked for: of large data they need not be kept.
+
+    Where test is later than train so are all of them: `fresh` holds those of `network`, which the
+    closed forms choose by, too.
     """
 
     network: Sequence[Part]
     fresh: Sequence[Part]
-    cut_closed_forms: Callable[[], Sequence[Part]] | None = None
+    closed_forms: int
+    cut_closed_forms: Callable[[], Sequence[Part]]
 
 
 def validation_parts(
@@ -78,7 +83,8 @@ def validation_parts(
       train: all that may be known.
       kind: how test was cut: after one of `LATER` the first part is the latest, the second the
         latest of what is before it, and so on.
-      count: how many parts, at most; the k-th, from 0, is cut with `seed` + k.
+      count: how many parts, at most; the k-th, from 0, is cut with `seed` + k, and left out where
+        it holds nothing out.
       seed: of the cuts and of the choice of users.
       users: of how many users, at most, a part has interactions.
       both_ways: whether some users' items are held out together with those most alike them; unless
@@ -107,7 +113,8 @@ def validation_parts(
             held_out = train.select(rows & measured[train.user])
             found = _of_some(train.select(~rows), held_out, own, users)
             parts.append(Part(found, alike))
-    if not parts or any(part.split.validation is None for part in parts):
+    parts = [part for part in parts if part.split.validation is not None]
+    if not parts:
         raise UserError(
             f"config.method is 'auto' with {len(train):,} interactions of {train.num_users:,} "
             "users: none can be held out to choose by; expected users with several songs each, or "

@@ -10,7 +10,6 @@ import numpy as np
 from jaxrec.data.interactions import Interactions
 from jaxrec.rank.top_k import USERS_PER_SCORING
 from jaxrec.search.auto.climb import Axis
-from jaxrec.search.auto.parts import FRACTION
 
 Effort = Literal["quick", "normal", "thorough"]
 Cost = Literal["inverse", "products", "sums", "steps"]
@@ -25,14 +24,12 @@ class Size:
       items: which have one.
       edges: interactions.
       pairs: entries of the products of items, the sum of the users' squared degrees.
-      measured: users with so many interactions that one of them is held out in a part.
     """
 
     users: int
     items: int
     edges: int
     pairs: int
-    measured: int
 
     @classmethod
     def of(cls, train: Interactions) -> "Size":
@@ -43,7 +40,6 @@ class Size:
             items=len(np.unique(train.item)),
             edges=len(train),
             pairs=int((degrees * degrees).sum()),
-            measured=int((FRACTION * degrees >= 0.5).sum()),
         )
 
 
@@ -60,6 +56,7 @@ class Search:
         itself, sums over the graph (when ranking), or steps of training.
       longer: fields that the best settings get where patience hadn't run out when their epochs
         ended; empty where there are none, or no time for it.
+      parts: how many parts, at most, each setting is fitted to.
     """
 
     method: str
@@ -68,11 +65,17 @@ class Search:
     most: int
     cost: Cost
     longer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    parts: int = 1
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is trained in steps, and no closed form."""
+        return self.cost == "steps"
 
     @property
     def chooses(self) -> bool:
         """Whether there is a setting to choose; else the one fit for the blend is enough."""
-        return self.most > 1 or self.cost == "steps"
+        return self.most > 1 or self.trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,16 +83,12 @@ class Plan:
     """What is tried.
 
     Attributes:
-      parts: how many times train is cut to choose the network's settings by.
-      closed_forms: and the closed forms'.
-      fresh: by how many the blend is chosen, where they are not the same; 0: the same.
+      fresh: by how many parts the blend is chosen; 0: those that choose settings.
       searches: one for each method, the cheap ones first.
       walks: whether walks may count beside the network.
       ends: of each item that walks are cut to at last; 0 for all of them.
     """
 
-    parts: int
-    closed_forms: int
     fresh: int
     searches: tuple[Search, ...]
     walks: bool
@@ -139,7 +138,7 @@ def more_parts(size: Size, effort: Effort) -> int:
     luck of a part of few users does, and so is what a closed form's settings do, which costs
     little.
     """
-    return FRESH[effort] if size.measured < FEW_USERS else parts_and_users(size, effort)[0]
+    return FRESH[effort] if size.users < FEW_USERS else parts_and_users(size, effort)[0]
 
 
 def parts_and_users(size: Size, effort: Effort) -> tuple[int, int]:
@@ -155,7 +154,7 @@ def plan(size: Size, effort: Effort, *, parts: int, closed_forms: int, fresh: in
       size: of what is learnt from in a part.
       effort: how much may be tried.
       parts: how many parts each setting of the network is fitted to.
-      closed_forms: and of the closed forms.
+      closed_forms: and of a closed form, at most.
       fresh: how many more the best ones are.
     """
     passes = size.users / USERS_PER_SCORING * size.edges
@@ -163,20 +162,21 @@ def plan(size: Size, effort: Effort, *, parts: int, closed_forms: int, fresh: in
     searches = [*_closed_forms(size, effort, closed_forms), _network(size, effort, parts)]
     searches = [each for each in searches if filters or each.cost != "sums"]
     ends = ENDS if passes > PASSES else 0
-    return Plan(
-        parts, closed_forms, fresh, tuple(each for each in searches if each.most), filters, ends
-    )
+    return Plan(fresh, tuple(each for each in searches if each.most), filters, ends)
 
 
 def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
     tried = TRIED[effort]
 
-    def within(budget: float, cost: int) -> int:
-        """How many settings; one, with nothing to choose, where it can't be fitted to each part."""
-        once = budget / max(1, cost)
-        return min(tried, max(int(once / parts), int(once >= 1)))
+    def within(budget: float, cost: int) -> tuple[int, int]:
+        """How many settings, fitted to how many parts: rather fewer than nothing to choose."""
+        fits = budget / max(1, cost)
+        own = max(1, min(parts, int(fits / 2)))
+        return min(tried, int(fits / own)), own
 
-    by_pairs = within(PAIRS[effort], size.pairs)
+    by_pairs, pairs_parts = within(PAIRS[effort], size.pairs)
+    by_vectors, vectors_parts = within(VECTORS[effort], size.edges)
+    by_cubes, cubes_parts = within(CUBES[effort], size.items**3)
     vectors = [each for each in (16, 32, 64, 128, 256, 512) if each < min(size.users, size.items)]
     walks = Search(
         "walks",
@@ -187,6 +187,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
         ],
         tried,
         "sums",
+        parts=parts,
     )
     itemknn = Search(
         "itemknn",
@@ -202,6 +203,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
         ],
         by_pairs,
         "products",
+        parts=pairs_parts,
     )
     rp3beta = Search(
         "rp3beta",
@@ -217,6 +219,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
         ],
         by_pairs,
         "products",
+        parts=pairs_parts,
     )
     gfcf = (
         Search(
@@ -229,8 +232,9 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
                 ("baseline.gfcf.low_pass_weight", (0.0, 0.15, 0.3, 0.6, 1.0)),
                 ("baseline.gfcf.singular_vectors", vectors),
             ],
-            within(VECTORS[effort], size.edges),
+            by_vectors,
             "sums",
+            parts=vectors_parts,
         )
         if vectors
         else None
@@ -242,8 +246,9 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("baseline.ease.l2", (6.0, 20.0, 60.0, 200.0, 600.0, 2000.0)),
             ("baseline.ease.l2_exponent", (0.0, 0.25, 0.5, 0.75)),
         ],
-        within(CUBES[effort], size.items**3),
+        by_cubes,
         "inverse",
+        parts=cubes_parts,
     )
     return [each for each in (walks, itemknn, rp3beta, gfcf, ease) if each is not None]
 
@@ -293,7 +298,7 @@ def _network(size: Size, effort: Effort, parts: int) -> Search:
     longer: dict[str, Any] = {}
     if TIMES_LONGER * epochs * epoch <= allowed:  # else that alone is more than there is time for
         longer = _epochs(TIMES_LONGER * epochs)
-    return Search("gcn", start, axes, most, "steps", longer)
+    return Search("gcn", start, axes, most, "steps", longer, parts)
 
 
 def _epochs(count: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxrec.config import RunConfig, field_value, with_fields
+from jaxrec.data.splits import Split
 from jaxrec.errors import RunError, UserError
 from jaxrec.models.model import Model
 from jaxrec.report.console import Console
@@ -63,13 +64,13 @@ def choose(
     Raises:
       UserError: no method can be fitted to these data.
     """
-    side = functools.partial(_side, config, fixed, journal=journal, console=console)
-    choosers = judges = side(parts.network, "settings")
+    trials = functools.partial(Trials, config, fixed, journal=journal, console=console)
+    choosers = judges = _side(config, parts.network, "settings", trials)
     if parts.fresh is not parts.network:
-        judges = side(parts.fresh, "blend")
-    closed_forms = [each for each in plan.searches if each.cost != "steps"]
-    finalists = _closed_forms(closed_forms, parts, choosers, judges, side)
-    for search in (each for each in plan.searches if each.cost == "steps"):
+        judges = _side(config, parts.fresh, "blend", trials)
+    closed_forms = [each for each in plan.searches if not each.trained]
+    finalists = _closed_forms(closed_forms, parts, judges.trials, trials)
+    for search in (each for each in plan.searches if each.trained):
         found = choosers.trials.search(search)
         if found is not None:
             finalists += _with_ranking(found, choosers, judges, fixed, plan, journal, console)
@@ -105,36 +106,27 @@ class _Side(NamedTuple):
 
 
 def _side(
-    config: RunConfig,
-    fixed: frozenset[str],
-    parts: Sequence[Part],
-    purpose: str,
-    *,
-    journal: Journal,
-    console: Console,
+    config: RunConfig, parts: Sequence[Part], purpose: str, trials: Callable[..., Trials]
 ) -> _Side:
     splits = [part.at_random for part in parts]
-    trials = Trials(config, fixed, splits, purpose, journal, console)
-    return _Side(trials, Measured(config, parts))
+    return _Side(trials(parts=splits, purpose=purpose), Measured(config, parts))
 
 
 def _closed_forms(
-    searches: Sequence[Search],
-    parts: Parts,
-    choosers: _Side,
-    judges: _Side,
-    side: Callable[[Sequence[Part], str], _Side],
+    searches: Sequence[Search], parts: Parts, judges: Trials, trials: Callable[..., Trials]
 ) -> list[Finalist]:
-    """Each closed form's best, by parts of their own."""
-    if parts.cut_closed_forms and any(search.chooses for search in searches):
-        choosers = side(parts.cut_closed_forms(), "closed forms")
+    """Each closed form's best, by parts of their own where there is something to choose."""
+    own: list[Split] = []
+    if any(search.chooses for search in searches):
+        own = [part.at_random for part in parts.cut_closed_forms()]
     finalists = []
     for search in searches:
-        found = (choosers if search.chooses else judges).trials.search(search)
+        chosen_by = judges
+        if search.chooses:
+            chosen_by = trials(parts=own[: search.parts], purpose="closed forms")
+        found = chosen_by.search(search)
         if found is not None:
             finalists.append(found)
-        if judges is not choosers:
-            choosers.trials.forget()  # the blend's parts have models of their own
     return finalists
 
 
@@ -212,11 +204,15 @@ def _blend(
     A method whose best settings can't be fitted to one of these parts is left out.
     """
     models: dict[str, Sequence[Model]] = {}
+    refused: set[str] = set()
     for each in reversed(finalists):  # the network, which takes most memory, first
+        if each.method in refused:
+            continue
         try:
             models[each.name] = _models(each, trials, measured)
         except (RunError, UserError) as error:
-            console.note(f"{each.name} is left out: {str(error).partition('. ')[0]}")
+            refused.add(each.method)
+            console.note(f"{each.method} is left out: {str(error).partition('. ')[0]}")
     finalists = [each for each in finalists if each.name in models]
     if not finalists:
         raise UserError(
