@@ -54,9 +54,9 @@ class Parts:
         alone: what goes together, taken out of train, makes walks look worse than they are.
       fresh: those for the blend, cut both ways; the very list of `network` where there are none.
       closed_forms: how many there are, at most, to choose the closed forms' settings.
-      cut_closed_forms: cuts those, both ways: what goes together is then gone from train, and methods
-        that lean on near neighbours, though scored by users cut at random, aren't tuned to it. They
-        are cut when asked for: of large data they need not be kept.
+      cut_closed_forms: cuts those, both ways: what goes together is then gone from train, and so
+        methods that lean on near neighbours, though scored by users cut at random, aren't tuned to
+        it. They are cut when asked for: of large data they need not be kept.
 
     Where test is later than train so are all of them: `fresh` holds those of `network`, which the
     closed forms choose by, too.
