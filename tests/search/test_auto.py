@@ -5,6 +5,7 @@ import itertools
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -42,8 +43,9 @@ from jaxrec.search.auto.climb import climb
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.measured import Measured
 from jaxrec.search.auto.parts import validation_parts
-from jaxrec.search.auto.plan import Plan, Search, Size, more_parts, parts_and_users, plan
+from jaxrec.search.auto.plan import Plan, more_parts, parts_and_users, plan
 from jaxrec.search.auto.pool import make_pool
+from jaxrec.search.auto.searches import Search, Size
 from jaxrec.search.auto.trials import Finalist, Trials
 from jaxrec.search.auto.weights import choose_weights, is_preferred
 from jaxrec.search.candidate import Candidate
@@ -103,6 +105,32 @@ def test_all_that_is_held_out_is_cut_at_random_unless_both_ways_are_asked_for_an
         held_out = each.split.validation
         assert held_out is not None and not each.alike.any()
         assert np.isin(held_out.keys(), whole.select(random_rows(whole, 0.1, 0)).keys()).all()
+
+
+def test_parts_that_hold_nothing_out_are_left_out() -> None:
+    tiny = history(users=4, items=18)
+    parts = validation_parts(tiny, "random", 30, seed=0, users=10)
+    assert 0 < len(parts) < 30
+    assert all(part.split.validation is not None for part in parts)
+
+
+def test_the_rules_that_cut_a_part_are_kept_apart_in_every_view() -> None:
+    class Answered:
+        users = np.arange(4)
+
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def figures(self, weights: Mapping[str, float], metric: str) -> np.ndarray:
+            return self.value + 0.1 * self.users
+
+    parts: Any = [SimpleNamespace(alike=np.arange(4) == own) for own in (1, 3)]
+    measured = Measured.__new__(Measured)
+    measured.parts, measured.metrics = parts, ("recall@20", "ndcg@20")
+    views: Any = [Answered(value) for value in (0.0, 1.0, 2.0, 3.0)]  # of each part twice
+    at_random, alike = measured.figures(views, {})
+    np.testing.assert_allclose(alike[:, 0], [0.1, 1.3, 2.1, 3.3])
+    assert len(at_random) == 12
 
 
 @pytest.mark.parametrize("kind", ["given", "random", "last_n"])

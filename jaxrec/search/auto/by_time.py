@@ -17,7 +17,7 @@ from jaxrec.report.console import Console
 from jaxrec.runs.methods import fit_model
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.parts import Part
-from jaxrec.search.auto.plan import TRIED, Effort, Search
+from jaxrec.search.auto.searches import TRIED, Effort, Search
 
 WEIGHT, HALF_LIFE = "history.weight", "history.half_life_days"
 LEARNT = "history.learnt_half_life_days"

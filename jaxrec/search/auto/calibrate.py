@@ -13,7 +13,8 @@ from jaxrec.models.histories import Histories
 from jaxrec.models.matrix import item_blocks, strongest
 from jaxrec.models.method import Fitting, Hooks, Show
 from jaxrec.runs.methods import fitting_of
-from jaxrec.search.auto.plan import Cost, Plan, Size
+from jaxrec.search.auto.plan import Plan
+from jaxrec.search.auto.searches import Cost, Size
 
 SIDE = 1024  # of the matrices whose product is timed
 STEPS = 3  # timed of the network, after one that is compiled

@@ -16,18 +16,11 @@ from jaxrec.report.console import Console, in_words
 from jaxrec.search.auto.by_time import choose_history, searches
 from jaxrec.search.auto.calibrate import expected_seconds
 from jaxrec.search.auto.journal import NAME, Journal
+from jaxrec.search.auto.network_search import SMALL
 from jaxrec.search.auto.parts import LATER, Part, Parts, validation_parts
-from jaxrec.search.auto.plan import (
-    EARLIER,
-    SMALL,
-    Plan,
-    Search,
-    Size,
-    more_parts,
-    parts_and_users,
-    plan,
-)
+from jaxrec.search.auto.plan import EARLIER, Plan, more_parts, parts_and_users, plan
 from jaxrec.search.auto.recipe import Recommendation, choose
+from jaxrec.search.auto.searches import Search, Size
 from jaxrec.search.space import NOT_SEARCHED
 
 
@@ -53,7 +46,7 @@ def choose_for(
     effort = config.auto.effort
     parts, users = _parts(split, config)
     network, fresh = parts.network, parts.fresh
-    both = [*network, *(part for part in fresh if part not in network)]
+    both = list(dict.fromkeys([*network, *fresh]))
     planned = plan(
         Size.of(network[0].split.train),
         effort,

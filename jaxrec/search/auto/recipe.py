@@ -14,7 +14,8 @@ from jaxrec.search.auto import ranking
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.measured import Measured
 from jaxrec.search.auto.parts import Part, Parts
-from jaxrec.search.auto.plan import Plan, Search
+from jaxrec.search.auto.plan import Plan
+from jaxrec.search.auto.searches import Search
 from jaxrec.search.auto.trials import Finalist, Trials
 from jaxrec.search.auto.weights import choose_weights, is_preferred
 

@@ -13,7 +13,7 @@ from jaxrec.models.model import Model
 from jaxrec.report.console import Console
 from jaxrec.search.auto.climb import Axis, climb
 from jaxrec.search.auto.journal import Journal
-from jaxrec.search.auto.plan import Search
+from jaxrec.search.auto.searches import Search
 from jaxrec.search.candidate import Candidate, fit_candidate
 
 PLAIN = {"walks.weight": 0.0, "ranking.length_exponent": 1.0}
