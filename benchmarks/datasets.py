@@ -23,14 +23,15 @@ import pyarrow as pa
 from benchmarks.rivals import SPACES
 from benchmarks.tables import digits, markdown_table
 from jaxrec.files import write_json
+from jaxrec.models.ease import multiplications
 from jaxrec.rank.metrics import bootstrap_intervals
 from jaxrec.rank.significance import holm, paired_p_value
 from jaxrec.runs.results import read_results
 
 METRICS = ("recall@20", "ndcg@20")
 RANDOM = ("auto", "gcn", "ials")  # in which chance has a part
-# What a tuned method may try: about so many visits of edges, or multiplications of EASE's inverse.
-MOST_TRIALS, VISITS, CUBES = 12, 5e6, 3e13
+# What a tuned method may try: about so many visits of edges, or multiplications of EASE's fits.
+MOST_TRIALS, VISITS, INVERSES = 12, 5e6, 3e13
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +40,16 @@ class Dataset:
 
     Attributes:
       flags: of the configuration, {data} for the folder.
+      users: about how many train has.
+      items: about how many there are.
       edges: about how many interactions train has.
-      items: about how many items there are.
       random: whether the split is drawn by the seed, so that each seed has a test part of its own.
     """
 
     flags: tuple[str, ...]
-    edges: int
+    users: int
     items: int
+    edges: int
     random: bool = False
 
 
@@ -70,15 +73,16 @@ def _source(name: str, folder: str) -> tuple[str, ...]:
 DATASETS: Mapping[str, Dataset] = {
     "ml-100k": Dataset(
         ("--config.data.path={data}/ml-100k/events.csv", "--config.data.split=random"),
-        80_000,
+        943,
         1_682,
+        80_000,
         random=True,
     ),
-    "lastfm-lightgcn": Dataset(_source("lastfm-lightgcn", "lastfm-lightgcn"), 42_135, 4_489),
-    "amazon-beauty-bgcn": Dataset(_two_files("amazon-beauty-bgcn"), 60_818, 3_570),
-    "citeulike-lightgcnpp": Dataset(_two_files("citeulike-lightgcnpp"), 151_918, 16_980),
-    "douban-book": Dataset(_two_files("douban-book"), 633_649, 22_347),
-    "gowalla": Dataset(_source("gowalla", "gowalla"), 810_128, 40_981),
+    "lastfm-lightgcn": Dataset(_source("lastfm-lightgcn", "lastfm-lightgcn"), 1_878, 4_489, 42_135),
+    "amazon-beauty-bgcn": Dataset(_two_files("amazon-beauty-bgcn"), 7_068, 3_570, 60_818),
+    "citeulike-lightgcnpp": Dataset(_two_files("citeulike-lightgcnpp"), 5_551, 16_980, 151_918),
+    "douban-book": Dataset(_two_files("douban-book"), 12_833, 22_347, 633_649),
+    "gowalla": Dataset(_source("gowalla", "gowalla"), 29_858, 40_981, 810_128),
 }
 
 
@@ -140,7 +144,9 @@ def jobs(dataset: Dataset, data: Path, out: Path, methods: Sequence[str], seeds:
 
 def trials_of(method: str, dataset: Dataset) -> int:
     """How many settings fit into about ten minutes, by a count."""
-    most = int(CUBES / dataset.items**3) if method == "ease" else int(VISITS / dataset.edges)
+    most = int(VISITS / dataset.edges)
+    if method == "ease":
+        most = int(INVERSES / multiplications(dataset.users, dataset.items, dataset.edges))
     return max(0 if method == "ease" else 1, min(MOST_TRIALS, most))
 
 

@@ -1,15 +1,21 @@
 """EASE: the linear item-to-item model with a zero diagonal, in closed form."""
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 
 from jaxrec import host_memory
 from jaxrec.errors import UserError
+from jaxrec.models.inverse import ROWS_PER_BLOCK, blocks, invert
 from jaxrec.models.item_weights import ItemWeights
 from jaxrec.models.matrix import Track, item_blocks
 
-ROWS_PER_BLOCK = 2048  # of the inverse, at once
 FLOAT = 4  # bytes
+# What counts beside an inverse's multiplications, as so many of them: those of a sparse matrix with
+# a dense one, and what is done with an entry of the item matrix.
+PER_SPARSE, PER_ENTRY = 40, 300
+# By users 1 - Q_jj is as small as l / (l + d), and rounded as if it were 1: above this d / l the other
+# way is taken, which is exact to the last digits whatever l is.
+MOST_OVER_L2 = 1e3
 
 
 def fit(
@@ -52,22 +58,85 @@ def size_note(num_items: int) -> str:
     return f"ease: a matrix of {num_items:,} x {num_items:,} items, {gigabytes:,.2f} GB, is kept"
 
 
+def multiplications(users: int, items: int, interactions: int) -> int:
+    """About how many a fit takes.
+
+    Args:
+      users: who have an interaction.
+      items: all of them.
+      interactions: how many there are.
+    """
+    by_users = _multiplications_by_users(users, items, interactions)
+    return min(items**3, by_users) + PER_ENTRY * items**2
+
+
 def item_weights(
     matrix: sparse.csr_array, *, l2: float, l2_exponent: float = 0.0, track: Track
 ) -> np.ndarray:
     """B: [num_items, num_items] float32, made in place of the one matrix of this size."""
+    matrix = matrix[np.diff(matrix.indptr) > 0]
+    num_users, num_items = matrix.shape
+    lengths = np.bincount(matrix.indices, np.square(matrix.data, dtype=np.float64), num_items)
+    l2_of_each = _l2_of_each(lengths.astype(np.float32), l2, l2_exponent)
+    by_users = _multiplications_by_users(num_users, num_items, matrix.nnz) < num_items**3
+    by_users &= bool(np.all(lengths <= MOST_OVER_L2 * l2_of_each))
+    _check_fits(num_items, num_users if by_users else 0)
+    try:
+        return (_by_users if by_users else _by_items)(matrix, l2_of_each, track)
+    except np.linalg.LinAlgError as error:
+        raise UserError(
+            f"config.baseline.ease.l2 is {l2}; expected a larger number, or "
+            "config.baseline.ease.l2_exponent nearer to 0: in float32 the item matrix can't be "
+            "inverted with this one"
+        ) from error
+
+
+def _multiplications_by_users(users: int, items: int, interactions: int) -> int:
+    return users**3 + PER_SPARSE * interactions * (users + items)
+
+
+def _by_items(matrix: sparse.csr_array, l2_of_each: np.ndarray, track: Track) -> np.ndarray:
+    """B by the inverse of items by items."""
     num_items = matrix.shape[1]
-    _check_fits(num_items)
     table = np.empty((num_items, num_items), np.float32)
     columns = matrix.T.tocsr()
     for block in track(item_blocks(matrix), "item matrix", "blocks"):
         (columns[block] @ matrix).toarray(out=table[block])
-    table[np.diag_indices(num_items)] += _l2_of_each(table.diagonal(), l2, l2_exponent)
-    for block in track(_blocks(num_items), "inverse", "blocks"):
-        _extend_inverse(table, block, l2)
+    table[np.diag_indices(num_items)] += l2_of_each
+    invert(table, track)
     scale = -1 / table.diagonal()
-    for block in _blocks(num_items):
+    for block in blocks(num_items):
         table[block] *= scale
+    np.fill_diagonal(table, 0)
+    return table
+
+
+def _by_users(matrix: sparse.csr_array, l2_of_each: np.ndarray, track: Track) -> np.ndarray:
+    """The same B by the inverse of users by users, which is smaller where items are many.
+
+    With D = diag(l), Y = X D^-1/2 and Q = Y^T (Y Y^T + I)^-1 Y by Woodbury's identity P = D^-1/2
+    (I - Q) D^-1/2, so that B_ij = Q_ij (l_j / l_i)^1/2 / (1 - Q_jj).
+
+    Users of X who have nothing only cost time.
+    """
+    num_users, num_items = matrix.shape
+    root = np.sqrt(l2_of_each)
+    scaled = sparse.csr_array(
+        (matrix.data / root[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape
+    )
+    columns = scaled.T.tocsr()
+    inner = np.empty((num_users, num_users), np.float32)
+    for block in track(item_blocks(columns), "user matrix", "blocks"):
+        (scaled[block] @ columns).toarray(out=inner[block])
+    inner[np.diag_indices(num_users)] += 1
+    invert(inner, track)
+    table = np.empty((num_items, num_items), np.float32)
+    for block in track(blocks(num_items), "item matrix", "blocks"):
+        moved = columns[block] @ inner
+        table[:, block] = columns @ np.ascontiguousarray(moved.T)
+    scale = root / (1 - table.diagonal())
+    for block in blocks(num_items):
+        table[block] *= scale / root[block, None]
     np.fill_diagonal(table, 0)
     return table
 
@@ -83,7 +152,7 @@ def _l2_of_each(lengths: np.ndarray, l2: float, exponent: float) -> np.ndarray:
 def _greatest(table: np.ndarray, count: int) -> sparse.csr_array:
     """The entries of the greatest size in each row."""
     kept = []
-    for block in _blocks(len(table)):
+    for block in blocks(len(table)):
         rows = table[block]
         columns = np.argpartition(-np.abs(rows), count - 1, axis=1)[:, :count]
         columns = np.sort(columns, axis=1).astype(np.int32)
@@ -93,47 +162,9 @@ def _greatest(table: np.ndarray, count: int) -> sparse.csr_array:
     return sparse.vstack(kept, format="csr")
 
 
-def _blocks(num_items: int) -> list[slice]:
-    starts = range(0, num_items, ROWS_PER_BLOCK)
-    return [slice(start, min(start + ROWS_PER_BLOCK, num_items)) for start in starts]
-
-
-def _extend_inverse(table: np.ndarray, block: slice, l2: float) -> None:
-    """Makes the inverse of the matrix up to a block of rows the inverse up to its end, in place.
-
-    By the Schur complement of what comes before, since OpenBLAS's Cholesky factorisation of the
-    whole ends the process by a segmentation fault for 41,000 rows.
-
-    Raises:
-      UserError: in float32 the matrix isn't positive definite.
-    """
-    before = slice(0, block.start)
-    border = table[before, block]
-    moved = table[before, before] @ border
-    try:
-        factor = np.linalg.cholesky(table[block, block] - border.T @ moved)
-    except np.linalg.LinAlgError as error:
-        raise UserError(
-            f"config.baseline.ease.l2 is {l2}; expected a larger number, or "
-            "config.baseline.ease.l2_exponent nearer to 0: in float32 the item matrix can't be "
-            "inverted with this one"
-        ) from error
-    inverse_factor = linalg.solve_triangular(
-        factor, np.eye(len(factor), dtype=np.float32), lower=True
-    )
-    corner = inverse_factor.T @ inverse_factor
-    scaled = moved @ corner
-    for rows in _blocks(block.start):
-        # Above the diagonal only, and mirrored: half the work.
-        table[rows, rows.start : block.start] += scaled[rows] @ moved[rows.start :].T
-        table[rows.start : block.start, rows] = table[rows, rows.start : block.start].T
-    table[before, block] = -scaled
-    table[block, before] = -scaled.T
-    table[block, block] = corner
-
-
-def _check_fits(num_items: int) -> None:
-    needed = FLOAT * num_items * (num_items + 4 * min(ROWS_PER_BLOCK, num_items))
+def _check_fits(num_items: int, num_users: int) -> None:
+    """Whether there is room for the item matrix and, where one is made, for the users'."""
+    needed = FLOAT * (num_items * (num_items + 4 * min(ROWS_PER_BLOCK, num_items)) + num_users**2)
     available = host_memory.free_bytes()
     if available is not None and needed > available:
         raise UserError(

@@ -1,28 +1,41 @@
 """EASE against its dense formula."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import pytest
 
 from jaxrec import host_memory
 from jaxrec.errors import UserError
-from jaxrec.models import ease
-from jaxrec.models.matrix import untracked
+from jaxrec.models import ease, inverse
+from jaxrec.models.matrix import Step, Track, untracked
 from tests.models.problems import as_matrix, fit, fit_model, random_plays
 
+WAYS = {"_by_items": 80, "_by_users": 20}  # with so many listeners to 30 songs
 
+
+def _take(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has one of the ways taken, whatever it costs, and no other."""
+    cost = 0 if way == "_by_users" else 10**30
+    monkeypatch.setattr(ease, "_multiplications_by_users", lambda *counts: cost)
+    monkeypatch.delattr(ease, next(other for other in WAYS if other != way))
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("rows_per_block", [7, 512])
 @pytest.mark.parametrize(("l2", "exponent"), [(0.5, 0.0), (50.0, 0.0), (5.0, 0.5), (5.0, 1.0)])
 def test_ease_is_the_closed_form(
-    l2: float, exponent: float, rows_per_block: int, monkeypatch: pytest.MonkeyPatch
+    l2: float, exponent: float, rows_per_block: int, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ease, "ROWS_PER_BLOCK", rows_per_block)
-    table = random_plays(0, users=80, items=30)
+    _take(way, monkeypatch)
+    monkeypatch.setattr(inverse, "ROWS_PER_BLOCK", rows_per_block)
+    table = random_plays(0, users=WAYS[way], items=30)
     rows = as_matrix(table, "raw")
     found = ease.item_weights(rows, l2=l2, l2_exponent=exponent, track=untracked)
     products = table.T @ table
     lengths = np.diag(products) / np.diag(products).mean()
-    inverse = np.linalg.inv(products + l2 * np.diag(lengths**exponent))
-    expected = inverse / -np.diag(inverse)
+    solved = np.linalg.inv(products + l2 * np.diag(lengths**exponent))
+    expected = solved / -np.diag(solved)
     np.fill_diagonal(expected, 0)
     assert found.dtype == np.float32
     assert np.all(np.diag(found) == 0)
@@ -34,7 +47,7 @@ def test_ease_is_the_closed_form(
 def test_only_the_greatest_weights_of_each_song_are_kept_where_that_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ease, "ROWS_PER_BLOCK", 7)
+    monkeypatch.setattr(inverse, "ROWS_PER_BLOCK", 7)
     table = random_plays(0, users=80, items=30)
     whole = fit_model("ease", table, l2=5.0).weights
     kept = fit_model("ease", table, l2=5.0, entries=4).weights.toarray()
@@ -56,23 +69,45 @@ def test_no_other_weights_with_a_zero_diagonal_do_better_than_ease() -> None:
     np.testing.assert_allclose(gradient, 0, atol=1e-4)
 
 
-@pytest.mark.parametrize("rows_per_block", [1, 3, 4, 12, 100])
-def test_the_inverse_grows_block_by_block_in_place(
-    rows_per_block: int, monkeypatch: pytest.MonkeyPatch
+def _noted(made: list[str]) -> Track:
+    """Notes what is made."""
+
+    def track(steps: Sequence[Step], what: str, unit: str) -> Iterable[Step]:
+        del unit
+        made.append(what)
+        return steps
+
+    return track
+
+
+def test_of_many_songs_and_few_listeners_the_smaller_inverse_is_taken() -> None:
+    """Six listeners of 600 songs: a user matrix, and less work than 600 songs' inverse takes."""
+    table = random_plays(4, users=6, items=600)
+    made: list[str] = []
+    track = _noted(made)
+    ease.item_weights(as_matrix(table), l2=5.0, track=track)
+    assert made == ["user matrix", "inverse", "item matrix"]
+    made.clear()
+    ease.item_weights(as_matrix(table.T), l2=5.0, track=track)
+    assert made == ["item matrix", "inverse"]
+    edges = int((table > 0).sum())
+    assert ease.multiplications(6, 600, edges) < ease.multiplications(600, 600, edges)
+
+
+def test_listeners_without_a_listen_change_nothing() -> None:
+    table = random_plays(5, users=6, items=600)
+    more = np.vstack([table, np.zeros_like(table)])
+    np.testing.assert_array_equal(
+        ease.item_weights(as_matrix(more), l2=5.0, track=untracked),
+        ease.item_weights(as_matrix(table), l2=5.0, track=untracked),
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_song_that_nobody_has_relates_to_none_whatever_the_exponent_is(
+    way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ease, "ROWS_PER_BLOCK", rows_per_block)
-    rng = np.random.default_rng(2)
-    root = rng.normal(size=(12, 12))
-    whole = root @ root.T + np.eye(12)
-    table = whole.astype(np.float32)
-    for block in ease._blocks(12):
-        ease._extend_inverse(table, block, 1.0)
-        known = slice(0, block.stop)
-        expected = np.linalg.inv(whole[known, known])
-        np.testing.assert_allclose(table[known, known], expected, rtol=1e-3, atol=1e-3)
-
-
-def test_a_song_that_nobody_has_relates_to_none_whatever_the_exponent_is() -> None:
+    _take(way, monkeypatch)
     table = random_plays(3, users=40, items=12)
     table[:, 5] = 0
     rest = np.arange(12) != 5
@@ -86,12 +121,6 @@ def test_a_song_that_nobody_has_relates_to_none_whatever_the_exponent_is() -> No
     np.testing.assert_allclose(found[rest][:, rest], alone, rtol=1e-4, atol=1e-6)
 
 
-def test_ease_says_where_l2_is_too_small_for_float32() -> None:
-    table = np.array([[1, 2], [2, 1]], np.float32)  # not positive definite
-    with pytest.raises(UserError, match=r"config\.baseline\.ease\.l2 is 0\.1; expected a larger"):
-        ease._extend_inverse(table, slice(0, 2), 0.1)
-
-
 def test_ease_that_does_not_fit_is_refused_with_what_it_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -102,7 +131,18 @@ def test_ease_that_does_not_fit_is_refused_with_what_it_needs(
         fit("ease", random_plays(0, users=8, items=30), l2=1.0)
 
 
-def test_ease_with_too_small_an_l2_is_refused() -> None:
+def test_where_l2_is_small_beside_a_songs_listeners_the_accurate_way_is_taken() -> None:
+    """By users the rest of a song's own weight would be lost in rounding."""
+    table = random_plays(6, users=6, items=600)
+    table[:, 0] = 1
+    for l2, is_accurate in ((6 / ease.MOST_OVER_L2, False), (5.9 / ease.MOST_OVER_L2, True)):
+        made: list[str] = []
+        ease.item_weights(as_matrix(table, "binary"), l2=l2, track=_noted(made))
+        assert ("user matrix" not in made) == is_accurate
+
+
+@pytest.mark.parametrize("l2", [1e-30, 1e-7])
+def test_ease_with_too_small_an_l2_is_refused(l2: float) -> None:
     table = np.repeat(random_plays(2, users=20, items=5), 4, axis=1)  # columns are equal
-    with pytest.raises(UserError, match=r"config\.baseline\.ease\.l2 is 1e-30"):
-        fit("ease", table, l2=1e-30)
+    with pytest.raises(UserError, match=rf"config\.baseline\.ease\.l2 is {l2}; expected a larger"):
+        fit("ease", table, l2=l2)

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
+from jaxrec.models.ease import multiplications
 from jaxrec.models.histories import Histories
 from jaxrec.models.matrix import item_blocks, strongest
 from jaxrec.models.method import Fitting, Hooks, Show
@@ -46,7 +47,8 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
         fits[search.cost] += tried + again
     seconds = 0.0
     if fits["inverse"]:
-        seconds += fits["inverse"] * size.items**3 / _multiplications_per_second()
+        each = multiplications(size.users, size.items, size.edges)
+        seconds += fits["inverse"] * each / _multiplications_per_second()
     products = fits["products"] + SUMS * fits["sums"]
     seconds += products * size.pairs / _entries_per_second(matrix)
     if fits["steps"]:

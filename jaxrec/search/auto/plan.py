@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from jaxrec.models.ease import multiplications
 from jaxrec.rank.top_k import USERS_PER_SCORING
 from jaxrec.search.auto.network_search import network
 from jaxrec.search.auto.searches import TRIED, Effort, Search, Size
@@ -34,7 +35,7 @@ FEW_USERS, FRESH = 10_000, {"quick": 2, "normal": 4, "thorough": 8}
 SCORES = {"quick": 5e7, "normal": 5e8, "thorough": 1e9}  # of users and items, held at once
 
 # What one closed form's search may take: multiplications of EASE's inverses; entries of products.
-CUBES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
+INVERSES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
 VECTORS = {"quick": 8e5, "normal": 2.4e6, "thorough": 2e7}  # edges that GF-CF's are searched for in
 PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
 # Visits of edges that ranking everybody by sums over the graph may take: one for every 64 users.
@@ -88,7 +89,9 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
 
     by_pairs, pairs_parts = within(PAIRS[effort], size.pairs)
     by_vectors, vectors_parts = within(VECTORS[effort], size.edges)
-    by_cubes, cubes_parts = within(CUBES[effort], size.items**3)
+    by_inverses, inverses_parts = within(
+        INVERSES[effort], multiplications(size.users, size.items, size.edges)
+    )
     vectors = [each for each in (16, 32, 64, 128, 256, 512) if each < min(size.users, size.items)]
     walks = Search(
         "walks",
@@ -158,8 +161,8 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("baseline.ease.l2", (6.0, 20.0, 60.0, 200.0, 600.0, 2000.0)),
             ("baseline.ease.l2_exponent", (0.0, 0.25, 0.5, 0.75)),
         ],
-        by_cubes,
+        by_inverses,
         "inverse",
-        parts=cubes_parts,
+        parts=inverses_parts,
     )
     return [each for each in (walks, itemknn, rp3beta, gfcf, ease) if each is not None]
