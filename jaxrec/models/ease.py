@@ -1,5 +1,8 @@
 """EASE: the linear item-to-item model with a zero diagonal, in closed form."""
 
+import concurrent.futures
+import os
+
 import numpy as np
 from scipy import sparse
 
@@ -10,11 +13,12 @@ from jaxrec.models.item_weights import ItemWeights
 from jaxrec.models.matrix import Track, item_blocks
 
 FLOAT = 4  # bytes
+ITEMS_PER_BLOCK, MOST_THREADS = 512, 8  # whose part of the item matrix one of the threads makes
 # What counts beside an inverse's multiplications, as so many of them: those of a sparse matrix with
 # a dense one, and what is done with an entry of the item matrix.
 PER_SPARSE, PER_ENTRY = 40, 300
-# By users 1 - Q_jj is as small as l / (l + d), and rounded as if it were 1: above this d / l the other
-# way is taken, which is exact to the last digits whatever l is.
+# By users 1 - Q_jj is as small as l / (l + d), and rounded as if it were 1: above this d / l the
+# items' inverse is taken, which is exact to the last digits whatever l is.
 MOST_OVER_L2 = 1e3
 
 
@@ -131,9 +135,19 @@ def _by_users(matrix: sparse.csr_array, l2_of_each: np.ndarray, track: Track) ->
     inner[np.diag_indices(num_users)] += 1
     invert(inner, track)
     table = np.empty((num_items, num_items), np.float32)
-    for block in track(blocks(num_items), "item matrix", "blocks"):
+
+    def fill(block: slice) -> None:
         moved = columns[block] @ inner
         table[:, block] = columns @ np.ascontiguousarray(moved.T)
+
+    # scipy's products take one processor each, and let others run.
+    threads = concurrent.futures.ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
+    try:
+        filled = [threads.submit(fill, block) for block in blocks(num_items, ITEMS_PER_BLOCK)]
+        for each in track(filled, "item matrix", "blocks"):
+            each.result()
+    finally:
+        threads.shutdown(cancel_futures=True)
     scale = root / (1 - table.diagonal())
     for block in blocks(num_items):
         table[block] *= scale / root[block, None]

@@ -8,10 +8,10 @@ from jaxrec.models.matrix import Track
 ROWS_PER_BLOCK = 2048
 
 
-def blocks(count: int) -> list[slice]:
-    """Cuts so many rows."""
-    starts = range(0, count, ROWS_PER_BLOCK)
-    return [slice(start, min(start + ROWS_PER_BLOCK, count)) for start in starts]
+def blocks(count: int, rows: int | None = None) -> list[slice]:
+    """Cuts `count` rows into blocks of so many, `ROWS_PER_BLOCK` unless said otherwise."""
+    each = ROWS_PER_BLOCK if rows is None else rows
+    return [slice(start, min(start + each, count)) for start in range(0, count, each)]
 
 
 def invert(table: np.ndarray, track: Track) -> None:

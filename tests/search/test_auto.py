@@ -657,13 +657,20 @@ def test_a_plan_follows_the_size_alone_and_always_tries_something(effort: Any) -
 
 
 @pytest.mark.parametrize(
-    ("items", "most", "parts"),
-    [(5_000, 5, 4), (13_000, 2, 2), (17_000, 2, 1), (22_000, 1, 1), (23_000, 0, 1)],
+    ("users", "items", "most", "parts"),
+    [
+        (50_000, 5_000, 5, 4),
+        (50_000, 13_000, 2, 2),
+        (50_000, 17_000, 2, 1),
+        (50_000, 22_000, 1, 1),
+        (50_000, 23_000, 0, 1),
+        (5_000, 23_000, 5, 4),  # EASE goes by the users
+    ],
 )
 def test_where_there_is_work_for_few_fits_they_are_settings_and_not_parts(
-    items: int, most: int, parts: int
+    users: int, items: int, most: int, parts: int
 ) -> None:
-    size = Size(users=5_000, items=items, edges=200_000, pairs=10_000_000)
+    size = Size(users=users, items=items, edges=200_000, pairs=10_000_000)
     planned = plan(size, "normal", parts=1, closed_forms=4, fresh=4)
     found = [(each.most, each.parts) for each in planned.searches if each.method == "ease"]
     assert found == ([(most, parts)] if most else [])
