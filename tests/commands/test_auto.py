@@ -140,6 +140,17 @@ def test_of_named_methods_it_tries_no_other_and_without_a_split_it_cuts_its_own(
     assert not (tmp_path / "run" / "for-use").exists()  # the run itself has learnt from all
 
 
+def test_weights_that_leave_out_every_method_are_refused_before_anything_is_tried(
+    checkerboard_config: MakeConfig, tmp_path: Path
+) -> None:
+    none = {f"blend__weights__{name}": 0.0 for name in AUTO["blend__models"]}
+    with pytest.raises(
+        UserError, match="gives each of itemknn, rp3beta, gcn 0; expected one above"
+    ):
+        train(checkerboard_config(**AUTO, **none), tmp_path / "run")
+    assert not (tmp_path / "run" / "auto.jsonl").exists()
+
+
 def test_what_counts_at_ranking_is_kept_where_it_is_set(
     checkerboard_config: MakeConfig, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from jaxrec.search.auto.parts import LATER, Part, Parts, validation_parts
 from jaxrec.search.auto.plan import EARLIER, Plan, more_parts, parts_and_users, plan
 from jaxrec.search.auto.recipe import Recommendation, choose
 from jaxrec.search.auto.searches import Search, Size
+from jaxrec.search.auto.weights import check_weights
 from jaxrec.search.space import NOT_SEARCHED
 
 
@@ -38,7 +39,7 @@ def choose_for(
 
     Raises:
       UserError: nothing can be held out to choose by, or nothing of it is to be found by
-        `eval.seen`, or the folder holds another search.
+        `eval.seen`, or all weights are fixed at 0, or the folder holds another search.
     """
     fixed = frozenset(
         each for each in fixed_fields(config) | given if each.split(".")[0] not in NOT_SEARCHED
@@ -59,6 +60,7 @@ def choose_for(
     planned = dataclasses.replace(planned, searches=(*more, *planned.searches))
     if "blend.models" in fixed:
         planned = dataclasses.replace(planned, searches=_named(planned, config.blend.models))
+    check_weights(config, fixed, [search.method for search in planned.searches])
     identity = _identity(split, config, fixed, both)
     journal = Journal(None if workdir is None else workdir / NAME, identity)
     if len(journal):

@@ -17,7 +17,7 @@ from jaxrec.search.auto.parts import Part, Parts
 from jaxrec.search.auto.plan import Plan
 from jaxrec.search.auto.searches import Search
 from jaxrec.search.auto.trials import Finalist, Trials
-from jaxrec.search.auto.weights import choose_weights, is_preferred
+from jaxrec.search.auto.weights import check_weights, choose_weights, is_preferred
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -220,6 +220,7 @@ def _blend(
             "config.method is 'auto' and no method can be fitted to these data; expected one named "
             "by config.method, which says what is wrong"
         )
+    check_weights(measured.config, fixed, list(dict.fromkeys(each.method for each in finalists)))
     names = [each.name for each in finalists]
     pools = measured.pools(models, leaders=names, standardise=True, every_view=True)
     choices = []

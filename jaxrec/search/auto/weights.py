@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from jaxrec.config import RunConfig, field_value
 from jaxrec.errors import UserError
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5)
@@ -32,16 +33,12 @@ def choose_weights(
       names: of the members.
       figures: of weights, at least one of them above 0: each user's metrics, an array for each
         rule by which validation was cut, the one that counts most first.
-      fixed: weights that are not to be changed.
+      fixed: weights that are not to be changed; not 0 for all (`check_weights`).
 
     Returns:
       Every member's weight, 0 for those left out.
     """
     best = {name: 0.0 for name in names} | dict(fixed)
-    if names and len(fixed) == len(names) and not any(fixed.values()):
-        raise UserError(
-            f"config.blend.weights gives each of {', '.join(names)} 0; expected one above 0"
-        )
     if not any(best.values()):
         alone = {name: _mean(figures(best | {name: 1.0})) for name in names if name not in fixed}
         best[max(alone, key=lambda name: alone[name])] = 1.0
@@ -63,6 +60,19 @@ def choose_weights(
             break
         _, best, known = max(changes, key=lambda change: change[0])
     return best
+
+
+def check_weights(config: RunConfig, fixed: frozenset[str], methods: Sequence[str]) -> None:
+    """Whether there may be a blend of some methods.
+
+    Raises:
+      UserError: the weights of all of them are fixed at 0.
+    """
+    fields = [f"blend.weights.{method}" for method in methods]
+    if all(field in fixed and field_value(config, field) == 0 for field in fields):
+        raise UserError(
+            f"config.blend.weights gives each of {', '.join(methods)} 0; expected one above 0"
+        )
 
 
 def is_preferred(new: Figures, old: Figures) -> bool:
