@@ -16,7 +16,7 @@ def test_turning_a_matrix_around_is_not_taken_for_the_work_on_one_of_its_blocks(
     """It is done once for all blocks; of 29 million edges it takes ten times as long as a block."""
     clock = [0.0]
 
-    class SlowlyTurned(sparse.csr_array):  # type: ignore[misc]
+    class SlowlyTurned(sparse.csr_array):
         @property
         def T(self) -> Any:
             clock[0] += 1000
