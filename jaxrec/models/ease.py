@@ -84,7 +84,8 @@ def item_weights(
     l2_of_each = _l2_of_each(lengths.astype(np.float32), l2, l2_exponent)
     by_users = _multiplications_by_users(num_users, num_items, matrix.nnz) < num_items**3
     by_users &= bool(np.all(lengths <= MOST_OVER_L2 * l2_of_each))
-    _check_fits(num_items, num_users if by_users else 0)
+    _check_fits(num_items)
+    by_users &= _fits(_needed(num_items) + FLOAT * num_users**2)
     try:
         return (_by_users if by_users else _by_items)(matrix, l2_of_each, track)
     except np.linalg.LinAlgError as error:
@@ -176,14 +177,23 @@ def _greatest(table: np.ndarray, count: int) -> sparse.csr_array:
     return sparse.vstack(kept, format="csr")
 
 
-def _check_fits(num_items: int, num_users: int) -> None:
-    """Whether there is room for the item matrix and, where one is made, for the users'."""
-    needed = FLOAT * (num_items * (num_items + 4 * min(ROWS_PER_BLOCK, num_items)) + num_users**2)
-    available = host_memory.free_bytes()
-    if available is not None and needed > available:
+def _check_fits(num_items: int) -> None:
+    needed = _needed(num_items)
+    if not _fits(needed):
+        available = host_memory.free_bytes() or 0
         raise UserError(
             f"config.method is 'ease', whose matrix of {num_items:,} x {num_items:,} items needs "
             f"{needed:,} bytes with {available:,} free; expected at most "
             f"{int((available / FLOAT) ** 0.5):,} items (config.data.core or config.data.min_plays "
             "leave out rare ones), more memory, or another method such as rp3beta"
         )
+
+
+def _needed(num_items: int) -> int:
+    """Bytes of the item matrix and of what is made beside it."""
+    return FLOAT * num_items * (num_items + 4 * min(ROWS_PER_BLOCK, num_items))
+
+
+def _fits(needed: int) -> bool:
+    available = host_memory.free_bytes()
+    return available is None or needed <= available

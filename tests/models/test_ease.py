@@ -94,6 +94,17 @@ def test_of_many_songs_and_few_listeners_the_smaller_inverse_is_taken() -> None:
     assert ease.multiplications(6, 600, edges) < ease.multiplications(600, 600, edges)
 
 
+def test_where_there_is_no_room_for_the_users_matrix_the_items_is_inverted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = as_matrix(random_plays(4, users=6, items=600))
+    for free, inverted in ((4 * 5 * 600**2 + 4 * 6**2, "user"), (4 * 5 * 600**2, "item")):
+        monkeypatch.setattr(host_memory, "free_bytes", lambda free=free: free)
+        made: list[str] = []
+        ease.item_weights(rows, l2=5.0, track=_noted(made))
+        assert made[0] == f"{inverted} matrix"
+
+
 def test_listeners_without_a_listen_change_nothing() -> None:
     table = random_plays(5, users=6, items=600)
     more = np.vstack([table, np.zeros_like(table)])
