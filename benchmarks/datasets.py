@@ -143,11 +143,11 @@ def jobs(dataset: Dataset, data: Path, out: Path, methods: Sequence[str], seeds:
 
 
 def trials_of(method: str, dataset: Dataset) -> int:
-    """How many settings fit into about ten minutes, by a count."""
-    most = int(VISITS / dataset.edges)
-    if method == "ease":
-        most = int(INVERSES / multiplications(dataset.users, dataset.items, dataset.edges))
-    return max(0 if method == "ease" else 1, min(MOST_TRIALS, most))
+    """How many settings fit into about ten minutes, by a count; of EASE none if it is but one."""
+    if method != "ease":
+        return max(1, min(MOST_TRIALS, int(VISITS / dataset.edges)))
+    fits = int(INVERSES / multiplications(dataset.users, dataset.items, dataset.edges))
+    return min(MOST_TRIALS, fits) if fits > 1 else 0
 
 
 def run(job: Job, folder: Path) -> bool:
