@@ -17,9 +17,8 @@ ITEMS_PER_BLOCK, MOST_THREADS = 512, 8  # whose part of the item matrix one of t
 # What counts beside an inverse's multiplications, as so many of them: those of a sparse matrix with
 # a dense one, and what is done with an entry of the item matrix.
 PER_SPARSE, PER_ENTRY = 40, 300
-# By users 1 - Q_jj is as small as l / (l + d), and rounded as if it were 1: above this d / l the
-# items' inverse is taken, which is exact to the last digits whatever l is.
-MOST_OVER_L2 = 1e3
+# How large |Y Y^T| of the way by users may be in float32, and in float64: rounding grows with it.
+MOST_IN_FLOAT32, MOST_IN_FLOAT64 = 1e4, 1e12
 
 
 def fit(
@@ -63,7 +62,7 @@ def size_note(num_items: int) -> str:
 
 
 def multiplications(users: int, items: int, interactions: int) -> int:
-    """About how many a fit takes.
+    """About how many a fit takes; twice as many at most where float32 has too few digits.
 
     Args:
       users: who have an interaction.
@@ -77,15 +76,18 @@ def multiplications(users: int, items: int, interactions: int) -> int:
 def item_weights(
     matrix: sparse.csr_array, *, l2: float, l2_exponent: float = 0.0, track: Track
 ) -> np.ndarray:
-    """B: [num_items, num_items] float32, made in place of the one matrix of this size."""
+    """B: [num_items, num_items] float32, made in place of the one matrix of this size.
+
+    By the smaller inverse, of items by items or of users by users, which differ in the last digits;
+    by the items' where there is room for their matrix alone.
+    """
     matrix = matrix[np.diff(matrix.indptr) > 0]
     num_users, num_items = matrix.shape
     lengths = np.bincount(matrix.indices, np.square(matrix.data, dtype=np.float64), num_items)
     l2_of_each = _l2_of_each(lengths.astype(np.float32), l2, l2_exponent)
-    by_users = _multiplications_by_users(num_users, num_items, matrix.nnz) < num_items**3
-    by_users &= bool(np.all(lengths <= MOST_OVER_L2 * l2_of_each))
     _check_fits(num_items)
-    by_users &= _fits(_needed(num_items) + FLOAT * num_users**2)
+    by_users = _multiplications_by_users(num_users, num_items, matrix.nnz) < num_items**3
+    by_users &= _fits(_needed_by_users(num_users, num_items))
     try:
         return (_by_users if by_users else _by_items)(matrix, l2_of_each, track)
     except np.linalg.LinAlgError as error:
@@ -121,25 +123,30 @@ def _by_users(matrix: sparse.csr_array, l2_of_each: np.ndarray, track: Track) ->
 
     With D = diag(l), Y = X D^-1/2 and Q = Y^T (Y Y^T + I)^-1 Y by Woodbury's identity P = D^-1/2
     (I - Q) D^-1/2, so that B_ij = Q_ij (l_j / l_i)^1/2 / (1 - Q_jj).
-
-    Users of X who have nothing only cost time.
     """
     num_users, num_items = matrix.shape
-    root = np.sqrt(l2_of_each)
+    root = np.sqrt(l2_of_each.astype(np.float64))
     scaled = sparse.csr_array(
         (matrix.data / root[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape
     )
+    size = float((scaled @ (scaled.T @ np.ones(num_users))).max(initial=0))  # |Y Y^T|, or more
+    if not size <= MOST_IN_FLOAT64:
+        raise np.linalg.LinAlgError
+    scaled = scaled.astype(np.float32 if size <= MOST_IN_FLOAT32 else np.float64)
     columns = scaled.T.tocsr()
-    inner = np.empty((num_users, num_users), np.float32)
+    inner = np.empty((num_users, num_users), scaled.dtype)
     for block in track(item_blocks(columns), "user matrix", "blocks"):
         (scaled[block] @ columns).toarray(out=inner[block])
     inner[np.diag_indices(num_users)] += 1
     invert(inner, track)
     table = np.empty((num_items, num_items), np.float32)
+    rest = np.empty(num_items, scaled.dtype)
 
     def fill(block: slice) -> None:
         moved = columns[block] @ inner
-        table[:, block] = columns @ np.ascontiguousarray(moved.T)
+        found = columns @ np.ascontiguousarray(moved.T)
+        table[:, block] = found
+        rest[block] = 1 - np.diagonal(found[block])
 
     # scipy's products take one processor each, and let others run.
     threads = concurrent.futures.ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
@@ -149,9 +156,9 @@ def _by_users(matrix: sparse.csr_array, l2_of_each: np.ndarray, track: Track) ->
             each.result()
     finally:
         threads.shutdown(cancel_futures=True)
-    scale = root / (1 - table.diagonal())
+    scale = np.asarray(root / rest, np.float32)
     for block in blocks(num_items):
-        table[block] *= scale / root[block, None]
+        table[block] *= scale / root[block, None].astype(np.float32)
     np.fill_diagonal(table, 0)
     return table
 
@@ -192,6 +199,12 @@ def _check_fits(num_items: int) -> None:
 def _needed(num_items: int) -> int:
     """Bytes of the item matrix and of what is made beside it."""
     return FLOAT * num_items * (num_items + 4 * min(ROWS_PER_BLOCK, num_items))
+
+
+def _needed_by_users(num_users: int, num_items: int) -> int:
+    """The same where the users' matrix is made, too, in float64 at worst."""
+    beside = num_users**2 + MOST_THREADS * ITEMS_PER_BLOCK * (num_items + 2 * num_users)
+    return FLOAT * (num_items**2 + 2 * beside)
 
 
 def _fits(needed: int) -> bool:

@@ -18,11 +18,11 @@ def invert(table: np.ndarray, track: Track) -> None:
     """Puts the inverse where the matrix was.
 
     Args:
-      table: [n, n] float32.
+      table: [n, n] float32 or float64.
       track: shows how far it is.
 
     Raises:
-      LinAlgError: in float32 the matrix isn't positive definite.
+      LinAlgError: in these digits the matrix isn't positive definite.
     """
     for block in track(blocks(len(table)), "inverse", "blocks"):
         extend_inverse(table, block)
@@ -42,7 +42,7 @@ def extend_inverse(table: np.ndarray, block: slice) -> None:
     moved = table[before, before] @ border
     factor = np.linalg.cholesky(table[block, block] - border.T @ moved)
     inverse_factor = linalg.solve_triangular(
-        factor, np.eye(len(factor), dtype=np.float32), lower=True
+        factor, np.eye(len(factor), dtype=table.dtype), lower=True
     )
     corner = inverse_factor.T @ inverse_factor
     scaled = moved @ corner

@@ -40,6 +40,7 @@ def fit_candidate(
     description: str,
     give_up: Callable[[int, float], bool],
     remembered: Sequence[Remembered] | None = None,
+    keep_models: bool = True,
 ) -> Candidate:
     """Fits some settings and says how good they are at their best epoch.
 
@@ -54,6 +55,8 @@ def fit_candidate(
       description: of the work, for the console.
       give_up: told the score after each measured epoch; whether to go no further.
       remembered: for each split the members of a blend that earlier candidates have fitted.
+      keep_models: False: of a method that is fitted in one go each cut's model is let go of once it
+        is scored, so that one at a time is in memory, and the candidate has none.
 
     Raises:
       RunError: the loss or the scores became NaN or infinite.
@@ -74,9 +77,12 @@ def fit_candidate(
     fittings = [method.fitting(own, split.train, copies=len(splits)) for own, split in pairs]
     if not fittings[0].iterative:
         hooks = Hooks(console.progress)
-        models = tuple(
+        fitted = (
             fitting.model(fitting.advance(fitting.fresh(), 0, hooks)[0]) for fitting in fittings
         )
+        if not keep_models:
+            return Candidate(_mean_score(measures, fitted), None)
+        models = tuple(fitted)
         return Candidate(_mean_score(measures, models), None, models=models)
     states = [fitting.fresh() for fitting in fittings]
     any_epoch = config.lr_schedule == "constant"
@@ -105,5 +111,9 @@ def fit_candidate(
 
 
 def _mean_score(measures: Sequence[Measure], models: Iterable[Model]) -> float:
-    pairs = zip(measures, models, strict=True)
-    return statistics.fmean(measure.score("validation", model) for measure, model in pairs)
+    # Without a name for a model, which would keep it while the next one is made.
+    return statistics.fmean(map(_score, measures, models))
+
+
+def _score(measure: Measure, model: Model) -> float:
+    return measure.score("validation", model)

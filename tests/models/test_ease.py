@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from jaxrec import host_memory
+from jaxrec.data.options import Weight
 from jaxrec.errors import UserError
-from jaxrec.models import ease, inverse
+from jaxrec.models import ease, inverse, matrix
 from jaxrec.models.matrix import Step, Track, untracked
 from tests.models.problems import as_matrix, fit, fit_model, random_plays
 
@@ -29,6 +30,8 @@ def test_ease_is_the_closed_form(
 ) -> None:
     _take(way, monkeypatch)
     monkeypatch.setattr(inverse, "ROWS_PER_BLOCK", rows_per_block)
+    monkeypatch.setattr(ease, "ITEMS_PER_BLOCK", rows_per_block)
+    monkeypatch.setattr(matrix, "ENTRIES_PER_BLOCK", 10 * rows_per_block)
     table = random_plays(0, users=WAYS[way], items=30)
     rows = as_matrix(table, "raw")
     found = ease.item_weights(rows, l2=l2, l2_exponent=exponent, track=untracked)
@@ -98,7 +101,8 @@ def test_where_there_is_no_room_for_the_users_matrix_the_items_is_inverted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = as_matrix(random_plays(4, users=6, items=600))
-    for free, inverted in ((4 * 5 * 600**2 + 4 * 6**2, "user"), (4 * 5 * 600**2, "item")):
+    enough = ease._needed_by_users(6, 600)
+    for free, inverted in ((enough, "user"), (enough - 1, "item")):
         monkeypatch.setattr(host_memory, "free_bytes", lambda free=free: free)
         made: list[str] = []
         ease.item_weights(rows, l2=5.0, track=_noted(made))
@@ -107,11 +111,13 @@ def test_where_there_is_no_room_for_the_users_matrix_the_items_is_inverted(
 
 def test_listeners_without_a_listen_change_nothing() -> None:
     table = random_plays(5, users=6, items=600)
-    more = np.vstack([table, np.zeros_like(table)])
+    more = np.vstack([table, np.zeros((2_000, 600), int)])
+    made: list[str] = []
     np.testing.assert_array_equal(
-        ease.item_weights(as_matrix(more), l2=5.0, track=untracked),
+        ease.item_weights(as_matrix(more), l2=5.0, track=_noted(made)),
         ease.item_weights(as_matrix(table), l2=5.0, track=untracked),
     )
+    assert made[0] == "user matrix"  # of six
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -142,18 +148,31 @@ def test_ease_that_does_not_fit_is_refused_with_what_it_needs(
         fit("ease", random_plays(0, users=8, items=30), l2=1.0)
 
 
-def test_where_l2_is_small_beside_a_songs_listeners_the_accurate_way_is_taken() -> None:
-    """By users the rest of a song's own weight would be lost in rounding."""
-    table = random_plays(6, users=6, items=600)
-    table[:, 0] = 1
-    for l2, is_accurate in ((6 / ease.MOST_OVER_L2, False), (5.9 / ease.MOST_OVER_L2, True)):
-        made: list[str] = []
-        ease.item_weights(as_matrix(table, "binary"), l2=l2, track=_noted(made))
-        assert ("user matrix" not in made) == is_accurate
+@pytest.mark.parametrize("weight", ["binary", "raw"])
+@pytest.mark.parametrize("l2", [0.05, 5.0, 500.0])
+def test_by_users_there_are_digits_enough_where_all_have_much_the_same(
+    l2: float, weight: Weight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float32 alone a tenth of a weight would be rounding."""
+    table = np.vstack([np.ones((20, 90), int), random_plays(6, users=10, items=90)])
+    rows = as_matrix(table, weight)
+    _take("_by_users", monkeypatch)
+    found = ease.item_weights(rows, l2=l2, track=untracked)
+    dense = rows.toarray().astype(np.float64)
+    solved = np.linalg.inv(dense.T @ dense + l2 * np.eye(90))
+    expected = solved / -np.diag(solved)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("l2", [1e-30, 1e-7])
-def test_ease_with_too_small_an_l2_is_refused(l2: float) -> None:
+@pytest.mark.parametrize(
+    ("way", "l2"),
+    [("_by_items", 1e-30), ("_by_items", 1e-7), ("_by_users", 1e-30), ("_by_users", 1e-11)],
+)
+def test_ease_with_too_small_an_l2_is_refused(
+    way: str, l2: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _take(way, monkeypatch)
     table = np.repeat(random_plays(2, users=20, items=5), 4, axis=1)  # columns are equal
     with pytest.raises(UserError, match=rf"config\.baseline\.ease\.l2 is {l2}; expected a larger"):
         fit("ease", table, l2=l2)

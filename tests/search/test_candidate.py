@@ -1,6 +1,7 @@
 """A trial: the mean over its cuts, counted at its best epoch."""
 
 import dataclasses
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
+from jaxrec.models.model import Model
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
 from jaxrec.runs.prepare import prepare_cuts, prepare_split
@@ -41,6 +43,33 @@ def test_a_candidate_scores_the_mean_over_its_cuts(
     alone = [score(with_fields(config, {"seed": k}), [cut]) for k, cut in enumerate(cuts)]
     assert len(set(alone)) > 1
     assert score(config, cuts) == pytest.approx(sum(alone) / 3, rel=1e-12)
+
+
+@pytest.mark.parametrize("keep_models", [True, False])
+def test_models_that_are_not_kept_are_in_memory_one_at_a_time(
+    checkerboard_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, *, keep_models: bool
+) -> None:
+    config = checkerboard_config(**SEARCHED, method="itemknn", tune__cuts=3)
+    scored: list[weakref.ref[Model]] = []
+    alive: list[int] = []
+
+    def score(_: Measure, part: str, model: Model) -> float:
+        del part
+        scored.append(weakref.ref(model))
+        alive.append(sum(each() is not None for each in scored))
+        return 0.5
+
+    monkeypatch.setattr(Measure, "score", score)
+    found = fit_candidate(
+        config,
+        prepare_cuts(config, Console(quiet=True)),
+        Console(quiet=True),
+        description="",
+        give_up=lambda *_: False,
+        keep_models=keep_models,
+    )
+    assert alive == ([1, 2, 3] if keep_models else [1, 1, 1])
+    assert len(found.models) == (3 if keep_models else 0)
 
 
 def test_a_candidate_counts_at_its_best_epoch_or_with_a_schedule_at_its_last(

@@ -124,7 +124,9 @@ def _closed_forms(
     for search in searches:
         chosen_by = judges
         if search.chooses:
-            chosen_by = trials(parts=own[: search.parts], purpose="closed forms")
+            chosen_by = trials(
+                parts=own[: search.parts], purpose="closed forms", keep_models=False
+            )  # nothing else is done with these, and of EASE each is a large one
         found = chosen_by.search(search)
         if found is not None:
             finalists.append(found)

@@ -54,6 +54,7 @@ class Trials:
       purpose: of the parts, a word that tells their answers in the journal from those of others.
       journal: of what is known.
       console: where to say what comes out.
+      keep_models: whether the best settings' models are kept for `models`; else that fits anew.
     """
 
     def __init__(
@@ -64,7 +65,10 @@ class Trials:
         purpose: str,
         journal: Journal,
         console: Console,
+        *,
+        keep_models: bool = True,
     ) -> None:
+        self._keep_models = keep_models
         self._config, self._fixed, self._parts, self._purpose = config, fixed, parts, purpose
         self._journal, self._console = journal, console
         self._fitted: dict[str, tuple[dict[str, Any], tuple[Model, ...]]] = {}
@@ -108,7 +112,10 @@ class Trials:
                     "eval.patience": 0,
                     "eval.every_epochs": settings["epochs"],
                 }
-            models = self._fit(finalist.method, settings, lambda epoch, score: False).models
+            found = self._fit(
+                finalist.method, settings, lambda epoch, score: False, keep_models=True
+            )
+            models = found.models
             self._fitted[finalist.method] = known = finalist.settings, models
         return known[1]
 
@@ -157,9 +164,9 @@ class Trials:
 
             begin = time.perf_counter()
             try:
-                found = self._fit(method, settings, give_up)
+                found = self._fit(method, settings, give_up, keep_models=self._keep_models)
                 answer |= {"score": found.score, "epochs": found.epochs}
-                if found.score > leader:
+                if found.score > leader and self._keep_models:
                     epochs = {} if found.epochs is None else {"epochs": found.epochs}
                     self._fitted[method] = dict(settings) | epochs, found.models
             except (RunError, UserError) as error:  # of these settings; others may do
@@ -170,7 +177,12 @@ class Trials:
         return dict(answer)
 
     def _fit(
-        self, method: str, settings: Mapping[str, Any], give_up: Callable[[int, float], bool]
+        self,
+        method: str,
+        settings: Mapping[str, Any],
+        give_up: Callable[[int, float], bool],
+        *,
+        keep_models: bool,
     ) -> Candidate:
         return fit_candidate(
             self.config_of(method, settings),
@@ -178,6 +190,7 @@ class Trials:
             self._console,
             description=method,
             give_up=give_up,
+            keep_models=keep_models,
         )
 
     def _say(self, method: str, settings: Mapping[str, Any], answer: Mapping[str, Any]) -> None:

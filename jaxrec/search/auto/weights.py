@@ -69,7 +69,7 @@ def check_weights(config: RunConfig, fixed: frozenset[str], methods: Sequence[st
       UserError: the weights of all of them are fixed at 0.
     """
     fields = [f"blend.weights.{method}" for method in methods]
-    if all(field in fixed and field_value(config, field) == 0 for field in fields):
+    if fields and all(field in fixed and field_value(config, field) == 0 for field in fields):
         raise UserError(
             f"config.blend.weights gives each of {', '.join(methods)} 0; expected one above 0"
         )
