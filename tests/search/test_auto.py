@@ -142,8 +142,8 @@ def test_the_network_is_chosen_by_random_parts_closed_forms_by_parts_cut_both_wa
     asked: list[Any] = []
 
     class Answering:
-        def __init__(self, *, parts: Any, purpose: str) -> None:
-            self.parts, self.purpose = parts, purpose
+        def __init__(self, *, parts: Any, purpose: str, keep_models: bool = True) -> None:
+            self.parts, self.purpose, self.keep_models = parts, purpose, keep_models
 
         def search(self, search: Search) -> Finalist:
             asked.append(self)
@@ -159,6 +159,7 @@ def test_the_network_is_chosen_by_random_parts_closed_forms_by_parts_cut_both_wa
     assert [each.method for each in found] == ["itemknn", "rp3beta", "ease"]
     assert asked[2] is judges  # where there is nothing to choose the blend's parts are enough
     assert [each.purpose for each in asked[:2]] == ["closed forms"] * 2
+    assert [each.keep_models for each in asked] == [False, False, True]  # the blend has judges'
     assert [len(each.parts) for each in asked[:2]] == [parts.closed_forms, 1]
     assert not any(part.alike.any() for part in parts.network)
     if kind == "last_n":  # then test is later
