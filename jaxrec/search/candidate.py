@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
-from jaxrec.models.method import Hooks
+from jaxrec.models.method import Fitting, Hooks
 from jaxrec.models.model import Model
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console
@@ -77,12 +77,15 @@ def fit_candidate(
     fittings = [method.fitting(own, split.train, copies=len(splits)) for own, split in pairs]
     if not fittings[0].iterative:
         hooks = Hooks(console.progress)
-        fitted = (
-            fitting.model(fitting.advance(fitting.fresh(), 0, hooks)[0]) for fitting in fittings
-        )
-        if not keep_models:
-            return Candidate(_mean_score(measures, fitted), None)
-        models = tuple(fitted)
+
+        def fitted(fitting: Fitting) -> Model:
+            return fitting.model(fitting.advance(fitting.fresh(), 0, hooks)[0])
+
+        if not keep_models:  # no model has a name, which would keep it while the next one is made
+            to_score = zip(measures, fittings, strict=True)
+            scored = (measure.score("validation", fitted(fitting)) for measure, fitting in to_score)
+            return Candidate(statistics.fmean(scored), None)
+        models = tuple(map(fitted, fittings))
         return Candidate(_mean_score(measures, models), None, models=models)
     states = [fitting.fresh() for fitting in fittings]
     any_epoch = config.lr_schedule == "constant"
@@ -111,9 +114,5 @@ def fit_candidate(
 
 
 def _mean_score(measures: Sequence[Measure], models: Iterable[Model]) -> float:
-    # Without a name for a model, which would keep it while the next one is made.
-    return statistics.fmean(map(_score, measures, models))
-
-
-def _score(measure: Measure, model: Model) -> float:
-    return measure.score("validation", model)
+    pairs = zip(measures, models, strict=True)
+    return statistics.fmean(measure.score("validation", model) for measure, model in pairs)

@@ -51,8 +51,9 @@ class Search:
       start: the settings to begin with, by field.
       axes: what is changed, the most important first; each with values alike in their order.
       most: settings tried at most.
-      cost: what a fit spends its time on: an inverse of items by items, products of the matrix with
-        itself, sums over the graph (when ranking), or steps of training.
+      cost: what a fit spends its time on: an inverse of items by items or of users by users,
+        products of the matrix with itself, sums over the graph (when ranking), or steps of
+        training.
       longer: fields that the best settings get where patience hadn't run out when their epochs
         ended; empty where there are none, or no time for it.
       parts: how many parts, at most, each setting is fitted to.
