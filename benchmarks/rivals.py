@@ -34,6 +34,12 @@ SPACES = {
         "baseline.ease.l2 log 10 10000",
         "baseline.ease.l2_exponent in 0.0 0.25 0.5",
     ),
+    "slim": (
+        _WEIGHT,
+        "baseline.slim.neighbours in 50 100 200",
+        "baseline.slim.l2 log 3 3000",
+        "baseline.slim.l2_exponent in 0.0 0.25 0.5 0.75",
+    ),
     "ials": (
         _WEIGHT,
         "baseline.ials.dim in 32 64 128",

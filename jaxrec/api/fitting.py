@@ -41,8 +41,8 @@ def fit(
       train: what to learn from: `split.train`, or a whole split, of which train is learnt from
         and validation may stop the training early (with `eval={"patience": 3}`, in a `workdir`).
       method: `gcn` (the network, the default), `most_popular`, `itemknn`, `rp3beta`, `ease`,
-        `ials`, `gfcf`, `walks`, `blend` or `auto`, which chooses what suits the data by parts
-        of `split.train` that it cuts itself; where listens have times, `own_plays`,
+        `slim`, `ials`, `gfcf`, `walks`, `blend` or `auto`, which chooses what suits the data by
+        parts of `split.train` that it cuts itself; where listens have times, `own_plays`,
         `recent_popular`, `transitions` and `sessions`, too.
       config: a whole configuration to start from; None for the defaults.
       workdir: a folder for the run: it is saved there as it goes, measured at the end, and goes on

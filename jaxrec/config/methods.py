@@ -11,6 +11,7 @@ Member = Literal[
     "itemknn",
     "rp3beta",
     "ease",
+    "slim",
     "ials",
     "gfcf",
     "walks",
@@ -62,6 +63,22 @@ class EASEConfig:
     )
     entries: int = setting(
         0, "strongest item weights kept for each song, so that a bundle is small; 0: all", minimum=0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SLIMConfig:
+    """SLIM: item weights of the nearest songs alone, in closed form."""
+
+    neighbours: int = setting(200, "most similar songs that may tell of a song", minimum=1)
+    l2: float = setting(
+        200.0, "weight of the squared item weights; in listeners, added to the diagonal", above=0
+    )
+    l2_exponent: float = setting(
+        0.5,
+        "how l2 grows with a song's number of listeners; 0: the same for all",
+        minimum=0,
+        below=2,
     )
 
 
@@ -143,6 +160,7 @@ class BaselineConfig:
     itemknn: ItemKNNConfig = group(ItemKNNConfig)
     rp3beta: RP3BetaConfig = group(RP3BetaConfig)
     ease: EASEConfig = group(EASEConfig)
+    slim: SLIMConfig = group(SLIMConfig)
     ials: IALSConfig = group(IALSConfig)
     gfcf: GFCFConfig = group(GFCFConfig)
     recent_popular: RecentPopularConfig = group(RecentPopularConfig)
@@ -159,6 +177,7 @@ class BlendWeightsConfig:
     itemknn: float = setting(1.0, "of ItemKNN", minimum=0)
     rp3beta: float = setting(1.0, "of RP3beta", minimum=0)
     ease: float = setting(1.0, "of EASE", minimum=0)
+    slim: float = setting(1.0, "of SLIM", minimum=0)
     ials: float = setting(1.0, "of iALS", minimum=0)
     gfcf: float = setting(0.6, "of GF-CF", minimum=0)
     walks: float = setting(1.0, "of the graph's own walks", minimum=0)

@@ -142,10 +142,11 @@ class RunConfig:
     # defaults: with these a run must be what it was without them.
     method: Method = setting(
         "gcn",
-        "gcn (the network), most_popular, itemknn, rp3beta, ease, ials, gfcf, walks (the graph's "
-        "own three-step walks alone); of listens with times own_plays (what a listener knows, "
-        "again), recent_popular, transitions (what is played next), sessions (what is heard in one "
-        "sitting); blend (several of them) or auto (what suits the data, chosen on validation)",
+        "gcn (the network), most_popular, itemknn, rp3beta, ease, slim, ials, gfcf, walks (the "
+        "graph's own three-step walks alone); of listens with times own_plays (what a listener "
+        "knows, again), recent_popular, transitions (what is played next), sessions (what is heard "
+        "in one sitting); blend (several of them) or auto (what suits the data, chosen on "
+        "validation)",
     )
     epochs: int = setting(10, "passes over all training edges", minimum=1)
     lr: float = setting(0.01, "learning rate of Adam (after warm-up)", above=0)

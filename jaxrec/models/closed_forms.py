@@ -15,6 +15,7 @@ from jaxrec.models import (
     popularity,
     rp3beta,
     sessions,
+    slim,
     transitions,
     walks,
 )
@@ -28,6 +29,7 @@ CLOSED_FORMS: dict[str, Callable[..., Model]] = {
     "itemknn": itemknn.fit,
     "rp3beta": rp3beta.fit,
     "ease": ease.fit,
+    "slim": slim.fit,
     "ials": ials.fit,
     "gfcf": gfcf.fit,
     "walks": walks.fit,

@@ -1,8 +1,5 @@
 """EASE: the linear item-to-item model with a zero diagonal, in closed form."""
 
-import concurrent.futures
-import os
-
 import numpy as np
 from scipy import sparse
 
@@ -10,10 +7,10 @@ from jaxrec import host_memory
 from jaxrec.errors import UserError
 from jaxrec.models.inverse import ROWS_PER_BLOCK, blocks, invert
 from jaxrec.models.item_weights import ItemWeights
-from jaxrec.models.matrix import Track, item_blocks
+from jaxrec.models.matrix import MOST_THREADS, Track, in_threads, item_blocks, l2_by_length
 
 FLOAT = 4  # bytes
-ITEMS_PER_BLOCK, MOST_THREADS = 512, 8  # whose part of the item matrix one of the threads makes
+ITEMS_PER_BLOCK = 512  # whose part of the item matrix one of the threads makes
 # What counts beside an inverse's multiplications, as so many of them: those of a sparse matrix with
 # a dense one, and what is done with an entry of the item matrix.
 PER_SPARSE, PER_ENTRY = 40, 300
@@ -83,8 +80,7 @@ def item_weights(
     """
     matrix = matrix[np.diff(matrix.indptr) > 0]
     num_users, num_items = matrix.shape
-    lengths = np.bincount(matrix.indices, np.square(matrix.data, dtype=np.float64), num_items)
-    l2_of_each = _l2_of_each(lengths.astype(np.float32), l2, l2_exponent)
+    l2_of_each = l2_by_length(matrix, l2, l2_exponent)
     _check_fits(num_items)
     by_users = _multiplications_by_users(num_users, num_items, matrix.nnz) < num_items**3
     by_users &= _fits(_needed_by_users(num_users, num_items))
@@ -148,27 +144,12 @@ def _by_users(matrix: sparse.csr_array, l2_of_each: np.ndarray, track: Track) ->
         table[:, block] = found
         rest[block] = 1 - np.diagonal(found[block])
 
-    # scipy's products take one processor each, and let others run.
-    threads = concurrent.futures.ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
-    try:
-        filled = [threads.submit(fill, block) for block in blocks(num_items, ITEMS_PER_BLOCK)]
-        for each in track(filled, "item matrix", "blocks"):
-            each.result()
-    finally:
-        threads.shutdown(cancel_futures=True)
+    in_threads(fill, blocks(num_items, ITEMS_PER_BLOCK), track, "item matrix")
     scale = np.asarray(root / rest, np.float32)
     for block in blocks(num_items):
         table[block] *= scale / root[block, None].astype(np.float32)
     np.fill_diagonal(table, 0)
     return table
-
-
-def _l2_of_each(lengths: np.ndarray, l2: float, exponent: float) -> np.ndarray:
-    """By the items' squared lengths; items that nobody has change nothing for the others."""
-    known = lengths > 0
-    ratio = np.ones(len(lengths))
-    ratio[known] = lengths[known] / lengths[known].mean(dtype=np.float64)
-    return np.asarray(l2 * ratio**exponent, np.float32)
 
 
 def _greatest(table: np.ndarray, count: int) -> sparse.csr_array:

@@ -50,6 +50,13 @@ def similarities(
     matrix: sparse.csr_array, *, neighbours: int, shrink: float, track: Track
 ) -> sparse.csr_array:
     """s_ij where i is in N(j), else 0: [num_items, num_items] by i and j."""
+    return nearest(matrix, neighbours=neighbours, shrink=shrink, track=track).T.tocsr()
+
+
+def nearest(
+    matrix: sparse.csr_array, *, neighbours: int, shrink: float, track: Track
+) -> sparse.csr_array:
+    """The same by j and i: each item's neighbours are its row."""
     length = np.sqrt(matrix.power(2).sum(axis=0))
     columns = matrix.T.tocsr()
     targets = []
@@ -58,4 +65,4 @@ def similarities(
         row = np.repeat(np.arange(block.start, block.stop), np.diff(rows.indptr))
         rows.data /= (length[row] * length[rows.indices] + shrink).astype(np.float32)
         targets.append(strongest(rows, neighbours))
-    return sparse.vstack(targets, format="csr").T.tocsr()
+    return sparse.vstack(targets, format="csr")

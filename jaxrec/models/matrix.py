@@ -1,7 +1,9 @@
 """Products of the matrix of interactions with itself, block by block, and steps to watch."""
 
+import concurrent.futures
 import itertools
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -11,6 +13,7 @@ Step = TypeVar("Step")
 
 # Entries of a block's products before the best are chosen: some hundred MiB at most.
 ENTRIES_PER_BLOCK = 2**24
+MOST_THREADS = 8
 
 
 class Track(Protocol):
@@ -24,6 +27,41 @@ def untracked(steps: Sequence[Step], what: str, unit: str) -> Iterable[Step]:
     """The steps, unwatched."""
     del what, unit
     return steps
+
+
+def in_threads(do: Callable[[Step], None], steps: Sequence[Step], track: Track, what: str) -> None:
+    """Does every step, some at a time, for work that lets other threads run, as SciPy's products.
+
+    Args:
+      do: called with each step, from any of `MOST_THREADS` threads at most.
+      steps: blocks of the work.
+      track: shows how far it is.
+      what: is done in the steps.
+    """
+    threads = concurrent.futures.ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
+    try:
+        begun = [threads.submit(do, step) for step in steps]
+        for each in track(begun, what, "blocks"):
+            each.result()
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def l2_by_length(matrix: sparse.csr_array, l2: float, exponent: float) -> np.ndarray:
+    """Of each item i, l2 (d_i / mean of d)^exponent: [num_items] float32.
+
+    Args:
+      matrix: [num_users, num_items].
+      l2: above 0.
+      exponent: of d_i, the squared length of column i; the mean is over items that somebody has.
+        The others' l2 changes nothing for these.
+    """
+    squares = np.square(matrix.data, dtype=np.float64)
+    lengths = np.bincount(matrix.indices, squares, matrix.shape[1]).astype(np.float32)
+    known = lengths > 0
+    ratio = np.ones(len(lengths))
+    ratio[known] = lengths[known] / lengths[known].mean(dtype=np.float64)
+    return np.asarray(l2 * ratio**exponent, np.float32)
 
 
 def item_blocks(matrix: sparse.csr_array) -> list[slice]:

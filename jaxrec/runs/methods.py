@@ -153,7 +153,7 @@ METHODS: dict[str, Method] = {
             name, random=name in closed_forms.RANDOM, sums=name == "gfcf", group=f"baseline.{name}"
         )
         for name in (
-            *("itemknn", "rp3beta", "ease", "ials", "gfcf"),
+            *("itemknn", "rp3beta", "ease", "slim", "ials", "gfcf"),
             *("recent_popular", "transitions", "sessions"),
         )
     },

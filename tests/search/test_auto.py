@@ -677,6 +677,24 @@ def test_where_there_is_work_for_few_fits_they_are_settings_and_not_parts(
     assert found == ([(most, parts)] if most else [])
 
 
+@pytest.mark.parametrize(
+    ("items", "pairs", "most", "parts"),
+    [
+        (4_000, 10_000_000, 5, 4),
+        (40_000, 60_000_000, 3, 1),  # where EASE has no time
+        (200_000, 300_000_000, 0, 1),
+        (4_000, 4_000_000_000, 2, 1),  # the neighbours are to be found, too
+    ],
+)
+def test_slim_has_time_where_there_are_not_too_many_items_or_products(
+    items: int, pairs: int, most: int, parts: int
+) -> None:
+    size = Size(users=50_000, items=items, edges=200_000, pairs=pairs)
+    planned = plan(size, "normal", parts=1, closed_forms=4, fresh=4)
+    found = [(each.most, each.parts) for each in planned.searches if each.method == "slim"]
+    assert found == ([(most, parts)] if most else [])
+
+
 class TwoPeaks:
     """Parts on which a little of walks is good, and much of them with short vectors is better."""
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from jaxrec.models.matrix import Track
+from jaxrec.models.slim import regressions
 from jaxrec.search.auto import calibrate
 
 
@@ -30,5 +32,28 @@ def test_turning_a_matrix_around_is_not_taken_for_the_work_on_one_of_its_blocks(
     monkeypatch.setattr(calibrate, "strongest", strongest)
     table = np.asarray([[1, 1, 0], [1, 1, 1]], np.float32)
     entries = 2 * 2 + 3 * 3
-    assert calibrate._entries_per_second(SlowlyTurned(table)) == entries / 2
-    assert clock[0] == 1002
+    matrix, columns = SlowlyTurned(table), sparse.csr_array(table.T)
+    per_second, near = calibrate._entries_per_second(matrix, columns)
+    assert per_second == entries / 2 and clock[0] == 2
+    np.testing.assert_array_equal(near.toarray(), [[0, 2, 1], [2, 0, 1], [1, 1, 0]])
+
+
+@pytest.mark.parametrize("timed", [2, 256])
+def test_slim_is_timed_by_an_item_of_those_that_were_solved_for(
+    timed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def solved(
+        columns: sparse.csr_array, near: sparse.csr_array, l2: np.ndarray, track: Track
+    ) -> sparse.csr_array:
+        clock[0] += 3 * (np.diff(near.indptr) > 0).sum()
+        return regressions(columns, near, l2, track)
+
+    monkeypatch.setattr(calibrate, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(calibrate, "regressions", solved)
+    monkeypatch.setattr(calibrate, "REGRESSIONS", timed)
+    columns = sparse.csr_array(np.ones((5, 4), np.float32))
+    near = sparse.csr_array(1 - np.eye(3, 5, dtype=np.float32))
+    assert calibrate._seconds_per_regression(columns, near) == 3
+    assert clock[0] == 3 * min(timed, 3)

@@ -11,13 +11,16 @@ from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
 from jaxrec.models.ease import multiplications
 from jaxrec.models.histories import Histories
-from jaxrec.models.matrix import item_blocks, strongest
+from jaxrec.models.matrix import item_blocks, strongest, untracked, without_diagonal
 from jaxrec.models.method import Fitting, Hooks, Show
+from jaxrec.models.slim import regressions
 from jaxrec.runs.methods import fitting_of
 from jaxrec.search.auto.plan import Plan
 from jaxrec.search.auto.searches import Cost, Size
 
 SIDE = 1024  # of the matrices whose product is timed
+ENTRIES, NEIGHBOURS = 2e6, 100  # at least so many of the items' products, and the best of each item
+REGRESSIONS = 256  # timed
 STEPS = 3  # timed of the network, after one that is compiled
 TRIED = 0.7  # of the settings that may be tried, as many usually are
 EPOCHS = 0.8  # and of the epochs
@@ -49,8 +52,12 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
     if fits["inverse"]:
         each = multiplications(size.users, size.items, size.edges)
         seconds += fits["inverse"] * each / _multiplications_per_second()
-    products = fits["products"] + SUMS * fits["sums"]
-    seconds += products * size.pairs / _entries_per_second(matrix)
+    products = fits["products"] + fits["regressions"] + SUMS * fits["sums"]
+    columns = matrix.T.tocsr()  # once for all blocks: of many edges it takes longer than one
+    entries_per_second, near = _entries_per_second(matrix, columns)
+    seconds += products * size.pairs / entries_per_second
+    if fits["regressions"]:
+        seconds += fits["regressions"] * size.items * _seconds_per_regression(columns, near)
     if fits["steps"]:
         fitting = fitting_of(config, split.train)
         steps = EPOCHS * fitting.epochs * fitting.steps_per_epoch
@@ -66,16 +73,37 @@ def _multiplications_per_second() -> float:
     return SIDE**3 / (time.perf_counter() - begin)
 
 
-def _entries_per_second(matrix: sparse.csr_array) -> float:
-    """Of the product of the items with each other, the choice of the best among them included."""
+def _entries_per_second(
+    matrix: sparse.csr_array, columns: sparse.csr_array
+) -> tuple[float, sparse.csr_array]:
+    """Of the product of the items with each other, the choice of the best among them included.
+
+    Returns:
+      Entries per second, and the best of the items that it was measured with.
+    """
     degrees = np.diff(matrix.indptr)
     rows = np.bincount(matrix.indices, np.repeat(degrees, degrees), matrix.shape[1])
-    enough = int(np.searchsorted(np.cumsum(rows), 2e6)) + 1
+    enough = int(np.searchsorted(np.cumsum(rows), ENTRIES)) + 1
     block = slice(0, min(enough, item_blocks(matrix)[0].stop))
-    columns = matrix.T.tocsr()  # made once for all blocks: of many edges it takes longer than one
     begin = time.perf_counter()
-    strongest((columns[block] @ matrix).tocsr(), 100)
-    return float(rows[block].sum()) / (time.perf_counter() - begin)
+    best = strongest(without_diagonal((columns[block] @ matrix).tocsr(), 0), NEIGHBOURS)
+    return float(rows[block].sum()) / (time.perf_counter() - begin), best
+
+
+def _seconds_per_regression(columns: sparse.csr_array, near: sparse.csr_array) -> float:
+    """Of SLIM, for an item with such neighbours.
+
+    Args:
+      columns: the matrix of interactions, by item.
+      near: the first items' neighbours, of one at least.
+    """
+    timed = near[:REGRESSIONS]
+    count = timed.shape[0]
+    timed.resize(columns.shape[0], columns.shape[0])
+    l2_of_each = np.ones(columns.shape[0], np.float32)
+    begin = time.perf_counter()
+    regressions(columns, timed, l2_of_each, untracked)
+    return (time.perf_counter() - begin) / count
 
 
 class _Enough(Exception):

@@ -38,6 +38,8 @@ SCORES = {"quick": 5e7, "normal": 5e8, "thorough": 1e9}  # of users and items, h
 INVERSES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
 VECTORS = {"quick": 8e5, "normal": 2.4e6, "thorough": 2e7}  # edges that GF-CF's are searched for in
 PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
+MOST_NEIGHBOURS = 200  # of an item in SLIM
+NEIGHBOURS = {"quick": 6e6, "normal": 3e7, "thorough": 6e8}  # of SLIM's items, each with as many
 # Visits of edges that ranking everybody by sums over the graph may take: one for every 64 users.
 FILTERED = {"quick": 1e10, "normal": 3e10, "thorough": 3e11}
 # Visits in ranking everybody, above which walks are cut to their best ends: lists come faster then.
@@ -88,6 +90,7 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
         return min(tried, int(fits / own)), own
 
     by_pairs, pairs_parts = within(PAIRS[effort], size.pairs)
+    by_neighbours, neighbours_parts = within(NEIGHBOURS[effort], MOST_NEIGHBOURS * size.items)
     by_vectors, vectors_parts = within(VECTORS[effort], size.edges)
     by_inverses, inverses_parts = within(
         INVERSES[effort], multiplications(size.users, size.items, size.edges)
@@ -165,4 +168,20 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
         "inverse",
         parts=inverses_parts,
     )
-    return [each for each in (walks, itemknn, rp3beta, gfcf, ease) if each is not None]
+    slim = Search(
+        "slim",
+        {
+            "baseline.slim.neighbours": 100,
+            "baseline.slim.l2": 60.0,
+            "baseline.slim.l2_exponent": 0.5,
+        },
+        [
+            ("baseline.slim.l2", (6.0, 20.0, 60.0, 200.0, 600.0, 2000.0)),
+            ("baseline.slim.neighbours", (50, 100, MOST_NEIGHBOURS)),
+            ("baseline.slim.l2_exponent", (0.0, 0.25, 0.5, 0.75)),
+        ],
+        min(by_neighbours, by_pairs),
+        "regressions",
+        parts=min(neighbours_parts, pairs_parts),
+    )
+    return [each for each in (walks, itemknn, rp3beta, gfcf, slim, ease) if each is not None]

@@ -10,7 +10,7 @@ from jaxrec.data.interactions import Interactions
 from jaxrec.search.auto.climb import Axis
 
 Effort = Literal["quick", "normal", "thorough"]
-Cost = Literal["inverse", "products", "sums", "steps"]
+Cost = Literal["inverse", "products", "regressions", "sums", "steps"]
 TRIED = {"quick": 2, "normal": 5, "thorough": 20}  # settings of a method that is fitted at once
 
 
@@ -52,8 +52,8 @@ class Search:
       axes: what is changed, the most important first; each with values alike in their order.
       most: settings tried at most.
       cost: what a fit spends its time on: an inverse of items by items or of users by users,
-        products of the matrix with itself, sums over the graph (when ranking), or steps of
-        training.
+        products of the matrix with itself, these and regressions on the best of them, sums over
+        the graph (when ranking), or steps of training.
       longer: fields that the best settings get where patience hadn't run out when their epochs
         ended; empty where there are none, or no time for it.
       parts: how many parts, at most, each setting is fitted to.

@@ -1,0 +1,84 @@
+"""SLIM over neighbours against one least-squares problem after the other."""
+
+import numpy as np
+import pytest
+
+from jaxrec.errors import UserError
+from jaxrec.models import slim
+from jaxrec.models.matrix import l2_by_length, untracked
+from tests.models.problems import as_matrix, fit, fit_model, random_plays
+
+
+def one_by_one(table: np.ndarray, neighbours: int, l2_of_each: np.ndarray) -> np.ndarray:
+    """Item by item, by its neighbours' columns alone: least squares with rows of l2 below."""
+    lengths = np.linalg.norm(table, axis=0)
+    weights = np.zeros((table.shape[1], table.shape[1]))
+    for j, column in enumerate(table.T):
+        cosines = table.T @ column / (lengths * lengths[j])
+        cosines[j] = 0
+        near = [i for i in np.argsort(-cosines, kind="stable")[:neighbours] if cosines[i] > 0]
+        known = np.vstack([table[:, near], np.diag(np.sqrt(l2_of_each[near]))])
+        target = np.r_[column, np.zeros(len(near))]
+        weights[near, j] = np.linalg.lstsq(known, target, rcond=None)[0]
+    return weights
+
+
+@pytest.mark.parametrize("per_block", [1, 20, 2048])
+@pytest.mark.parametrize("neighbours", [1, 4, 50])
+@pytest.mark.parametrize(("l2", "exponent"), [(0.5, 0.0), (20.0, 0.5)])
+def test_slim_is_each_items_own_ridge_regression(
+    l2: float,
+    exponent: float,
+    neighbours: int,
+    per_block: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever is solved together, though some items have fewer neighbours than others."""
+    monkeypatch.setattr(slim, "NEIGHBOURS_PER_BLOCK", per_block)
+    table = random_plays(neighbours, users=30, items=25, share=0.1)
+    lengths = np.square(table).sum(axis=0)
+    l2_of_each = l2 * (lengths / lengths.mean()) ** exponent
+    expected = one_by_one(table, neighbours, l2_of_each)
+    assert len(np.unique((expected != 0).sum(axis=0))) > 1 or neighbours == 1
+    settings = {"neighbours": neighbours, "l2": l2, "l2_exponent": exponent}
+    found = fit_model("slim", table, weight="raw", **settings).weights
+    np.testing.assert_allclose(found.toarray(), expected, rtol=1e-4, atol=1e-6)
+    scores = fit("slim", table, weight="raw", **settings)
+    np.testing.assert_allclose(scores, table @ expected, rtol=1e-4, atol=1e-5)
+
+
+def test_where_all_items_have_a_listener_in_common_slim_with_all_of_them_is_ease() -> None:
+    table = random_plays(0, users=40, items=12)
+    table[0] = 1
+    slims = fit_model("slim", table, neighbours=11, l2=5.0, l2_exponent=0.25).weights
+    eases = fit_model("ease", table, l2=5.0, l2_exponent=0.25).weights
+    np.testing.assert_allclose(slims.toarray(), eases, rtol=1e-3, atol=1e-5)
+
+
+def test_items_without_neighbours_have_no_weights() -> None:
+    """Each listener knows one song alone; a song nobody knows is there, too."""
+    table = np.eye(3, 4, dtype=int)
+    found = fit_model("slim", table, neighbours=2, l2=1.0, l2_exponent=0.25)
+    assert found.weights.nnz == 0 and found.weights.shape == (4, 4)
+    assert not fit("slim", table, neighbours=2, l2=1.0, l2_exponent=0.25).any()
+
+
+def test_an_l2_that_float64_has_no_digits_for_is_refused() -> None:
+    """Two songs that everybody has alike tell nothing of each other but by l2."""
+    table = np.ones((20, 3), int)
+    with pytest.raises(UserError, match=r"baseline\.slim\.l2 is 1e-30; expected a larger number"):
+        slim.fit(
+            as_matrix(table, "binary"),
+            neighbours=2,
+            l2=1e-30,
+            l2_exponent=0.0,
+            seed=0,
+            track=untracked,
+        )
+
+
+def test_l2_grows_with_an_items_squared_length() -> None:
+    table = np.array([[1, 2, 0], [0, 2, 0]])
+    found = l2_by_length(as_matrix(table, "raw"), 9.0, 0.5)
+    np.testing.assert_allclose(found[:2], 9 * np.sqrt([1 / 4.5, 8 / 4.5]), rtol=1e-6)
+    np.testing.assert_allclose(l2_by_length(as_matrix(table, "raw"), 9.0, 0.0), 9.0)
