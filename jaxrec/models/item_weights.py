@@ -15,7 +15,7 @@ from jaxrec.models.sparse_weights import SparseWeights
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ItemWeights:
-    """Scores x B / |x| + b of a history x: ItemKNN, RP3beta, EASE, cut walks.
+    """Scores x B / |x| + b of a history x: ItemKNN, RP3beta, EASE, SLIM, cut walks.
 
     Attributes:
       weights: B, [num_items, num_items] float32 by source and target; sparse or dense.

@@ -76,13 +76,13 @@ def regressions(
         entries, there = _entries_of(near, items)
         members = np.r_[near.indices[entries[there]], items]
         chosen, places = np.unique(members, return_inverse=True)
-        rows = columns[chosen]
+        rows = columns[chosen].astype(np.float64)
         gram = (rows @ rows.T).toarray()
         place = np.zeros(entries.shape, np.int64)
         place[there] = places[: -len(items)]
         own = places[-len(items) :, None]
         # Where an item has fewer neighbours than others, the rest of its system is 1 x = 0.
-        system = gram[place[:, :, None], place[:, None, :]].astype(np.float64)
+        system = gram[place[:, :, None], place[:, None, :]]
         system *= there[:, :, None] & there[:, None, :]
         diagonal = np.arange(entries.shape[1])
         system[:, diagonal, diagonal] += np.where(there, l2_of_each[chosen[place]], 1)
@@ -100,10 +100,9 @@ def _entries_of(near: sparse.csr_array, items: np.ndarray) -> tuple[np.ndarray, 
     Returns:
       Two arrays, [items, most neighbours of one].
     """
-    counts = np.diff(near.indptr)[items]
-    number = np.arange(counts.max())
-    there = number < counts[:, None]
-    return np.where(there, near.indptr[items][:, None] + number, 0), there
+    start, stop = near.indptr[items, None], near.indptr[items + 1, None]
+    entries = start + np.arange((stop - start).max())
+    return np.where(entries < stop, entries, 0), entries < stop
 
 
 def _blocks(near: sparse.csr_array) -> list[np.ndarray]:

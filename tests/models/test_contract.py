@@ -43,7 +43,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 # A known user is to them what a stranger with the same history is.
 WITHOUT_USERS = [
-    *("itemknn", "rp3beta", "ease", "gfcf", "walks", "walks, cut", "most_popular"),
+    *("itemknn", "rp3beta", "ease", "slim", "gfcf", "walks", "walks, cut", "most_popular"),
     *("own_plays", "recent_popular", "transitions", "sessions"),
     *("blend of matrices", "blend of filters"),
 ]

@@ -77,6 +77,18 @@ def test_an_l2_that_float64_has_no_digits_for_is_refused() -> None:
         )
 
 
+def test_play_counts_of_millions_leave_digits_for_a_small_l2() -> None:
+    """Products of 10^13, of which float32 knows the millions, beside an l2 of 10^3."""
+    random = np.random.default_rng(3)
+    table = random.integers(1, 1_000_000, (12, 6))
+    table[:, 3] = table[:, 0] + random.integers(0, 30, 12)
+    found = fit_model(
+        "slim", table, weight="raw", neighbours=5, l2=1e3, l2_exponent=0.0
+    ).weights.toarray()
+    expected = one_by_one(table.astype(np.float64), 5, np.full(6, 1e3))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
 def test_l2_grows_with_an_items_squared_length() -> None:
     table = np.array([[1, 2, 0], [0, 2, 0]])
     found = l2_by_length(as_matrix(table, "raw"), 9.0, 0.5)
