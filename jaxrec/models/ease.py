@@ -7,7 +7,14 @@ from jaxrec import host_memory
 from jaxrec.errors import UserError
 from jaxrec.models.inverse import ROWS_PER_BLOCK, blocks, invert
 from jaxrec.models.item_weights import ItemWeights
-from jaxrec.models.matrix import MOST_THREADS, Track, in_threads, item_blocks, l2_by_length
+from jaxrec.models.matrix import (
+    MOST_THREADS,
+    Track,
+    in_threads,
+    item_blocks,
+    l2_by_length,
+    squared_lengths,
+)
 
 FLOAT = 4  # bytes
 ITEMS_PER_BLOCK = 512  # whose part of the item matrix one of the threads makes
@@ -80,7 +87,7 @@ def item_weights(
     """
     matrix = matrix[np.diff(matrix.indptr) > 0]
     num_users, num_items = matrix.shape
-    l2_of_each = l2_by_length(matrix, l2, l2_exponent)
+    l2_of_each = l2_by_length(squared_lengths(matrix), l2, l2_exponent)
     _check_fits(num_items)
     by_users = _multiplications_by_users(num_users, num_items, matrix.nnz) < num_items**3
     by_users &= _fits(_needed_by_users(num_users, num_items))

@@ -56,7 +56,7 @@ def similarities(
 def nearest(
     matrix: sparse.csr_array, *, neighbours: int, shrink: float, track: Track
 ) -> sparse.csr_array:
-    """The same by j and i: each item's neighbours are its row."""
+    """s_ij where i is in N(j), else 0: [num_items, num_items] by j and i, so by whose they are."""
     length = np.sqrt(matrix.power(2).sum(axis=0))
     columns = matrix.T.tocsr()
     targets = []

@@ -30,7 +30,9 @@ def untracked(steps: Sequence[Step], what: str, unit: str) -> Iterable[Step]:
 
 
 def in_threads(do: Callable[[Step], None], steps: Sequence[Step], track: Track, what: str) -> None:
-    """Does every step, some at a time, for work that lets other threads run, as SciPy's products.
+    """Does every step, some at a time, for work that lets other threads run.
+
+    SciPy's sparse products and NumPy's solutions of equations do.
 
     Args:
       do: called with each step, from any of `MOST_THREADS` threads at most.
@@ -47,31 +49,38 @@ def in_threads(do: Callable[[Step], None], steps: Sequence[Step], track: Track, 
         threads.shutdown(cancel_futures=True)
 
 
-def l2_by_length(matrix: sparse.csr_array, l2: float, exponent: float) -> np.ndarray:
+def squared_lengths(matrix: sparse.csr_array) -> np.ndarray:
+    """Of each column: [num_items] float64."""
+    return np.bincount(matrix.indices, np.square(matrix.data, dtype=np.float64), matrix.shape[1])
+
+
+def l2_by_length(lengths: np.ndarray, l2: float, exponent: float) -> np.ndarray:
     """Of each item i, l2 (d_i / mean of d)^exponent: [num_items] float32.
 
     Args:
-      matrix: [num_users, num_items].
-      l2: above 0.
-      exponent: of d_i, the squared length of column i; the mean is over items that somebody has.
+      lengths: d, the items' squared lengths, [num_items]; the mean is over items that somebody has.
         The others' l2 changes nothing for these.
+      l2: above 0.
+      exponent: at least 0.
     """
-    squares = np.square(matrix.data, dtype=np.float64)
-    lengths = np.bincount(matrix.indices, squares, matrix.shape[1]).astype(np.float32)
     known = lengths > 0
     ratio = np.ones(len(lengths))
-    ratio[known] = lengths[known] / lengths[known].mean(dtype=np.float64)
+    if known.any():
+        ratio[known] = lengths[known] / lengths[known].mean()
     return np.asarray(l2 * ratio**exponent, np.float32)
+
+
+def entries_of_products(matrix: sparse.csr_array) -> np.ndarray:
+    """How many terms each item's products with all have: [num_items]; it meets all of its rows."""
+    row_length = np.diff(matrix.indptr).astype(np.int64)
+    return np.bincount(
+        matrix.indices, weights=np.repeat(row_length, row_length), minlength=matrix.shape[1]
+    )
 
 
 def item_blocks(matrix: sparse.csr_array) -> list[slice]:
     """Cuts the items so that a block's rows of `matrix.T @ matrix` stay small while computed."""
-    row_length = np.diff(matrix.indptr).astype(np.int64)
-    # Item i meets every entry of every row it is in.
-    entries = np.bincount(
-        matrix.indices, weights=np.repeat(row_length, row_length), minlength=matrix.shape[1]
-    )
-    block = np.cumsum(entries) // ENTRIES_PER_BLOCK
+    block = np.cumsum(entries_of_products(matrix)) // ENTRIES_PER_BLOCK
     cuts = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), matrix.shape[1]]
     return [slice(start, stop) for start, stop in itertools.pairwise(cuts)]
 

@@ -1,15 +1,33 @@
 """SLIM: each item from its nearest ones, by a small ridge regression of its own."""
 
+import os
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
+from jaxrec import host_memory
 from jaxrec.errors import UserError
 from jaxrec.models.item_weights import ItemWeights
 from jaxrec.models.itemknn import nearest
-from jaxrec.models.matrix import Track, in_threads, l2_by_length
+from jaxrec.models.matrix import (
+    MOST_THREADS,
+    Track,
+    in_threads,
+    item_blocks,
+    l2_by_length,
+    squared_lengths,
+)
+
+Products = Callable[[np.ndarray], np.ndarray]  # of some items' columns with each other
 
 NEIGHBOURS_PER_BLOCK = 1024  # of the items solved for together, at most, if there are several
+# Up to so many items all products are made once; of more each block's, about so many of them again.
+WHOLE, AGAIN = 8192, 1600
+FLOAT, COPIES = 8, 3  # bytes; of an item's system while it is solved
+# How much larger a system's diagonal may be than its l2: float64 has some 16 digits.
+MOST_DIGITS = 1e12
 
 
 def fit(
@@ -24,7 +42,7 @@ def fit(
     """Scores by X B, where B minimises |X - X B|^2 + sum_i l_i |B_i|^2, B_ij 0 but for i in N(j).
 
     N(j) holds the `neighbours` items with the greatest cosines to j: EASE's weights are of all
-    items, these take room and time in proportion to how many items there are. SLIM with features
+    items, these take room in proportion to how many items there are. SLIM with features
     that nearest neighbours choose (fsSLIM, Ning and Karypis 2011,
     https://doi.org/10.1109/ICDM.2011.134), by a ridge alone, so that a weight may be negative.
     Also: B_ij is -p_i / p_j with p the column of j in the inverse of X^T X + diag(l) cut to j and
@@ -40,35 +58,55 @@ def fit(
       track: shows how far it is.
 
     Raises:
-      UserError: l2 is too small for float64.
+      UserError: l2 is too small for float64, or an item's neighbours too many for the memory.
     """
     del seed
-    near = nearest(matrix, neighbours=neighbours, shrink=0.0, track=track)
-    try:
-        l2_of_each = l2_by_length(matrix, l2, l2_exponent)
-        found = regressions(matrix.T.tocsr(), near, l2_of_each, track)
-    except np.linalg.LinAlgError as error:
+    lengths = squared_lengths(matrix)
+    l2_of_each = l2_by_length(lengths, l2, l2_exponent)
+    if not lengths.max(initial=0) <= MOST_DIGITS * l2_of_each.min(initial=np.inf):
         raise UserError(
             f"config.baseline.slim.l2 is {l2}; expected a larger number, or "
-            "config.baseline.slim.l2_exponent nearer to 0: in float64 the items' systems can't be "
-            "solved with this one"
-        ) from error
-    return ItemWeights(found.T.tocsr())
+            "config.baseline.slim.l2_exponent nearer to 0, or smaller weights of the listens "
+            "(config.data.weight): float64 has no digits for this one beside them"
+        )
+    near = nearest(matrix, neighbours=neighbours, shrink=0.0, track=track)
+    _check_fits(int(np.diff(near.indptr).max(initial=0)))
+    return ItemWeights(regressions(products(matrix, track), near, l2_of_each, track).T.tocsr())
+
+
+def entries(items: int, pairs: int, neighbours: int) -> float:
+    """About how many entries of items' products a fit makes.
+
+    Args:
+      items: all of them.
+      pairs: entries of the products of all items, the sum of the users' squared degrees.
+      neighbours: of an item.
+    """
+    return pairs * (2.0 if items <= WHOLE else 1 + AGAIN * neighbours / items)
+
+
+def products(matrix: sparse.csr_array, track: Track) -> Products:
+    """X^T X cut to some items, in float64: from all of it, or made anew each time."""
+    matrix = matrix.astype(np.float64)
+    columns = matrix.T.tocsr()
+    if matrix.shape[1] > WHOLE:
+        return lambda items: _of_rows(columns[items])
+    whole = np.empty((matrix.shape[1], matrix.shape[1]))
+    for block in track(item_blocks(matrix), "item matrix", "blocks"):
+        (columns[block] @ matrix).toarray(out=whole[block])
+    return lambda items: whole[np.ix_(items, items)]
 
 
 def regressions(
-    columns: sparse.csr_array, near: sparse.csr_array, l2_of_each: np.ndarray, track: Track
+    products_of: Products, near: sparse.csr_array, l2_of_each: np.ndarray, track: Track
 ) -> sparse.csr_array:
     """The weights of each item's neighbours: [num_items, num_items] float32, by j and i.
 
     Args:
-      columns: X's as rows, [num_items, num_users].
+      products_of: X^T X cut to some items.
       near: [num_items, num_items], whose entries are where row j's neighbours are; all else is 0.
       l2_of_each: [num_items].
       track: shows how far it is.
-
-    Raises:
-      LinAlgError: an item's system is singular.
     """
     weights = np.zeros(near.nnz, np.float32)
 
@@ -76,8 +114,7 @@ def regressions(
         entries, there = _entries_of(near, items)
         members = np.r_[near.indices[entries[there]], items]
         chosen, places = np.unique(members, return_inverse=True)
-        rows = columns[chosen].astype(np.float64)
-        gram = (rows @ rows.T).toarray()
+        gram = products_of(chosen)
         place = np.zeros(entries.shape, np.int64)
         place[there] = places[: -len(items)]
         own = places[-len(items) :, None]
@@ -94,6 +131,10 @@ def regressions(
     return sparse.csr_array((weights, near.indices, near.indptr), shape=near.shape)
 
 
+def _of_rows(rows: sparse.csr_array) -> np.ndarray:
+    return np.asarray((rows @ rows.T).toarray())
+
+
 def _entries_of(near: sparse.csr_array, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the neighbours of some items are among all entries, and which of these there are.
 
@@ -106,9 +147,24 @@ def _entries_of(near: sparse.csr_array, items: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _blocks(near: sparse.csr_array) -> list[np.ndarray]:
-    """The items that have neighbours, those with as many beside each other."""
+    """The items that have neighbours, those with about as many beside each other."""
     counts = np.diff(near.indptr)
-    items = np.argsort(counts, kind="stable")
-    items = items[counts[items] > 0]
-    block = np.cumsum(counts[items], dtype=np.int64) // NEIGHBOURS_PER_BLOCK
-    return np.split(items, np.flatnonzero(np.diff(block)) + 1) if len(items) else []
+    width = np.exp2(np.ceil(np.log2(np.maximum(counts, 1)))).astype(int)
+    blocks = []
+    for most in np.unique(width[counts > 0]):
+        items = np.flatnonzero((width == most) & (counts > 0))
+        each = max(1, NEIGHBOURS_PER_BLOCK // int(most))
+        blocks += [items[start : start + each] for start in range(0, len(items), each)]
+    return blocks
+
+
+def _check_fits(neighbours: int) -> None:
+    """Whether the systems of items with so many neighbours fit, one in each thread."""
+    available = host_memory.free_bytes()
+    each = COPIES * FLOAT * min(MOST_THREADS, os.cpu_count() or 1)
+    if available is not None and each * neighbours**2 > available:
+        raise UserError(
+            f"config.baseline.slim.neighbours lets a song have {neighbours:,} of them, whose "
+            f"equations need {each * neighbours**2:,} bytes with {available:,} free; expected at "
+            f"most {int((available / each) ** 0.5):,}"
+        )

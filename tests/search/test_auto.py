@@ -683,10 +683,11 @@ def test_where_there_is_work_for_few_fits_they_are_settings_and_not_parts(
         (4_000, 10_000_000, 5, 4),
         (40_000, 60_000_000, 3, 1),  # where EASE has no time
         (200_000, 300_000_000, 0, 1),
-        (4_000, 4_000_000_000, 2, 1),  # the neighbours are to be found, too
+        (4_000, 4_000_000_000, 1, 1),  # the neighbours are to be found, too
+        (26_000, 2_000_000_000, 0, 1),  # and products made again and again
     ],
 )
-def test_slim_has_time_where_there_are_not_too_many_items_or_products(
+def test_slim_has_time_where_there_are_not_too_many_items_or_products_of_them(
     items: int, pairs: int, most: int, parts: int
 ) -> None:
     size = Size(users=50_000, items=items, edges=200_000, pairs=pairs)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from jaxrec.models import slim
 from jaxrec.models.matrix import Track
-from jaxrec.models.slim import regressions
 from jaxrec.search.auto import calibrate
 
 
@@ -33,27 +33,38 @@ def test_turning_a_matrix_around_is_not_taken_for_the_work_on_one_of_its_blocks(
     table = np.asarray([[1, 1, 0], [1, 1, 1]], np.float32)
     entries = 2 * 2 + 3 * 3
     matrix, columns = SlowlyTurned(table), sparse.csr_array(table.T)
-    per_second, near = calibrate._entries_per_second(matrix, columns)
-    assert per_second == entries / 2 and clock[0] == 2
-    np.testing.assert_array_equal(near.toarray(), [[0, 2, 1], [2, 0, 1], [1, 1, 0]])
+    assert calibrate._entries_per_second(matrix, columns) == entries / 2
+    assert clock[0] == 2
 
 
+@pytest.mark.parametrize("whole", [0, 8192])
 @pytest.mark.parametrize("timed", [2, 256])
-def test_slim_is_timed_by_an_item_of_those_that_were_solved_for(
-    timed: int, monkeypatch: pytest.MonkeyPatch
+def test_slim_is_timed_by_items_of_all_kinds_with_the_nearest_by_cosine(
+    timed: int, whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = [0.0]
+    """Items that nobody has, the first ones here, are not among them."""
+    clock, seen = [0.0], []
 
     def solved(
-        columns: sparse.csr_array, near: sparse.csr_array, l2: np.ndarray, track: Track
+        products: slim.Products, near: sparse.csr_array, l2: np.ndarray, track: Track
     ) -> sparse.csr_array:
+        seen.append(near.copy())
         clock[0] += 3 * (np.diff(near.indptr) > 0).sum()
-        return regressions(columns, near, l2, track)
+        return regressions(products, near, l2, track)
 
+    regressions = slim.regressions
     monkeypatch.setattr(calibrate, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
-    monkeypatch.setattr(calibrate, "regressions", solved)
+    monkeypatch.setattr(slim, "regressions", solved)
+    monkeypatch.setattr(slim, "WHOLE", whole)
     monkeypatch.setattr(calibrate, "REGRESSIONS", timed)
-    columns = sparse.csr_array(np.ones((5, 4), np.float32))
-    near = sparse.csr_array(1 - np.eye(3, 5, dtype=np.float32))
-    assert calibrate._seconds_per_regression(columns, near) == 3
+    monkeypatch.setattr(calibrate, "FEWEST", 1)
+    monkeypatch.setattr(calibrate, "NEIGHBOURS", 2)
+    # Item 3 has a listener in common with item 2, two with item 4, which everybody has.
+    table = np.zeros((9, 5), np.float32)
+    table[:2, 3], table[1:3, 2], table[:, 4] = 1, 1, 1
+    matrix = sparse.csr_array(table)
+    assert calibrate._seconds_per_regression(matrix, matrix.T.tocsr()) == 3
+    (near,) = seen
     assert clock[0] == 3 * min(timed, 3)
+    assert list(np.flatnonzero(np.diff(near.indptr))) == ([2, 4] if timed == 2 else [2, 3, 4])
+    assert set(near[[2]].indices) == {2, 3}  # by numbers of listeners it would be 2 and 4

@@ -9,18 +9,26 @@ from scipy import sparse
 
 from jaxrec.config import RunConfig
 from jaxrec.data.splits import Split
+from jaxrec.models import slim
 from jaxrec.models.ease import multiplications
 from jaxrec.models.histories import Histories
-from jaxrec.models.matrix import item_blocks, strongest, untracked, without_diagonal
+from jaxrec.models.matrix import (
+    entries_of_products,
+    item_blocks,
+    squared_lengths,
+    strongest,
+    untracked,
+)
 from jaxrec.models.method import Fitting, Hooks, Show
-from jaxrec.models.slim import regressions
 from jaxrec.runs.methods import fitting_of
 from jaxrec.search.auto.plan import Plan
 from jaxrec.search.auto.searches import Cost, Size
 
 SIDE = 1024  # of the matrices whose product is timed
-ENTRIES, NEIGHBOURS = 2e6, 100  # at least so many of the items' products, and the best of each item
-REGRESSIONS = 256  # timed
+ENTRIES = 2e6  # at least so many of the items' products
+NEIGHBOURS = 100  # of an item
+# Items that are solved for from their neighbours, which are found among so many entries at most.
+FEWEST, REGRESSIONS, MOST_ENTRIES = 16, 256, 2e7
 STEPS = 3  # timed of the network, after one that is compiled
 TRIED = 0.7  # of the settings that may be tried, as many usually are
 EPOCHS = 0.8  # and of the epochs
@@ -52,12 +60,13 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
     if fits["inverse"]:
         each = multiplications(size.users, size.items, size.edges)
         seconds += fits["inverse"] * each / _multiplications_per_second()
-    products = fits["products"] + fits["regressions"] + SUMS * fits["sums"]
     columns = matrix.T.tocsr()  # once for all blocks: of many edges it takes longer than one
-    entries_per_second, near = _entries_per_second(matrix, columns)
-    seconds += products * size.pairs / entries_per_second
+    entries = (fits["products"] + SUMS * fits["sums"]) * size.pairs
     if fits["regressions"]:
-        seconds += fits["regressions"] * size.items * _seconds_per_regression(columns, near)
+        products = 2 if columns.shape[0] <= slim.WHOLE else 1  # to find the nearest is one
+        entries += fits["regressions"] * products * size.pairs
+        seconds += fits["regressions"] * size.items * _seconds_per_regression(matrix, columns)
+    seconds += entries / _entries_per_second(matrix, columns)
     if fits["steps"]:
         fitting = fitting_of(config, split.train)
         steps = EPOCHS * fitting.epochs * fitting.steps_per_epoch
@@ -73,37 +82,40 @@ def _multiplications_per_second() -> float:
     return SIDE**3 / (time.perf_counter() - begin)
 
 
-def _entries_per_second(
-    matrix: sparse.csr_array, columns: sparse.csr_array
-) -> tuple[float, sparse.csr_array]:
-    """Of the product of the items with each other, the choice of the best among them included.
-
-    Returns:
-      Entries per second, and the best of the items that it was measured with.
-    """
-    degrees = np.diff(matrix.indptr)
-    rows = np.bincount(matrix.indices, np.repeat(degrees, degrees), matrix.shape[1])
+def _entries_per_second(matrix: sparse.csr_array, columns: sparse.csr_array) -> float:
+    """Of the product of the items with each other, the choice of the best among them included."""
+    rows = entries_of_products(matrix)
     enough = int(np.searchsorted(np.cumsum(rows), ENTRIES)) + 1
     block = slice(0, min(enough, item_blocks(matrix)[0].stop))
     begin = time.perf_counter()
-    best = strongest(without_diagonal((columns[block] @ matrix).tocsr(), 0), NEIGHBOURS)
-    return float(rows[block].sum()) / (time.perf_counter() - begin), best
+    strongest((columns[block] @ matrix).tocsr(), NEIGHBOURS)
+    return float(rows[block].sum()) / (time.perf_counter() - begin)
 
 
-def _seconds_per_regression(columns: sparse.csr_array, near: sparse.csr_array) -> float:
-    """Of SLIM, for an item with such neighbours.
-
-    Args:
-      columns: the matrix of interactions, by item.
-      near: the first items' neighbours, of one at least.
-    """
-    timed = near[:REGRESSIONS]
-    count = timed.shape[0]
-    timed.resize(columns.shape[0], columns.shape[0])
-    l2_of_each = np.ones(columns.shape[0], np.float32)
+def _seconds_per_regression(matrix: sparse.csr_array, columns: sparse.csr_array) -> float:
+    """Of SLIM, for an item: the mean over some of all kinds."""
+    known = np.flatnonzero(np.diff(columns.indptr))
+    each = entries_of_products(matrix)[known].mean()
+    count = min(len(known), max(FEWEST, min(REGRESSIONS, int(MOST_ENTRIES / each))))
+    items = known[np.linspace(0, len(known) - 1, count).astype(int)]
+    lengths = np.sqrt(squared_lengths(matrix))
+    alike = (columns[items] @ matrix).tocsr()
+    alike.data /= lengths[alike.indices].astype(np.float32)
+    best = strongest(alike, NEIGHBOURS)
+    counts = np.zeros(columns.shape[0], int)
+    counts[items] = np.diff(best.indptr)
+    near = sparse.csr_array(
+        (best.data, best.indices, np.r_[0, counts.cumsum()]), shape=(len(counts), len(counts))
+    )
+    products = slim.products(matrix, untracked) if len(counts) > slim.WHOLE else _nothing_alike
     begin = time.perf_counter()
-    regressions(columns, timed, l2_of_each, untracked)
-    return (time.perf_counter() - begin) / count
+    slim.regressions(products, near, np.ones(len(counts), np.float32), untracked)
+    return (time.perf_counter() - begin) / len(items)
+
+
+def _nothing_alike(items: np.ndarray) -> np.ndarray:
+    """In place of products that are cut out of those of all items, made once."""
+    return np.eye(len(items))
 
 
 class _Enough(Exception):

@@ -20,7 +20,7 @@ from jaxrec.search.auto.network_search import SMALL
 from jaxrec.search.auto.parts import LATER, Part, Parts, validation_parts
 from jaxrec.search.auto.plan import EARLIER, Plan, more_parts, parts_and_users, plan
 from jaxrec.search.auto.recipe import Recommendation, choose
-from jaxrec.search.auto.searches import Search, Size
+from jaxrec.search.auto.searches import Cost, Search, Size
 from jaxrec.search.auto.weights import check_weights
 from jaxrec.search.space import NOT_SEARCHED
 
@@ -123,7 +123,10 @@ def _expected(
 def _named(planned: Plan, methods: Sequence[str]) -> tuple[Search, ...]:
     """The searches of some methods; those that have none are taken as they are set."""
     known = {search.method: search for search in planned.searches}
-    return tuple(known.get(name, Search(name, {}, [], 1, "products")) for name in methods)
+    costs: dict[str, Cost] = {"ease": "inverse", "slim": "regressions"}
+    return tuple(
+        known.get(name, Search(name, {}, [], 1, costs.get(name, "products"))) for name in methods
+    )
 
 
 def _identity(

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from jaxrec.models.ease import multiplications
+from jaxrec.models.slim import entries as slim_entries
 from jaxrec.rank.top_k import USERS_PER_SCORING
 from jaxrec.search.auto.network_search import network
 from jaxrec.search.auto.searches import TRIED, Effort, Search, Size
@@ -91,6 +92,9 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
 
     by_pairs, pairs_parts = within(PAIRS[effort], size.pairs)
     by_neighbours, neighbours_parts = within(NEIGHBOURS[effort], MOST_NEIGHBOURS * size.items)
+    by_products, products_parts = within(
+        PAIRS[effort], math.ceil(slim_entries(size.items, size.pairs, MOST_NEIGHBOURS))
+    )
     by_vectors, vectors_parts = within(VECTORS[effort], size.edges)
     by_inverses, inverses_parts = within(
         INVERSES[effort], multiplications(size.users, size.items, size.edges)
@@ -180,8 +184,8 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("baseline.slim.neighbours", (50, 100, MOST_NEIGHBOURS)),
             ("baseline.slim.l2_exponent", (0.0, 0.25, 0.5, 0.75)),
         ],
-        min(by_neighbours, by_pairs),
+        min(by_neighbours, by_products),
         "regressions",
-        parts=min(neighbours_parts, pairs_parts),
+        parts=min(neighbours_parts, products_parts),
     )
     return [each for each in (walks, itemknn, rp3beta, gfcf, slim, ease) if each is not None]
