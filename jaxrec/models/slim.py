@@ -82,7 +82,7 @@ def entries(items: int, pairs: int, neighbours: int) -> float:
       pairs: entries of the products of all items, the sum of the users' squared degrees.
       neighbours: of an item.
     """
-    return pairs * (2.0 if items <= WHOLE else 1 + AGAIN * neighbours / items)
+    return pairs * (2 if items <= WHOLE else 1 + AGAIN * neighbours / items)
 
 
 def products(matrix: sparse.csr_array, track: Track) -> Products:

@@ -680,7 +680,7 @@ def test_where_there_is_work_for_few_fits_they_are_settings_and_not_parts(
 @pytest.mark.parametrize(
     ("items", "pairs", "most", "parts"),
     [
-        (4_000, 10_000_000, 5, 4),
+        (4_000, 10_000_000, 8, 4),
         (40_000, 60_000_000, 3, 1),  # where EASE has no time
         (200_000, 300_000_000, 0, 1),
         (4_000, 4_000_000_000, 1, 1),  # the neighbours are to be found, too

@@ -40,6 +40,7 @@ INVERSES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
 VECTORS = {"quick": 8e5, "normal": 2.4e6, "thorough": 2e7}  # edges that GF-CF's are searched for in
 PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
 MOST_NEIGHBOURS = 200  # of an item in SLIM
+OF_SLIM = {"quick": 2, "normal": 8, "thorough": 20}  # settings: each of its three fields matters
 NEIGHBOURS = {"quick": 6e6, "normal": 3e7, "thorough": 6e8}  # of SLIM's items, each with as many
 # Visits of edges that ranking everybody by sums over the graph may take: one for every 64 users.
 FILTERED = {"quick": 1e10, "normal": 3e10, "thorough": 3e11}
@@ -84,20 +85,21 @@ def plan(size: Size, effort: Effort, *, parts: int, closed_forms: int, fresh: in
 def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
     tried = TRIED[effort]
 
-    def within(budget: float, cost: int) -> tuple[int, int]:
+    def within(fits: float, most: int = tried) -> tuple[int, int]:
         """How many settings, fitted to how many parts: rather fewer than nothing to choose."""
-        fits = budget / max(1, cost)
         own = max(1, min(parts, int(fits / 2)))
-        return min(tried, int(fits / own)), own
+        return min(most, int(fits / own)), own
 
-    by_pairs, pairs_parts = within(PAIRS[effort], size.pairs)
-    by_neighbours, neighbours_parts = within(NEIGHBOURS[effort], MOST_NEIGHBOURS * size.items)
-    by_products, products_parts = within(
-        PAIRS[effort], math.ceil(slim_entries(size.items, size.pairs, MOST_NEIGHBOURS))
-    )
-    by_vectors, vectors_parts = within(VECTORS[effort], size.edges)
-    by_inverses, inverses_parts = within(
-        INVERSES[effort], multiplications(size.users, size.items, size.edges)
+    inverse = multiplications(size.users, size.items, size.edges)
+    by_pairs, pairs_parts = within(PAIRS[effort] / max(1, size.pairs))
+    by_vectors, vectors_parts = within(VECTORS[effort] / max(1, size.edges))
+    by_inverses, inverses_parts = within(INVERSES[effort] / max(1, inverse))
+    by_neighbours, neighbours_parts = within(
+        min(
+            NEIGHBOURS[effort] / max(1, MOST_NEIGHBOURS * size.items),
+            PAIRS[effort] / max(1, slim_entries(size.items, size.pairs, MOST_NEIGHBOURS)),
+        ),
+        OF_SLIM[effort],
     )
     vectors = [each for each in (16, 32, 64, 128, 256, 512) if each < min(size.users, size.items)]
     walks = Search(
@@ -184,8 +186,8 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             ("baseline.slim.neighbours", (50, 100, MOST_NEIGHBOURS)),
             ("baseline.slim.l2_exponent", (0.0, 0.25, 0.5, 0.75)),
         ],
-        min(by_neighbours, by_products),
+        by_neighbours,
         "regressions",
-        parts=min(neighbours_parts, products_parts),
+        parts=neighbours_parts,
     )
     return [each for each in (walks, itemknn, rp3beta, gfcf, slim, ease) if each is not None]
