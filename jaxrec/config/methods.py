@@ -70,9 +70,9 @@ class EASEConfig:
 class SLIMConfig:
     """SLIM: item weights of the nearest songs alone, in closed form."""
 
-    neighbours: int = setting(200, "most similar songs that may tell of a song", minimum=1)
+    neighbours: int = setting(100, "most similar songs that may tell of a song", minimum=1)
     l2: float = setting(
-        200.0, "weight of the squared item weights; in listeners, added to the diagonal", above=0
+        60.0, "weight of the squared item weights; in listeners, added to the diagonal", above=0
     )
     l2_exponent: float = setting(
         0.5,
