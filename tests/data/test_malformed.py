@@ -682,8 +682,10 @@ def test_small_files_that_unpack_to_much_are_refused_in_bounded_memory(tmp_path)
         check=True,
         timeout=120,
     )
-    lines = [line.split("|") for line in child.stdout.splitlines()]
-    assert lines.pop([line[0] for line in lines].index("good.csv read"))
+    # Where it takes long, lines of progress stand between them.
+    lines = child.stdout.splitlines()
+    assert lines.count("good.csv read") == 1
+    lines = [line.split("|") for line in lines if "|" in line]
     assert len(lines) == 9
     for _, mebibytes, _, message in lines:
         assert "expected" in message
