@@ -681,7 +681,8 @@ def test_where_there_is_work_for_few_fits_they_are_settings_and_not_parts(
     ("items", "pairs", "most", "parts"),
     [
         (4_000, 10_000_000, 8, 4),
-        (40_000, 60_000_000, 3, 1),  # where EASE has no time
+        (22_000, 110_000_000, 2, 2),
+        (40_000, 60_000_000, 0, 1),
         (200_000, 300_000_000, 0, 1),
         (4_000, 4_000_000_000, 1, 1),  # the neighbours are to be found, too
         (26_000, 2_000_000_000, 0, 1),  # and products made again and again

@@ -42,6 +42,9 @@ PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
 MOST_NEIGHBOURS = 200  # of an item in SLIM
 OF_SLIM = {"quick": 2, "normal": 8, "thorough": 20}  # settings: each of its three fields matters
 NEIGHBOURS = {"quick": 6e6, "normal": 3e7, "thorough": 6e8}  # of SLIM's items, each with as many
+# Of more items SLIM is left to whoever asks for it: on Gowalla's 41,000 both rules took it instead
+# of walks, and its test lists were 2% worse (docs/lab/slim.md).
+SLIM_ITEMS = {"quick": 30_000, "normal": 30_000, "thorough": 300_000}
 # Visits of edges that ranking everybody by sums over the graph may take: one for every 64 users.
 FILTERED = {"quick": 1e10, "normal": 3e10, "thorough": 3e11}
 # Visits in ranking everybody, above which walks are cut to their best ends: lists come faster then.
@@ -98,7 +101,8 @@ def _closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
         min(
             NEIGHBOURS[effort] / max(1, MOST_NEIGHBOURS * size.items),
             PAIRS[effort] / max(1, slim_entries(size.items, size.pairs, MOST_NEIGHBOURS)),
-        ),
+        )
+        * (size.items <= SLIM_ITEMS[effort]),
         OF_SLIM[effort],
     )
     vectors = [each for each in (16, 32, 64, 128, 256, 512) if each < min(size.users, size.items)]
