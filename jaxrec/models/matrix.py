@@ -29,24 +29,29 @@ def untracked(steps: Sequence[Step], what: str, unit: str) -> Iterable[Step]:
     return steps
 
 
+def threads() -> int:
+    """How many `in_threads` starts."""
+    return min(MOST_THREADS, os.cpu_count() or 1)
+
+
 def in_threads(do: Callable[[Step], None], steps: Sequence[Step], track: Track, what: str) -> None:
     """Does every step, some at a time, for work that lets other threads run.
 
     SciPy's sparse products and NumPy's solutions of equations do.
 
     Args:
-      do: called with each step, from any of `MOST_THREADS` threads at most.
+      do: called with each step, from any of the threads.
       steps: blocks of the work.
       track: shows how far it is.
       what: is done in the steps.
     """
-    threads = concurrent.futures.ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
+    pool = concurrent.futures.ThreadPoolExecutor(threads())
     try:
-        begun = [threads.submit(do, step) for step in steps]
+        begun = [pool.submit(do, step) for step in steps]
         for each in track(begun, what, "blocks"):
             each.result()
     finally:
-        threads.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 def squared_lengths(matrix: sparse.csr_array) -> np.ndarray:

@@ -1,6 +1,5 @@
 """SLIM: each item from its nearest ones, by a small ridge regression of its own."""
 
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -12,12 +11,12 @@ from jaxrec.errors import UserError
 from jaxrec.models.item_weights import ItemWeights
 from jaxrec.models.itemknn import nearest
 from jaxrec.models.matrix import (
-    MOST_THREADS,
     Track,
     in_threads,
     item_blocks,
     l2_by_length,
     squared_lengths,
+    threads,
 )
 
 Products = Callable[[np.ndarray], np.ndarray]  # of some items' columns with each other
@@ -161,7 +160,7 @@ def _blocks(near: sparse.csr_array) -> list[np.ndarray]:
 def _check_fits(neighbours: int) -> None:
     """Whether the systems of items with so many neighbours fit, one in each thread."""
     available = host_memory.free_bytes()
-    each = COPIES * FLOAT * min(MOST_THREADS, os.cpu_count() or 1)
+    each = COPIES * FLOAT * threads()
     if available is not None and each * neighbours**2 > available:
         raise UserError(
             f"config.baseline.slim.neighbours lets a song have {neighbours:,} of them, whose "

@@ -672,9 +672,13 @@ def test_where_there_is_work_for_few_fits_they_are_settings_and_not_parts(
     users: int, items: int, most: int, parts: int
 ) -> None:
     size = Size(users=users, items=items, edges=200_000, pairs=10_000_000)
+    assert _settings_and_parts(size, "ease") == ([(most, parts)] if most else [])
+
+
+def _settings_and_parts(size: Size, method: str) -> list[tuple[int, int]]:
+    """Of a method's search, where there is one."""
     planned = plan(size, "normal", parts=1, closed_forms=4, fresh=4)
-    found = [(each.most, each.parts) for each in planned.searches if each.method == "ease"]
-    assert found == ([(most, parts)] if most else [])
+    return [(each.most, each.parts) for each in planned.searches if each.method == method]
 
 
 @pytest.mark.parametrize(
@@ -692,9 +696,7 @@ def test_slim_has_time_where_there_are_not_too_many_items_or_products_of_them(
     items: int, pairs: int, most: int, parts: int
 ) -> None:
     size = Size(users=50_000, items=items, edges=200_000, pairs=pairs)
-    planned = plan(size, "normal", parts=1, closed_forms=4, fresh=4)
-    found = [(each.most, each.parts) for each in planned.searches if each.method == "slim"]
-    assert found == ([(most, parts)] if most else [])
+    assert _settings_and_parts(size, "slim") == ([(most, parts)] if most else [])
 
 
 class TwoPeaks:

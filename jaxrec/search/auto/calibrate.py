@@ -95,7 +95,7 @@ def _entries_per_second(matrix: sparse.csr_array, columns: sparse.csr_array) -> 
 def _seconds_per_regression(matrix: sparse.csr_array, columns: sparse.csr_array) -> float:
     """Of SLIM, for an item: the mean over some of all kinds."""
     known = np.flatnonzero(np.diff(columns.indptr))
-    each = entries_of_products(matrix)[known].mean()
+    each = np.square(np.diff(matrix.indptr), dtype=np.int64).sum() / len(known)  # of its products
     count = min(len(known), max(FEWEST, min(REGRESSIONS, int(MOST_ENTRIES / each))))
     items = known[np.linspace(0, len(known) - 1, count).astype(int)]
     lengths = np.sqrt(squared_lengths(matrix))
