@@ -21,8 +21,8 @@ ITEMS_PER_BLOCK = 512  # whose part of the item matrix one of the threads makes
 # What counts beside an inverse's multiplications, as so many of them: those of a sparse matrix with
 # a dense one, and what is done with an entry of the item matrix.
 PER_SPARSE, PER_ENTRY = 40, 300
-# How large |Y Y^T| of the way by users may be in float32, and in float64: rounding grows with it.
-MOST_IN_FLOAT32, MOST_IN_FLOAT64 = 1e4, 1e12
+# How large |Y Y^T|, with which rounding grows, may be: in float32 by users, by items; in float64.
+BY_USERS_IN_FLOAT32, BY_ITEMS_IN_FLOAT32, MOST_IN_FLOAT64 = 1e4, 1e6, 1e12
 
 
 def fit(
@@ -50,7 +50,7 @@ def fit(
       track: shows how far it is.
 
     Raises:
-      UserError: the item matrix is larger than the free memory, or l2 too small for float32.
+      UserError: the item matrix is larger than the free memory, or l2 too small for float64.
     """
     del seed
     weights = item_weights(matrix, l2=l2, l2_exponent=l2_exponent, track=track)
@@ -88,27 +88,50 @@ def item_weights(
     matrix = matrix[np.diff(matrix.indptr) > 0]
     num_users, num_items = matrix.shape
     l2_of_each = l2_by_length(squared_lengths(matrix), l2, l2_exponent)
-    _check_fits(num_items)
+    _check_fits(num_items, FLOAT)
+    size = _size(matrix, l2_of_each)
     by_users = _multiplications_by_users(num_users, num_items, matrix.nnz) < num_items**3
     by_users &= _fits(_needed_by_users(num_users, num_items))
+    in_float32 = size <= (BY_USERS_IN_FLOAT32 if by_users else BY_ITEMS_IN_FLOAT32)
+    if not (by_users or in_float32):
+        _check_fits(num_items, 3 * FLOAT)
     try:
-        return (_by_users if by_users else _by_items)(matrix, l2_of_each, track)
+        if not size <= MOST_IN_FLOAT64:
+            raise np.linalg.LinAlgError
+        digits = np.float32 if in_float32 else np.float64
+        return (_by_users if by_users else _by_items)(matrix, l2_of_each, digits, track)
     except np.linalg.LinAlgError as error:
         raise UserError(
             f"config.baseline.ease.l2 is {l2}; expected a larger number, or "
-            "config.baseline.ease.l2_exponent nearer to 0: in float32 the item matrix can't be "
-            "inverted with this one"
+            "config.baseline.ease.l2_exponent nearer to 0: even in float64 the item matrix can't "
+            "be inverted with this one"
         ) from error
+
+
+def _size(matrix: sparse.csr_array, l2_of_each: np.ndarray) -> float:
+    """|Y Y^T| or more, with Y the listens, each divided by the root of its item's l2."""
+    squares = sparse.csr_array(
+        (
+            matrix.data / l2_of_each[matrix.indices].astype(np.float64),
+            matrix.indices,
+            matrix.indptr,
+        ),
+        shape=matrix.shape,
+    )
+    return float((squares @ matrix.sum(axis=0)).max(initial=0))
 
 
 def _multiplications_by_users(users: int, items: int, interactions: int) -> int:
     return users**3 + PER_SPARSE * interactions * (users + items)
 
 
-def _by_items(matrix: sparse.csr_array, l2_of_each: np.ndarray, track: Track) -> np.ndarray:
+def _by_items(
+    matrix: sparse.csr_array, l2_of_each: np.ndarray, digits: type[np.floating], track: Track
+) -> np.ndarray:
     """B by the inverse of items by items."""
     num_items = matrix.shape[1]
-    table = np.empty((num_items, num_items), np.float32)
+    table = np.empty((num_items, num_items), digits)
+    matrix = matrix.astype(digits, copy=False)
     columns = matrix.T.tocsr()
     for block in track(item_blocks(matrix), "item matrix", "blocks"):
         (columns[block] @ matrix).toarray(out=table[block])
@@ -118,10 +141,12 @@ def _by_items(matrix: sparse.csr_array, l2_of_each: np.ndarray, track: Track) ->
     for block in blocks(num_items):
         table[block] *= scale
     np.fill_diagonal(table, 0)
-    return table
+    return table.astype(np.float32, copy=False)
 
 
-def _by_users(matrix: sparse.csr_array, l2_of_each: np.ndarray, track: Track) -> np.ndarray:
+def _by_users(
+    matrix: sparse.csr_array, l2_of_each: np.ndarray, digits: type[np.floating], track: Track
+) -> np.ndarray:
     """The same B by the inverse of users by users, which is smaller where items are many.
 
     With D = diag(l), Y = X D^-1/2 and Q = Y^T (Y Y^T + I)^-1 Y by Woodbury's identity P = D^-1/2
@@ -131,11 +156,7 @@ def _by_users(matrix: sparse.csr_array, l2_of_each: np.ndarray, track: Track) ->
     root = np.sqrt(l2_of_each.astype(np.float64))
     scaled = sparse.csr_array(
         (matrix.data / root[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape
-    )
-    size = float((scaled @ (scaled.T @ np.ones(num_users))).max(initial=0))  # |Y Y^T|, or more
-    if not size <= MOST_IN_FLOAT64:
-        raise np.linalg.LinAlgError
-    scaled = scaled.astype(np.float32 if size <= MOST_IN_FLOAT32 else np.float64)
+    ).astype(digits)
     columns = scaled.T.tocsr()
     inner = np.empty((num_users, num_users), scaled.dtype)
     for block in track(item_blocks(columns), "user matrix", "blocks"):
@@ -172,21 +193,22 @@ def _greatest(table: np.ndarray, count: int) -> sparse.csr_array:
     return sparse.vstack(kept, format="csr")
 
 
-def _check_fits(num_items: int) -> None:
-    needed = _needed(num_items)
+def _check_fits(num_items: int, entry: int) -> None:
+    """Whether the item matrix fits, with so many bytes for all that is made of an entry."""
+    needed = _needed(num_items, entry)
     if not _fits(needed):
         available = host_memory.free_bytes() or 0
         raise UserError(
             f"config.method is 'ease', whose matrix of {num_items:,} x {num_items:,} items needs "
             f"{needed:,} bytes with {available:,} free; expected at most "
-            f"{int((available / FLOAT) ** 0.5):,} items (config.data.core or config.data.min_plays "
+            f"{int((available / entry) ** 0.5):,} items (config.data.core or config.data.min_plays "
             "leave out rare ones), more memory, or another method such as rp3beta"
         )
 
 
-def _needed(num_items: int) -> int:
+def _needed(num_items: int, entry: int) -> int:
     """Bytes of the item matrix and of what is made beside it."""
-    return FLOAT * num_items * (num_items + 4 * min(ROWS_PER_BLOCK, num_items))
+    return entry * num_items * (num_items + 4 * min(ROWS_PER_BLOCK, num_items))
 
 
 def _needed_by_users(num_users: int, num_items: int) -> int:

@@ -77,15 +77,24 @@ class BlendMethod:
                 raise UserError(
                     f"config.blend.models is {names!r}; expected different ones of {others}"
                 )
-        if not any(getattr(config.blend.weights, name) > 0 for name in names):
-            raise UserError(
-                f"config.blend.weights gives each of {', '.join(names)} 0; expected one above 0"
-            )
+        check_weights({name: getattr(config.blend.weights, name) for name in names})
         return names
 
     def fitting(self, config: RunConfig, train: Interactions, *, copies: int = 1) -> ModelFitting:
         """Fits one member after another, in memory; `runs.fit` does it in a run's folder."""
         return ModelFitting(lambda hooks: fit_model(config, train, hooks, copies=copies))
+
+
+def check_weights(weights: Mapping[str, float]) -> None:
+    """Whether some methods with these weights are a blend.
+
+    Raises:
+      UserError: none is above 0.
+    """
+    if not any(weight > 0 for weight in weights.values()):
+        raise UserError(
+            f"config.blend.weights gives each of {', '.join(weights)} 0; expected one above 0"
+        )
 
 
 # Of each member of a blend: what it was fitted by, and the model.

@@ -146,17 +146,23 @@ def test_ease_that_does_not_fit_is_refused_with_what_it_needs(
     wanted = rf"30 x 30 items needs {needed:,} bytes with 3,000 free; expected at most 27 items"
     with pytest.raises(UserError, match=wanted):
         fit("ease", random_plays(0, users=8, items=30), l2=1.0)
+    # With so small an l2 it is made in float64, and then again in float32.
+    monkeypatch.setattr(host_memory, "free_bytes", lambda: 2 * needed)
+    fit("ease", random_plays(0, users=80, items=30), l2=1.0)
+    with pytest.raises(UserError, match=rf"30 x 30 items needs {3 * needed:,} bytes"):
+        fit("ease", random_plays(0, users=80, items=30), l2=1e-5)
 
 
 @pytest.mark.parametrize("weight", ["binary", "raw"])
-@pytest.mark.parametrize("l2", [0.05, 5.0, 500.0])
-def test_by_users_there_are_digits_enough_where_all_have_much_the_same(
-    l2: float, weight: Weight, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("l2", [0.0005, 0.05, 5.0, 500.0])
+@pytest.mark.parametrize("way", WAYS)
+def test_there_are_digits_enough_where_all_have_much_the_same(
+    way: str, l2: float, weight: Weight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In float32 alone a tenth of a weight would be rounding."""
+    """In float32 alone a tenth of a weight, or all of it, would be rounding."""
     table = np.vstack([np.ones((20, 90), int), random_plays(6, users=10, items=90)])
     rows = as_matrix(table, weight)
-    _take("_by_users", monkeypatch)
+    _take(way, monkeypatch)
     found = ease.item_weights(rows, l2=l2, track=untracked)
     dense = rows.toarray().astype(np.float64)
     solved = np.linalg.inv(dense.T @ dense + l2 * np.eye(90))
@@ -167,7 +173,7 @@ def test_by_users_there_are_digits_enough_where_all_have_much_the_same(
 
 @pytest.mark.parametrize(
     ("way", "l2"),
-    [("_by_items", 1e-30), ("_by_items", 1e-7), ("_by_users", 1e-30), ("_by_users", 1e-11)],
+    [("_by_items", 1e-30), ("_by_items", 1e-11), ("_by_users", 1e-30), ("_by_users", 1e-11)],
 )
 def test_ease_with_too_small_an_l2_is_refused(
     way: str, l2: float, monkeypatch: pytest.MonkeyPatch

@@ -35,7 +35,7 @@ from tests.serve.bundles import small_bundle
 
 CASES: dict[str, dict[str, Any]] = {
     **{name: {"method": name} for name in ("gcn", "most_popular", "itemknn", "rp3beta")},
-    **{name: {"method": name} for name in ("ease", "ials")},
+    **{name: {"method": name} for name in ("ease", "slim", "ials")},
     "gcn with softmax": {"method": "gcn", "loss__name": "softmax", "loss__negatives": 64},
     "gcn with softmax, weighed otherwise": {
         "method": "gcn",
@@ -47,7 +47,7 @@ CASES: dict[str, dict[str, Any]] = {
     "itemknn, not centred": {"method": "itemknn", "baseline__itemknn__centre": False},
     "walks, cut": {"method": "walks", "walks__ends": 6, "walks__longer": 0.3},
     "gcn with cut walks": {"method": "gcn", "walks__weight": 2.0, "walks__ends": 6},
-    "blend of matrices": {"method": "blend", "blend__models": ("itemknn", "ease", "rp3beta")},
+    "blend of matrices": {"method": "blend", "blend__models": ("itemknn", "slim", "rp3beta")},
     "blend of factors": {"method": "blend", "blend__models": ("gcn", "ials", "most_popular")},
     "blend of both": {"method": "blend", "blend__models": ("gcn", "ease")},
 }

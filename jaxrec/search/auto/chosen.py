@@ -21,7 +21,7 @@ from jaxrec.search.auto.parts import LATER, Part, Parts, validation_parts
 from jaxrec.search.auto.plan import EARLIER, Plan, more_parts, parts_and_users, plan
 from jaxrec.search.auto.recipe import Recommendation, choose
 from jaxrec.search.auto.searches import Cost, Search, Size
-from jaxrec.search.auto.weights import check_weights
+from jaxrec.search.auto.weights import fixed_weights
 from jaxrec.search.space import NOT_SEARCHED
 
 
@@ -60,7 +60,8 @@ def choose_for(
     planned = dataclasses.replace(planned, searches=(*more, *planned.searches))
     if "blend.models" in fixed:
         planned = dataclasses.replace(planned, searches=_named(planned, config.blend.models))
-    check_weights(config, fixed, [search.method for search in planned.searches])
+    # Before anything is tried, as weights may leave nothing to blend.
+    fixed_weights(config, fixed, [search.method for search in planned.searches])
     identity = _identity(split, config, fixed, both)
     journal = Journal(None if workdir is None else workdir / NAME, identity)
     if len(journal):

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxrec.config import RunConfig, field_value, with_fields
+from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import RunError, UserError
 from jaxrec.models.model import Model
@@ -17,7 +17,7 @@ from jaxrec.search.auto.parts import Part, Parts
 from jaxrec.search.auto.plan import Plan
 from jaxrec.search.auto.searches import Search
 from jaxrec.search.auto.trials import Finalist, Trials
-from jaxrec.search.auto.weights import check_weights, choose_weights, is_preferred
+from jaxrec.search.auto.weights import choose_weights, fixed_weights, is_preferred
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -222,7 +222,7 @@ def _blend(
             "config.method is 'auto' and no method can be fitted to these data; expected one named "
             "by config.method, which says what is wrong"
         )
-    check_weights(measured.config, fixed, list(dict.fromkeys(each.method for each in finalists)))
+    given = fixed_weights(measured.config, fixed, [each.method for each in finalists])
     names = [each.name for each in finalists]
     pools = measured.pools(models, leaders=names, standardise=True, every_view=True)
     choices = []
@@ -230,11 +230,7 @@ def _blend(
         weights = choose_weights(
             [each.name for each in team],
             lambda tried: measured.figures(pools, tried),
-            fixed={
-                each.name: float(field_value(measured.config, f"blend.weights.{each.method}"))
-                for each in team
-                if f"blend.weights.{each.method}" in fixed
-            },
+            fixed={each.name: given[each.method] for each in team if each.method in given},
         )
         choices.append((weights, measured.figures(pools, weights)))
     weights, known = choices[0]

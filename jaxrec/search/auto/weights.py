@@ -1,11 +1,11 @@
 """How much each member of a blend counts: found by changing one weight at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from jaxrec.config import RunConfig, field_value
-from jaxrec.errors import UserError
+from jaxrec.runs.methods import check_weights
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5)
 ROUNDS = 12
@@ -33,7 +33,7 @@ def choose_weights(
       names: of the members.
       figures: of weights, at least one of them above 0: each user's metrics, an array for each
         rule by which validation was cut, the one that counts most first.
-      fixed: weights that are not to be changed; not 0 for all (`check_weights`).
+      fixed: weights that are not to be changed; not 0 for all (`fixed_weights`).
 
     Returns:
       Every member's weight, 0 for those left out.
@@ -62,17 +62,19 @@ def choose_weights(
     return best
 
 
-def check_weights(config: RunConfig, fixed: frozenset[str], methods: Sequence[str]) -> None:
-    """Whether there may be a blend of some methods.
+def fixed_weights(
+    config: RunConfig, fixed: frozenset[str], methods: Iterable[str]
+) -> dict[str, float]:
+    """The weights of some methods that are not to be changed, by method.
 
     Raises:
-      UserError: the weights of all of them are fixed at 0.
+      UserError: all of them have one, and it is 0.
     """
-    fields = [f"blend.weights.{method}" for method in methods]
-    if fields and all(field in fixed and field_value(config, field) == 0 for field in fields):
-        raise UserError(
-            f"config.blend.weights gives each of {', '.join(methods)} 0; expected one above 0"
-        )
+    fields = {method: f"blend.weights.{method}" for method in methods}
+    found = {m: float(field_value(config, f)) for m, f in fields.items() if f in fixed}
+    if found and len(found) == len(fields):
+        check_weights(found)
+    return found
 
 
 def is_preferred(new: Figures, old: Figures) -> bool:
