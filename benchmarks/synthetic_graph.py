@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions
 
 EDGES_PER_USER = 27  # Gowalla's training part: 810,128 edges, 29,858 users, 40,981 items
 EDGES_PER_ITEM = 20

@@ -14,8 +14,8 @@ from jaxrec.config import RunConfig
 from tests.checkerboard import config_of, write_checkerboard
 from tests.nursery import Nursery
 
-# The same examples in every run; none are remembered from the last.
-hypothesis.settings.register_profile("same", derandomize=True, database=None)
+# The same examples in every run; none are remembered from the last, and no clock decides.
+hypothesis.settings.register_profile("same", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("same")
 
 _COMPILED = pytest.StashKey[tempfile.TemporaryDirectory[str]]()

@@ -11,7 +11,8 @@ from scipy import special
 from benchmarks.variant_graphs import Changed, drop_edges, learned_layers, weighed, with_noise
 from benchmarks.variant_losses import hardest, lambert_w, softmax_at_k, weighed_by_activity
 from benchmarks.variants import VARIANTS, Variant, prepare
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions
 from jaxrec.gcn.convolution import LightGCN
 from jaxrec.gcn.losses import Softmax, UserScores
 from jaxrec.gcn.message_passing import Sums

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.data.splits import Split
 from jaxrec.errors import UserError
 from jaxrec.runs.trained import known_items

@@ -9,7 +9,7 @@ import numpy as np
 from jaxrec.api.recommender import Recommender
 from jaxrec.commands.tables import is_table, read_ids, read_pairs
 from jaxrec.commands.who import NAMED
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.data.names import artist_numbers
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError

@@ -6,7 +6,8 @@ import hashlib
 import numpy as np
 from scipy import sparse
 
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions
 
 _USERS_AT_ONCE = 1024  # whose items' cosines are worked out together; bounds the memory
 

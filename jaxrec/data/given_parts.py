@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions, Listens, aggregate
 
 
 def with_common_ids(first: Listens, second: Listens) -> tuple[Interactions, Interactions]:

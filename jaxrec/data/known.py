@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions, Listens, aggregate
 
 
 def find_known(

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from jaxrec.data.conditions import JOINED, Condition, to_sql
 from jaxrec.data.finish_listens import TimeCounts, cut_window, match_items, read_times
-from jaxrec.data.interactions import IdMap, Listens
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Listens
 from jaxrec.data.listen_checks import BAD_ROWS, check_listens, is_empty, is_known, reason
 from jaxrec.data.listen_store import ListenStore
 from jaxrec.data.meaning import Filters

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 
 PARTED_BY = " — "
 

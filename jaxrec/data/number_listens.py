@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap, Listens
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Listens
 from jaxrec.data.listen_store import ListenStore, Store
 
 # A pair once, from the first time that it was known.

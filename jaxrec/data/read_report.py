@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap, Listens
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Listens
 from jaxrec.data.listen_checks import WORDS_FOR_NOTHING
 from jaxrec.data.times import TimeColumn
 

@@ -22,7 +22,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap, Listens
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Listens
 
 START = 1_640_995_200  # 2022-01-01 UTC, in seconds since 1970
 DURATION = 730 * 86_400  # seconds

@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 
-from jaxrec.data.interactions import Interactions, edge_weight
+from jaxrec.data.interactions import Interactions
 from jaxrec.data.options import Weight
 
+WEIGHTS = get_args(Weight)
 DAY = 86_400  # seconds
 MOST_HALVINGS = 40  # of a whole history: a user who has been away so long is still somebody
 _PAIRS_AT_ONCE = 1 << 20
@@ -86,3 +88,22 @@ def weigher(
         return np.maximum(weights, LEAST).astype(np.float32)
 
     return weights_of
+
+
+def edge_weight(plays: np.ndarray, weight: Weight) -> np.ndarray:
+    """The weight of each edge from its play count: [n] float32.
+
+    Args:
+      plays: [n], > 0.
+      weight: `binary` (1 whatever the count), `log` (log(1 + plays)) or `raw` (the count).
+
+    Raises:
+      ValueError: unknown `weight`.
+    """
+    if weight == "binary":
+        return np.ones(len(plays), np.float32)
+    if weight == "log":
+        return np.asarray(np.log1p(plays), np.float32)
+    if weight == "raw":
+        return np.asarray(plays, np.float32)
+    raise ValueError(f"weight is {weight!r}; expected one of {', '.join(WEIGHTS)}")

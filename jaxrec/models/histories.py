@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from jaxrec.data.interactions import Interactions, edge_weight
+from jaxrec.data.interactions import Interactions
 from jaxrec.data.options import Weight
-from jaxrec.data.weighting import Weighting, weigh
+from jaxrec.data.weighting import Weighting, edge_weight, weigh
 
 BINARY = Weighting()
 UNKNOWN = -1  # the user of a history whom the model was not fitted to

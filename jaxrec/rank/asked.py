@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 
 from jaxrec.config import RunConfig
-from jaxrec.data.interactions import Interactions, edge_weight
+from jaxrec.data.interactions import Interactions
 from jaxrec.data.options import SeenRule
 from jaxrec.data.splits import Split
-from jaxrec.data.weighting import weigh
+from jaxrec.data.weighting import edge_weight, weigh
 from jaxrec.models.histories import UNKNOWN, Histories
 from jaxrec.rank.measure import histories_of, seen_by_rule
 from jaxrec.rank.seen import Seen

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pyarrow as pa
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.models.blend import Blend
 from jaxrec.models.factors import CONSTANT, TINY, Factors
 from jaxrec.models.histories import Histories

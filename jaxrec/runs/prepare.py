@@ -9,7 +9,8 @@ import numpy as np
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data import synthetic
 from jaxrec.data.exports import SERVICES
-from jaxrec.data.interactions import IdMap, Listens, together
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Listens, together
 from jaxrec.data.listens import read_listens
 from jaxrec.data.prepared.cutting import Cut
 from jaxrec.data.prepared.opened import Prepared

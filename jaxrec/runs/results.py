@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.data.options import SeenRule
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.data.read_report import Portrait, ReadReport
 from jaxrec.data.times import shown_moment
 from jaxrec.errors import UserError

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.errors import UserError
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.runs.trained import Trained, open_trained

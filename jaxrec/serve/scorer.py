@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxrec.data.interactions import edge_weight
 from jaxrec.data.names import first_of_each
-from jaxrec.data.weighting import DAY, LEAST, Weighting
+from jaxrec.data.weighting import DAY, LEAST, Weighting, edge_weight
 from jaxrec.serve.bundle import Bundle, bundle_id, read_bundle
 from jaxrec.serve.history import UNKNOWN, History
 from jaxrec.serve.ids import Ids, Names

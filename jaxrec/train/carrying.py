@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions
 from jaxrec.errors import UserError
 from jaxrec.gcn.embeddings import Embeddings
 

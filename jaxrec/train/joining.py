@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.models.histories import Histories
 from jaxrec.models.model import Model

@@ -11,7 +11,8 @@ import pytest
 from jaxrec import commands
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.cold import first_of_each_user
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions
 from jaxrec.errors import UserError
 from jaxrec.rank.newcomers import Newcomers
 from jaxrec.runs.record import load_run

@@ -86,7 +86,7 @@ def test_signals_from_the_part_that_is_held_out_do_not_count(cut, lowered):
         assert pairs(found.validation) == pairs(plain.validation)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS, ROWS, st.floats(0.1, 5))
 def test_no_pair_gains_and_none_without_a_signal_loses(rows, signals, plays):
     listens = with_against(rows, *[(user, item, time) for user, item, _, time in signals])

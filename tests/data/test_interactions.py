@@ -10,15 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data import interactions
-from jaxrec.data.interactions import (
-    IdMap,
-    Interactions,
-    Listens,
-    aggregate,
-    compact,
-    edge_weight,
-    together,
-)
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions, Listens, aggregate, compact, together
 from jaxrec.errors import UserError
 
 EVENTS = st.lists(
@@ -48,37 +41,6 @@ def make_listens(
 
 def make_interactions(pairs: list[tuple[int, int]]) -> Interactions:
     return aggregate(make_listens([(user, item, 1, 0) for user, item in pairs]))
-
-
-class TestIdMap:
-    def test_finds_integers_also_where_they_are_written_as_text(self):
-        id_map = IdMap(np.array([-3, 7, 10], np.int64))
-        found = id_map.index_of([10, "7", np.int32(-3), 8, "x", "1_0", "7.0", "", 10**30])
-        np.testing.assert_array_equal(found, [2, 1, 0, -1, -1, -1, -1, -1, -1])
-        assert found.dtype == np.int32
-
-    def test_a_number_of_thousands_of_digits_is_merely_unknown(self):
-        assert IdMap(np.array([1], np.int64)).index_of(["9" * 5000]).tolist() == [-1]
-
-    def test_finds_text_by_code_point_order(self):
-        id_map = text_ids("A", "Z", "a", "é", "日本")
-        np.testing.assert_array_equal(id_map.index_of(["日本", "a", "B", "é"]), [4, 2, -1, 3])
-
-    def test_empty_map_and_empty_question(self):
-        empty = IdMap(np.zeros(0, np.int64))
-        assert empty.index_of([1, 2]).tolist() == [-1, -1]
-        assert text_ids("a").index_of([]).tolist() == []
-
-    @given(st.sets(st.integers(-(2**63), 2**63 - 1)), st.lists(st.integers(-(2**63), 2**63 - 1)))
-    def test_index_of_is_the_inverse_of_ids(self, ids, others):
-        id_map = IdMap(np.array(sorted(ids), np.int64))
-        assert id_map.index_of(id_map.ids).tolist() == list(range(len(ids)))
-        assert ((id_map.index_of(others) >= 0) == [other in ids for other in others]).all()
-
-    def test_label_is_the_name_or_else_the_id(self):
-        named = IdMap(np.array([5, 6], np.int64), np.array(["Song", ""], object))
-        assert [named.label(0), named.label(1)] == ["Song", "6"]
-        assert text_ids("x").label(0) == "x"
 
 
 class TestAggregate:
@@ -208,21 +170,6 @@ class TestInteractions:
         )
         text = "".join(f"u\t{item}\n" for item in range(n))
         assert whole.fingerprint() == hashlib.sha256(text.encode()).hexdigest()
-
-
-class TestWeight:
-    def test_values(self):
-        plays = np.array([1.0, 3.0])
-        assert edge_weight(plays, "binary").tolist() == [1, 1]
-        assert edge_weight(plays, "raw").tolist() == [1, 3]
-        np.testing.assert_allclose(edge_weight(plays, "log"), np.log([2, 4]), rtol=1e-6)
-        assert {edge_weight(plays, w).dtype for w in ("binary", "raw", "log")} == {
-            np.dtype(np.float32)
-        }
-
-    def test_unknown_weight(self):
-        with pytest.raises(ValueError, match="binary, log, raw"):
-            edge_weight(np.ones(1), "square")
 
 
 class TestCompact:

@@ -60,7 +60,7 @@ def test_an_array_and_lines_are_read_alike(tmp_path, form, name):
     assert listens.items.names.tolist() == ["Blue — Joni", "Red"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     records=st.lists(
         st.fixed_dictionaries(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.data.interactions import IdMap, Interactions, Listens
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions, Listens
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import UserError
 
@@ -46,7 +47,7 @@ def held_out(result: Split) -> set[tuple[str, int]]:
     return pairs(result.train) | pairs(result.validation) | pairs(result.test)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     ROWS,
     ROWS,

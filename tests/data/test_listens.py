@@ -592,7 +592,7 @@ AWKWARD = st.text(st.sampled_from('"",;\n\r\té\U0001f3b5 a'), min_size=1, max_s
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     rows=st.lists(st.tuples(TEXT | AWKWARD, TEXT | AWKWARD), min_size=1, max_size=12),
     # With plain line feeds, and quotes only where needed, Python's writer leaves a carriage
@@ -637,7 +637,7 @@ def test_rows_and_lines_are_the_same_whatever_the_block(tmp_path, monkeypatch, c
         assert read_text(path) == whole
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     text=st.text(st.sampled_from('ab,,"""\n\n\r\ré'), max_size=40),
     block=st.sampled_from([1, 3, 10]),

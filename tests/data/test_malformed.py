@@ -27,8 +27,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxrec.data import listen_store, parquet
-from jaxrec.data.interactions import Listens, aggregate, edge_weight
+from jaxrec.data.interactions import Listens, aggregate
 from jaxrec.data.meaning import Columns
+from jaxrec.data.weighting import edge_weight
 from jaxrec.errors import UserError
 from tests.data.reading import read_listens
 

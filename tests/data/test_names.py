@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.data.names import artist_numbers, first_of_each
 
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.data.interactions import IdMap, Listens, aggregate
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Listens, aggregate
 from jaxrec.data.meaning import Columns
 from jaxrec.data.read_report import portray, without_identical
 from jaxrec.errors import UserError
@@ -38,7 +39,7 @@ def test_the_figures_of_a_small_history():
     assert portrait.words == (("user", "null", 2),)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ROWS)
 def test_repeats_are_counted_and_dropped_as_counting_by_hand_does(rows):
     listens = history(rows)

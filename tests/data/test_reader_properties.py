@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from jaxrec.data.delimited import Dialect, read_delimited, read_edges
 from jaxrec.data.idomaar import read_idomaar
+from jaxrec.data.ids import IdMap
 from jaxrec.data.inputs import InputFile
-from jaxrec.data.interactions import IdMap, Listens
+from jaxrec.data.interactions import Listens
 from jaxrec.data.json_rows import read_json
 from jaxrec.data.meaning import Columns
 from jaxrec.data.parquet import read_parquet
@@ -50,7 +51,7 @@ def read(path: Path, **options: Any) -> Listens:
     return listens
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     start=st.sampled_from(
         [b"", b"user,item,plays\n", b"user\titem\tplays\n", b"PAR1", b'{"user":1}\n', b"[{"]
@@ -83,7 +84,7 @@ def test_any_bytes_are_rows_problems_or_a_clear_error(folder, start, content, en
             assert "expected" in str(error) and str(error).isprintable()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.tuples(WORD, st.lists(WORD, min_size=1, max_size=4)), min_size=1, max_size=6))
 def test_edge_lists_are_read_back(folder, rows):
     path = folder / "edges.txt"
@@ -93,7 +94,7 @@ def test_edge_lists_are_read_back(folder, rows):
     assert [tuple(map(str, pair)) for pair in pairs(read(path, columns=None))] == expected
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.tuples(ID, NUMBER), min_size=1, max_size=10), st.sampled_from([None, "snappy"]))
 def test_parquet_is_read_back(folder, rows, compression):
     path = folder / "a.parquet"
@@ -103,7 +104,7 @@ def test_parquet_is_read_back(folder, rows, compression):
     assert pairs(read(path)) == rows
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.lists(
         st.datetimes(
@@ -131,7 +132,7 @@ BAD_LINE = st.sampled_from(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.tuples(st.booleans(), GOOD_LINE, BAD_LINE), min_size=1, max_size=12))
 def test_leaving_out_bad_rows_equals_a_file_without_them(folder, lines):
     options = {"columns": Columns("user", "item", plays="plays")}
@@ -148,7 +149,7 @@ def test_leaving_out_bad_rows_equals_a_file_without_them(folder, lines):
     assert report.skipped == sum(not is_good for is_good, _, _ in lines)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(st.text("ab\"',;\n\r é", max_size=5), st.text('x,"\n', max_size=4)), max_size=6
@@ -167,7 +168,7 @@ def test_good_csv_is_read_as_python_reads_it(folder, rows):
     assert found == rows
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sets(NUMBER, max_size=20) | st.sets(ID, max_size=20), st.lists(ID, max_size=5))
 def test_ids_are_found_at_their_index_and_nothing_else_is(ids, others):
     numbers = all(isinstance(value, int) for value in ids)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from jaxrec.data import cuts
 from jaxrec.data.cuts import alike_rows, random_rows
-from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions, Listens, aggregate
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import UserError
 
@@ -522,7 +523,6 @@ def test_each_kind_has_its_own_validation_setting(cut):
     assert result.validation is None and result.protocol["validation"] is None
 
 
-@settings(deadline=None)
 @given(EVENTS, st.sampled_from([0.2, 0.5, 0.8]), st.integers(0, 3))
 def test_alike_rows_are_one_item_and_those_most_alike_it(events, fraction, seed):
     known = aggregate(make_listens(events))

@@ -127,7 +127,7 @@ def test_what_is_no_moment_of_dates_is_refused(moment):
         read_moment("config.data.moment", moment, DATES)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.dates(datetime.date(1900, 1, 1), datetime.date(2100, 12, 31)))
 def test_a_day_is_the_same_moment_in_each_form(day):
     expected = seconds(day.isoformat())

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.data.interactions import IdMap, Listens, aggregate, edge_weight
-from jaxrec.data.weighting import DAY, LEAST, MOST_HALVINGS, Weighting, weigh, weigher
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Listens, aggregate
+from jaxrec.data.weighting import DAY, LEAST, MOST_HALVINGS, Weighting, edge_weight, weigh, weigher
 from jaxrec.errors import UserError
 
 EVENTS = st.lists(
@@ -102,3 +103,16 @@ def test_ages_need_times():
     listens = dataclasses.replace(listens_of([(0, 0, 1, 1)]), timestamp=None)
     with pytest.raises(UserError, match=r"config\.data\.columns\.timestamp"):
         weigh(aggregate(listens), Weighting("raw", 1.0))
+
+
+def test_edge_weight_by_hand():
+    plays = np.array([1.0, 3.0])
+    assert edge_weight(plays, "binary").tolist() == [1, 1]
+    assert edge_weight(plays, "raw").tolist() == [1, 3]
+    np.testing.assert_allclose(edge_weight(plays, "log"), np.log([2, 4]), rtol=1e-6)
+    assert {edge_weight(plays, w).dtype for w in ("binary", "raw", "log")} == {np.dtype(np.float32)}
+
+
+def test_an_unknown_weight_is_refused():
+    with pytest.raises(ValueError, match="binary, log, raw"):
+        edge_weight(np.ones(1), "square")

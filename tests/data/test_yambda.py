@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxrec.data.interactions import IdMap, Listens
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Listens
 from jaxrec.data.splits import Split, split
 from jaxrec.data.yambda import windows
 from jaxrec.errors import UserError

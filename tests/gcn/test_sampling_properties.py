@@ -26,7 +26,7 @@ def draw(seed, graph, mass):
 
 
 @pytest.mark.parametrize("alpha", [None, 0.75])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(listened=GRAPHS, seed=st.integers(0, 2**31 - 1))
 def test_negatives_are_all_unheard_songs_and_no_others(alpha, listened, seed):
     graph = graph_from_dense(listened * 1.0)
@@ -45,7 +45,7 @@ def test_negatives_are_all_unheard_songs_and_no_others(alpha, listened, seed):
             assert set(drawn.tolist()) == set(unheard)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(listened=GRAPHS, weights=st.lists(st.floats(1e-9, 1e15), min_size=EDGES, max_size=EDGES))
 def test_edges_of_any_weight_are_normalised(listened, weights):
     ratings = np.zeros(listened.shape)
@@ -57,7 +57,7 @@ def test_edges_of_any_weight_are_normalised(listened, weights):
     assert np.asarray(graph.to_users.offsets).tolist() == [0, *listened.sum(1).cumsum().tolist()]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**31 - 1), batch_size=st.sampled_from([1, 5, 14, 100]))
 def test_an_epoch_is_a_permutation(seed, batch_size):
     order = EdgeBatches(14, batch_size).order(jax.random.key(seed))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxrec.config import RunConfig
-from jaxrec.data.interactions import IdMap, Listens
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Listens
 from jaxrec.data.splits import Split, split
 from jaxrec.models.histories import UNKNOWN
 from jaxrec.rank.asked import gather, of_users

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from jaxrec import commands
-from jaxrec.data.interactions import IdMap, Listens, aggregate
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Listens, aggregate
 from jaxrec.errors import UserError
 from jaxrec.rank.definitions import USUAL, YAMBDA, num_items, num_listens, yambda_metrics
 from jaxrec.runs.results import read_results

@@ -19,7 +19,6 @@ def measured(hits, num_relevant, k):
     return {name.partition("@")[0]: float(values[0]) for name, values in found.items()}
 
 
-@settings(deadline=None)
 @given(hits=HITS, missed=st.integers(0, 5), k=st.integers(1, 20))
 def test_between_nothing_and_perfect(hits, missed, k):
     relevant = sum(hits) + missed
@@ -35,7 +34,6 @@ def test_between_nothing_and_perfect(hits, missed, k):
     assert all(found[name] <= ideal[name] + 1e-12 for name in found)
 
 
-@settings(deadline=None)
 @given(hits=HITS, missed=st.integers(0, 5), k=st.integers(1, 12), at=st.integers(0, 10))
 def test_a_hit_earlier_is_never_worse(hits, missed, k, at):
     at %= len(hits)
@@ -47,7 +45,6 @@ def test_a_hit_earlier_is_never_worse(hits, missed, k, at):
     assert all(after[name] >= before[name] - 1e-12 for name in before)
 
 
-@settings(deadline=None)
 @given(hits=HITS, missed=st.integers(0, 5))
 def test_recall_and_hit_rate_grow_with_k(hits, missed):
     relevant = sum(hits) + missed
@@ -87,7 +84,7 @@ def test_coverage_counts_the_listed(lists):
     assert found["coverage@4"] == len(set().union(*lists)) / 6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.integers(0, 1000))
 def test_the_interval_lies_within_the_values(values, seed):
     ((low, high),) = bootstrap_intervals(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.models.blend import blend
 from jaxrec.models.factors import Factors
 from jaxrec.models.histories import Histories

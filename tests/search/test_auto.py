@@ -13,7 +13,8 @@ import pytest
 
 from jaxrec.config import EvalConfig, RunConfig, with_fields
 from jaxrec.data.cuts import alike_rows, random_rows
-from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions, Listens, aggregate
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import RunError, UserError
 from jaxrec.models import closed_forms

@@ -12,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.serve import gate, requests
 from jaxrec.serve.app import make_app
 from jaxrec.serve.bundle import write_bundle

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.data.names import part_name
 from jaxrec.serve.ids import Ids, Names, item_table, search_key
 from tests.serve.bundles import IDS, NAMES, NUM_LISTED

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.serve.bundle import write_bundle
 from jaxrec.serve.ids import item_table
 from tests.serve.bundles import HISTORIES, NAMES, small_bundle
@@ -69,7 +69,6 @@ def test_no_request_ends_in_a_failure_and_the_memory_stays_bounded(service: Serv
     def ask(operation: Any, mode: Any, count: int) -> None:
         @hypothesis.settings(
             max_examples=count,
-            deadline=None,
             suppress_health_check=list(hypothesis.HealthCheck),
             phases=[hypothesis.Phase.generate],
         )

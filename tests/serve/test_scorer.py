@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from jaxrec.config import RunConfig
-from jaxrec.data.interactions import IdMap, Listens, aggregate
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Listens, aggregate
 from jaxrec.data.options import Weight
 from jaxrec.data.weighting import DAY, Weighting, weigh
 from jaxrec.errors import UserError

@@ -14,7 +14,8 @@ import numpy as np
 
 from benchmarks.wire import compiled_step, largest_array, received_bytes
 from jaxrec.config import RunConfig
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.models.histories import Histories
 from jaxrec.models.method import Saved

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions
 from jaxrec.gcn.embeddings import Embeddings
 from jaxrec.train.carrying import Carried, Start, carry_over
 

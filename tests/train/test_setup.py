@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions
 from jaxrec.errors import UserError
 from jaxrec.gcn import native
 from jaxrec.train.checks import check_learnable

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxrec.data.id_files import write_ids
-from jaxrec.data.interactions import IdMap
+from jaxrec.data.ids import IdMap
 from jaxrec.data.listen_store import Store
 from jaxrec.data.number_listens import item_names, number_ids, rows_of_ids
 from jaxrec.data.prepared.journal import Journal

@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxrec.data.events import Events
 from jaxrec.data.id_files import read_ids
-from jaxrec.data.interactions import IdMap, Interactions, Listens
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions, Listens
 from jaxrec.data.prepared.arrays import open_array, read_rows
 from jaxrec.data.prepared.layout import Layout, read_about
 from jaxrec.data.read_report import Portrait, ReadReport

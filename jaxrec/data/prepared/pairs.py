@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxrec.data.interactions import IdMap, Interactions, Listens, aggregate
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions, Listens, aggregate
 from jaxrec.data.prepared.arrays import open_array, write_array
 from jaxrec.data.prepared.journal import Journal
 from jaxrec.data.prepared.layout import Layout

@@ -16,7 +16,8 @@ import numpy as np
 from jaxrec.data.core import Pairs, core_mask
 from jaxrec.data.events import Events
 from jaxrec.data.id_files import read_ids, write_ids
-from jaxrec.data.interactions import IdMap, Interactions
+from jaxrec.data.ids import IdMap
+from jaxrec.data.interactions import Interactions
 from jaxrec.data.prepared.arrays import open_array, writing
 from jaxrec.data.prepared.cutting import Block, Cut, candidates, cut_block
 from jaxrec.data.prepared.layout import ABOUT, Layout, read_about
