@@ -17,6 +17,7 @@ from jaxrec.data import splits
 from jaxrec.data.interactions import Listens
 from jaxrec.data.meaning import raw_columns
 from jaxrec.data.options import SplitKind, ValidationRule
+from jaxrec.data.split_rules import Rules
 from jaxrec.data.splits import Split
 from jaxrec.data.times import TimeColumn, read_moment
 from jaxrec.errors import UserError
@@ -165,15 +166,17 @@ def split(
     with plain_errors():
         parts = splits.split(
             listens,
-            kind=kind,
-            seed=seed,
-            test_fraction=test_fraction,
-            last_n=last_n,
-            moment=_seconds(moment),
-            validation_fraction=validation_fraction,
-            validation_rule=validation_rule,
-            min_plays=min_plays,
-            core=core,
+            Rules(
+                kind=kind,
+                seed=seed,
+                test_fraction=test_fraction,
+                last_n=last_n,
+                moment=_seconds(moment),
+                validation_fraction=validation_fraction,
+                validation_rule=validation_rule,
+                min_plays=min_plays,
+                core=core,
+            ),
         )
     # So that a model fitted to split.train alone lists none of it either.
     train = dataclasses.replace(parts.train, known=parts.known)

@@ -16,6 +16,7 @@ from jaxrec.config import RunConfig
 from jaxrec.data.interactions import Listens
 from jaxrec.data.names import artist_numbers
 from jaxrec.data.options import SeenRule
+from jaxrec.data.split_rules import Rules
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import UserError
 from jaxrec.models.histories import Histories
@@ -304,7 +305,7 @@ class Recommender:
         if not isinstance(histories, Listens):
             rows = known_rows(self.split, item_rows(histories))
             return of_rows(np.arange(len(rows)), self._heard_once(rows), seen)
-        found = gather(self.split, self.config, split(histories, kind="none", seed=0), seen)
+        found = gather(self.split, self.config, split(histories, Rules(kind="none", seed=0)), seen)
         heard = np.flatnonzero(np.diff(found.asked.histories.offsets))
         if len(heard) == 0:
             raise UserError(

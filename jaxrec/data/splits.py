@@ -13,7 +13,6 @@ from jaxrec.data.against import held_out_begins, lowered
 from jaxrec.data.cold import cold_counts, leave_out_cold, of_newcomers
 from jaxrec.data.interactions import Interactions, Listens, union
 from jaxrec.data.known import before_cut, find_known
-from jaxrec.data.options import SplitKind, ValidationRule
 from jaxrec.data.split_kinds import Parts, cut
 from jaxrec.data.split_rules import Rules
 from jaxrec.errors import UserError
@@ -113,90 +112,24 @@ class Split:
         return table
 
 
-def split(
-    listens: Listens,
-    *,
-    kind: SplitKind,
-    seed: int,
-    test_fraction: float = 0.2,
-    last_n: int = 1,
-    moment: int | None = None,
-    validation_fraction: float = 0.0,
-    validation_rule: ValidationRule = "random",
-    validation_last_n: int = 0,
-    validation_seed: int | None = None,
-    given_test: Listens | None = None,
-    min_plays: float = 1,
-    core: int = 0,
-    against_plays: float = 1,
-) -> Split:
+def split(listens: Listens, rules: Rules, *, given_test: Listens | None = None) -> Split:
     """Splits a history. The result depends on the arguments alone, not on the order of the rows.
-
-    Kinds:
-      none: everything is train; there is no validation either.
-      random: each user gives `test_fraction` of its interactions to test, rounded half up, and
-        keeps at least one. Which ones depends on the seed, the user's id and the items' ids
-        alone, so other users coming or going change nothing.
-      last_n: each user gives the `last_n` items it first heard last; equal times are no order, so
-        which of them are later is drawn with the seed, and `protocol["tied_users"]` says for how
-        many users. A user with no more than `last_n` keeps them all in train.
-      time: listens before `moment` are train, the others test. A pair that was heard before and
-        is again is in both parts, each of which counts its own plays; the filters see no more of
-        train than that, so nothing leaks from the future. `Split.seen_before` tells what was known.
-      yambda: as `time`, but in the Yambda benchmark's windows (`data.yambda`): test is the day
-        from `moment` on, else the last one; validation, where a fraction is given, whichever, the
-        day before; nothing is filtered, and what is heard of cold items stays.
-      given: `listens` is train and `given_test` is test, unfiltered. A pair of test that train
-        has already is dropped from test, and counted in the protocol.
 
     Args:
       listens: the history; for `given` its train part.
-      kind: one of `split_rules.KINDS`.
-      seed: seed of the random choices, >= 0.
-      test_fraction: share of test, between 0 and 1; for `time` the share of the listens at or
-        after the moment, where no moment is given.
-      last_n: for `last_n`, interactions per user in test, >= 1.
-      moment: for `time` and `yambda`, seconds since 1970-01-01 UTC.
-      validation_fraction: share of the train part that becomes validation, 0 for none. For
-        `random` and `given` it is cut by `validation_rule`; for `time` at a second, earlier
-        moment, and train has only the listens before that one. `last_n` and `none` ignore it.
-      validation_rule: for `random` and `given`, `random` as the kind `random` does, or `alike`,
-        the user's items that go together (`cuts.alike_rows`); the other kinds ignore it.
-      validation_last_n: for `last_n`, interactions per user in validation, 0 for none; the other
-        kinds ignore it.
-      validation_seed: for `random` and `given`, the seed of the validation part alone; None for
-        that of all.
+      rules: how it is cut.
       given_test: for `given`, the test part; its ids need not be numbered as those of `listens`.
-      min_plays: pairs with fewer plays are dropped (with `time`: fewer within their part).
-      core: users and items with fewer interactions are dropped until none is left, 0 for no
-        such filter. With `time` this is done to train only.
-      against_plays: plays that each signal against an item (`Listens.against`) takes off its pair
-        in train, when all is cut; with none left nothing is learnt of it. With `time`, `yambda` and
-        `last_n` only signals from before what is held out count.
 
     Raises:
-      UserError: a value out of range, a kind that needs timestamps on a history without, filters
-        or a cut that leave train, or a part asked for, empty.
+      UserError: a kind that needs timestamps on a history without, filters or a cut that leave
+        train, or a part asked for, empty.
     """
-    rules = Rules(
-        kind=kind,
-        seed=seed,
-        test_fraction=test_fraction,
-        last_n=last_n,
-        moment=moment,
-        validation_fraction=validation_fraction,
-        validation_rule=validation_rule,
-        validation_last_n=validation_last_n,
-        validation_seed=validation_seed,
-        min_plays=min_plays,
-        core=core,
-        against_plays=against_plays,
-    )
+    kind = rules.kind
     parts = cut(listens, given_test, rules)
     if listens.against is not None:
         parts = _lowered(parts, listens.against, rules)
     known = find_known(listens, parts.left_out, [parts.train, parts.validation, parts.test])
-    protocol: dict[str, Any] = {"kind": kind, "seed": seed, **parts.protocol}
+    protocol: dict[str, Any] = {"kind": kind, "seed": rules.seed, **parts.protocol}
     protocol["known_pairs"] = 0 if known is None else len(known)
     held_out = {"validation": parts.validation, "test": parts.test}
     warm: dict[str, Interactions | None] = dict(held_out)

@@ -16,6 +16,7 @@ from jaxrec.data.prepared.cutting import Cut
 from jaxrec.data.prepared.opened import Prepared
 from jaxrec.data.prepared.splitting import split_prepared
 from jaxrec.data.read_report import portray
+from jaxrec.data.split_rules import Rules
 from jaxrec.data.splits import Split, split
 from jaxrec.data.times import TimeColumn, read_moment, shown_moment
 from jaxrec.errors import UserError
@@ -101,7 +102,9 @@ def prepare_all(config: RunConfig, console: Console) -> Split:
     history = prepared or read_history(config, console)
     if isinstance(history, History) and history.given_test is not None:
         whole = together(history.listens, history.given_test)  # what is given is not filtered
-        return split(whole, kind="none", seed=config.seed, against_plays=config.data.against_plays)
+        return split(
+            whole, Rules(kind="none", seed=config.seed, against_plays=config.data.against_plays)
+        )
     return _split(none, history, None)
 
 
@@ -128,10 +131,12 @@ def prepare_histories(config: RunConfig, path: Path, console: Console) -> Split:
     listens = read_history(own, console).listens
     return split(
         listens,
-        kind="none",
-        seed=own.seed,
-        min_plays=own.data.min_plays,
-        against_plays=own.data.against_plays,
+        Rules(
+            kind="none",
+            seed=own.seed,
+            min_plays=own.data.min_plays,
+            against_plays=own.data.against_plays,
+        ),
     )
 
 
@@ -161,10 +166,10 @@ def _split(
     *,
     validation_seed: int | None = None,
 ) -> Split:
-    rules = vars(rules_of(config, moment, validation_seed))
+    rules = rules_of(config, moment, validation_seed)
     if isinstance(history, Prepared):
-        return split_prepared(history, Cut(**rules))
-    return split(history.listens, given_test=history.given_test, **rules)
+        return split_prepared(history, Cut(**vars(rules)))
+    return split(history.listens, rules, given_test=history.given_test)
 
 
 def _read(config: RunConfig, console: Console) -> History:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from jaxrec.data.interactions import Listens
 from jaxrec.data.meaning import Columns
+from jaxrec.data.split_rules import Rules
 from jaxrec.data.splits import split
 from jaxrec.data.weighting import Weighting, weigh
 from jaxrec.errors import UserError
@@ -32,7 +33,7 @@ HEARD = [(0, 0, 3, 1), (0, 0, 1, 2), (0, 1, 1, 3), (1, 0, 1, 4), (1, 2, 2, 5), (
 
 def test_each_signal_takes_plays_off_its_pair_alone():
     listens = with_against(HEARD, (0, 0, 9), (1, 2, 1), (1, 2, 9), (3, 5, 1))
-    train = split(listens, kind="none", seed=0, against_plays=0.5).train
+    train = split(listens, Rules(kind="none", seed=0, against_plays=0.5)).train
     assert dict(zip(zip(train.user, train.item, strict=True), train.plays, strict=True)) == {
         (0, 0): 3.5,
         (0, 1): 1.0,
@@ -49,17 +50,17 @@ def test_each_signal_takes_plays_off_its_pair_alone():
 
 def test_a_pair_with_nothing_left_is_known_and_not_learnt_from():
     listens = with_against(HEARD, (0, 1, 9), (0, 0, 9), (2, 1, 9))
-    result = split(listens, kind="none", seed=0, against_plays=1)
+    result = split(listens, Rules(kind="none", seed=0, against_plays=1))
     assert pairs(result.train) == {("u0", 0), ("u1", 0), ("u1", 2)}
     assert pairs(result.known) == {("u0", 1), ("u2", 1)}
     assert result.protocol["against"] == {"plays": 1, "pairs_left_out": 2}
-    out = split(listens, kind="none", seed=0, against_plays=1e9)
+    out = split(listens, Rules(kind="none", seed=0, against_plays=1e9))
     assert pairs(out.train) == {("u1", 0), ("u1", 2)}
 
 
 def test_ratings_are_lowered_too():
     listens = dataclasses.replace(with_against(HEARD, (0, 0, 9)), adds_up=False)
-    train = split(listens, kind="none", seed=0, against_plays=1).train
+    train = split(listens, Rules(kind="none", seed=0, against_plays=1)).train
     assert train.plays[0] == 3 - 1  # the largest counts
     assert train.listens().total(train.listens().plays)[0] == 2
 
@@ -77,9 +78,9 @@ def test_ratings_are_lowered_too():
 )
 def test_signals_from_the_part_that_is_held_out_do_not_count(cut, lowered):
     rows = [(user, (user + step) % 4, 9, 1 + 3 * step) for user in range(4) for step in range(4)]
-    plain = split(history(rows), seed=0, **cut)
+    plain = split(history(rows), Rules(seed=0, **cut))
     for time in (1, 4, 8, 10):
-        found = split(with_against(rows, (0, 0, time)), seed=0, **cut)
+        found = split(with_against(rows, (0, 0, time)), Rules(seed=0, **cut))
         assert pairs(found.train) == pairs(plain.train)
         assert (found.train.plays[0] == 8) == (time in lowered), time
         assert pairs(found.test) == pairs(plain.test)
@@ -90,9 +91,9 @@ def test_signals_from_the_part_that_is_held_out_do_not_count(cut, lowered):
 @given(ROWS, ROWS, st.floats(0.1, 5))
 def test_no_pair_gains_and_none_without_a_signal_loses(rows, signals, plays):
     listens = with_against(rows, *[(user, item, time) for user, item, _, time in signals])
-    before = split(history(rows), kind="none", seed=0).train
+    before = split(history(rows), Rules(kind="none", seed=0)).train
     try:
-        after = split(listens, kind="none", seed=0, against_plays=plays).train
+        after = split(listens, Rules(kind="none", seed=0, against_plays=plays)).train
     except UserError as error:
         assert "the train part is empty" in str(error)
         return
@@ -124,10 +125,10 @@ def test_rows_that_speak_against_are_told_by_a_condition(tmp_path: Path):
     assert against.items.ids[against.item].tolist() == [10, 11]
     assert (report.against, report.filtered) == (3, 0)
     assert listens.known is not None and len(listens.known) == 2
-    train = split(listens, kind="none", seed=0).train
+    train = split(listens, Rules(kind="none", seed=0)).train
     assert pairs_in_order(train) == [(2, 10), (2, 11)]
 
 
 def test_what_takes_nothing_is_refused():
     with pytest.raises(UserError, match=r"config\.data\.against_plays is 0; expected a number abo"):
-        split(with_against(HEARD, (0, 0, 1)), kind="none", seed=0, against_plays=0)
+        split(with_against(HEARD, (0, 0, 1)), Rules(kind="none", seed=0, against_plays=0))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from jaxrec.data.ids import IdMap
 from jaxrec.data.interactions import Interactions, Listens
+from jaxrec.data.split_rules import Rules
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import UserError
 
@@ -71,7 +72,7 @@ def test_the_known_are_the_filtered_that_are_in_no_part(rows, known, cut, timed)
             known=dataclasses.replace(listens.known, timestamp=None),
         )
     try:
-        result = split(listens, seed=0, **cut)
+        result = split(listens, Rules(seed=0, **cut))
     except UserError:
         return
     found = pairs(result.known)
@@ -101,7 +102,7 @@ LISTENS = [(0, 0, 1, 1), (0, 1, 1, 6), (1, 0, 1, 2), (1, 1, 1, 3), (1, 2, 1, 7),
 def test_by_time_only_what_was_known_before_the_moment_is_masked_in_its_part():
     known = history([(0, 3, 1, 2), (1, 3, 1, 6), (1, 3, 1, 9), (2, 0, 1, 1), (1, 4, 1, 1)])
     rows = [*LISTENS, (0, 4, 1, 1), (1, 5, 1, 2), (0, 3, 1, 9), (3, 3, 1, 0)]
-    result = split(history(rows, known), kind="time", seed=0, moment=5)
+    result = split(history(rows, known), Rules(kind="time", seed=0, moment=5))
     # (u0, 3) was skipped at 2 and heard at 9: a positive of test is never known. u2 is unknown.
     assert ("u0", 3) in pairs(result.test)
     assert pairs(result.known) == {("u1", 3), ("u1", 4)}
@@ -112,7 +113,7 @@ def test_by_time_only_what_was_known_before_the_moment_is_masked_in_its_part():
 def test_what_was_dropped_before_the_moment_is_known_when_it_is_heard_again():
     rows = [(u, i, 2, 1) for u in range(3) for i in range(3)] + [(0, 3, 2, 1)]
     rows += [(1, 3, 1, 2), (1, 3, 2, 8), (0, 4, 2, 8), (2, 4, 2, 1), (2, 3, 1, 7)]
-    result = split(history(rows), kind="time", seed=0, moment=5, min_plays=2)
+    result = split(history(rows), Rules(kind="time", seed=0, moment=5, min_plays=2))
     # u1 heard 3 once before the moment, too seldom to be learnt from, and twice after it.
     assert pairs(result.test) == {("u0", 4), ("u1", 3)}
     assert pairs(result.known) == {("u1", 3), ("u2", 3)}
@@ -124,7 +125,7 @@ def test_what_was_dropped_before_the_moment_is_known_when_it_is_heard_again():
 def test_by_last_n_what_a_user_knew_before_its_first_held_out_is_masked():
     known = history([(0, 4, 1, 7), (0, 5, 1, 9), (1, 4, 1, 6), (3, 4, 1, 0)])
     rows = [*LISTENS, (3, 0, 1, 4), (2, 4, 1, 0), (2, 5, 1, 0), (2, 2, 1, 0), (2, 0, 1, 9)]
-    result = split(history(rows, known), kind="last_n", seed=0)
+    result = split(history(rows, known), Rules(kind="last_n", seed=0))
     assert ("u0", 2) in pairs(result.test) and ("u1", 2) in pairs(result.test)
     assert pairs(result.known) == {("u0", 4), ("u0", 5), ("u1", 4), ("u3", 4)}
     assert pairs(result.known_before_cut("test")) == {("u0", 4), ("u1", 4)}
@@ -132,7 +133,7 @@ def test_by_last_n_what_a_user_knew_before_its_first_held_out_is_masked():
 
 def test_pairs_heard_too_seldom_are_known():
     rows = [(u, i, 2, 0) for u in range(3) for i in range(3)] + [(0, 3, 1, 0), (1, 3, 5, 0)]
-    result = split(history(rows), kind="none", seed=0, min_plays=2)
+    result = split(history(rows), Rules(kind="none", seed=0, min_plays=2))
     assert pairs(result.known) == {("u0", 3)}
     assert result.known_before_cut("test") is None
 
@@ -144,11 +145,11 @@ def test_a_given_test_part_keeps_its_positives(text_ids):
     )
     items = IdMap(np.array(["0", "2"], object)) if text_ids else IdMap(np.array([0, 2]))
     test = Listens(np.array([0]), np.array([1]), np.ones(1), np.zeros(1, np.int64), USERS, items)
-    result = split(train, kind="given", seed=0, given_test=test)
+    result = split(train, Rules(kind="given", seed=0), given_test=test)
     item = "1" if text_ids else 1
     assert pairs(result.known) == {("u0", item)}
 
 
 def test_without_filters_nothing_is_known():
-    result = split(history(LISTENS), kind="random", seed=0)
+    result = split(history(LISTENS), Rules(kind="random", seed=0))
     assert result.known is None and result.protocol["known_pairs"] == 0

@@ -13,6 +13,7 @@ from jaxrec.data import cuts
 from jaxrec.data.cuts import alike_rows, random_rows
 from jaxrec.data.ids import IdMap
 from jaxrec.data.interactions import Interactions, Listens, aggregate
+from jaxrec.data.split_rules import Rules
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import UserError
 
@@ -68,7 +69,7 @@ def parts(result: Split) -> list[Interactions]:
 def split_or_none(listens: Listens, **arguments) -> Split | None:
     """The split, or None where a part would be empty."""
     try:
-        return split(listens, **arguments)
+        return split(listens, Rules(**arguments))
     except UserError as error:
         assert "part is empty" in str(error)
         return None
@@ -113,7 +114,7 @@ def test_depends_on_the_arguments_alone(events, cut, random):
 class TestNone:
     def test_everything_is_train(self):
         listens = make_listens([(0, 0, 1, 1), (0, 1, 1, 2), (1, 0, 2, 3)])
-        result = split(without_times(listens), kind="none", seed=0)
+        result = split(without_times(listens), Rules(kind="none", seed=0))
         assert (result.validation, result.test) == (None, None)
         assert result.train.plays.tolist() == [1, 1, 2]
         assert result.counts() == {
@@ -129,7 +130,7 @@ class TestNone:
 
     def test_ids_left_without_interactions_vanish(self):
         listens = make_listens([(0, 1, 5, 0), (2, 4, 1, 0), (3, 1, 2, 0)])
-        result = split(listens, kind="none", seed=0, min_plays=2)
+        result = split(listens, Rules(kind="none", seed=0, min_plays=2))
         assert result.train.users.ids.tolist() == ["u00", "u03"]
         assert result.train.items.ids.tolist() == ["i01"]
         assert result.protocol["pairs_filtered_out"] == 1
@@ -140,7 +141,7 @@ class TestRandom:
 
     def test_each_user_gives_its_rounded_share_and_keeps_one(self):
         # Every item stays warm: user 11 listened to all, and the others add to it.
-        result = split(self.LISTENS, kind="random", seed=1, test_fraction=0.25)
+        result = split(self.LISTENS, Rules(kind="random", seed=1, test_fraction=0.25))
         cold = result.counts()["test"]["cold_interactions"]
         kept = np.bincount(result.train.user)
         expected = [1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8, 9]  # n - floor(n / 4 + 1 / 2)
@@ -148,12 +149,12 @@ class TestRandom:
         assert len(result.test) + cold == 78 - sum(expected)
 
     def test_a_large_fraction_still_leaves_one_in_train(self):
-        result = split(self.LISTENS, kind="random", seed=1, test_fraction=0.99)
+        result = split(self.LISTENS, Rules(kind="random", seed=1, test_fraction=0.99))
         assert np.bincount(result.train.user).tolist() == [1] * 12
 
     def test_seeds_differ_and_repeat(self):
         listens = make_listens([(user, item, 1, 0) for user in range(20) for item in range(9)])
-        tests = [pairs(split(listens, kind="random", seed=s).test) for s in (0, 1, 2**70, 0)]
+        tests = [pairs(split(listens, Rules(kind="random", seed=s)).test) for s in (0, 1, 2**70, 0)]
         assert tests[0] == tests[3]
         assert tests[0] != tests[1] != tests[2]
 
@@ -162,7 +163,7 @@ class TestRandom:
         more = [(user, item, 1, 0) for user in (0, 1, 2, 5) for item in range(4, 14)]
         trains = []
         for rows in (few, few + more):
-            train = split(make_listens(rows), kind="random", seed=5).train
+            train = split(make_listens(rows), Rules(kind="random", seed=5)).train
             trains.append({pair for pair in pairs(train) if pair[0] in ("u03", "u04", "u06")})
         assert trains[0] == trains[1]
 
@@ -174,7 +175,9 @@ class TestRandom:
             listens = dataclasses.replace(listens, **ids)
         hits = np.zeros(500)
         for seed in range(100):
-            hits[split(listens, kind="random", seed=seed, test_fraction=0.3).test.keys()] += 1
+            hits[
+                split(listens, Rules(kind="random", seed=seed, test_fraction=0.3)).test.keys()
+            ] += 1
         # Binomial(100, 0.3): 4.6 standard deviations either side.
         assert hits.min() > 30 - 21.1 and hits.max() < 30 + 21.1
         by_item, by_user = hits.reshape(50, 10).sum(axis=0), hits.reshape(50, 10).sum(axis=1)
@@ -184,8 +187,10 @@ class TestRandom:
 
     def test_validation_is_cut_from_train_and_leaves_test_alone(self):
         listens = make_listens([(user, item, 1, 0) for user in range(30) for item in range(20)])
-        plain = split(listens, kind="random", seed=2, test_fraction=0.2)
-        result = split(listens, kind="random", seed=2, test_fraction=0.2, validation_fraction=0.25)
+        plain = split(listens, Rules(kind="random", seed=2, test_fraction=0.2))
+        result = split(
+            listens, Rules(kind="random", seed=2, test_fraction=0.2, validation_fraction=0.25)
+        )
         assert pairs(result.test) == pairs(plain.test)
         assert pairs(result.train) | pairs(result.validation) == pairs(plain.train)
         counts = result.counts()
@@ -202,9 +207,9 @@ class TestLastN:
                 (2, 0, 1, 7),
             ]
         )
-        result = split(listens, kind="last_n", seed=0)
+        result = split(listens, Rules(kind="last_n", seed=0))
         assert pairs(result.test) == {("u00", "i02"), ("u01", "i00")}
-        result = split(listens, kind="last_n", seed=0, last_n=2, validation_last_n=1)
+        result = split(listens, Rules(kind="last_n", seed=0, last_n=2, validation_last_n=1))
         assert pairs(result.train) == {("u00", "i03"), ("u01", "i03"), ("u02", "i00")}
         assert pairs(result.validation) == {("u00", "i00")}  # ("u01", "i02") is cold
         assert pairs(result.test) == {("u01", "i00")}
@@ -216,34 +221,36 @@ class TestLastN:
     def test_equal_times_are_no_order_so_the_seed_draws(self):
         # Every user hears every item at one time, so that the item held out is drawn.
         rows = [(user, item, 1, 7) for user in range(60) for item in range(12)]
-        result = split(make_listens(rows), kind="last_n", seed=0)
+        result = split(make_listens(rows), Rules(kind="last_n", seed=0))
         assert result.protocol["tied_users"] == 60
         held_out = np.bincount(result.test.item, minlength=12)
         assert held_out.max() < 15 and (held_out > 0).sum() >= 9  # 5 each are to be expected
-        assert pairs(split(make_listens(rows[::-1]), kind="last_n", seed=0).test) == pairs(
+        assert pairs(split(make_listens(rows[::-1]), Rules(kind="last_n", seed=0)).test) == pairs(
             result.test
         )
-        assert pairs(split(make_listens(rows), kind="last_n", seed=1).test) != pairs(result.test)
+        assert pairs(split(make_listens(rows), Rules(kind="last_n", seed=1)).test) != pairs(
+            result.test
+        )
         few = make_listens([row for row in rows if row[0] < 5])
         mine = {pair for pair in pairs(result.test) if pair[0] < "u05"}
-        assert pairs(split(few, kind="last_n", seed=0).test) == mine  # others change nothing
+        assert pairs(split(few, Rules(kind="last_n", seed=0)).test) == mine  # others change nothing
 
     def test_only_ties_at_the_cut_count(self):
         times = [[1, 1, 2], [1, 2, 2], [1, 1], [5, 6, 7]]
         rows = [
             (u, i, 1, time) for u, listened in enumerate(times) for i, time in enumerate(listened)
         ]
-        result = split(make_listens(rows), kind="last_n", seed=0)
+        result = split(make_listens(rows), Rules(kind="last_n", seed=0))
         assert result.protocol["tied_users"] == 2
 
     def test_users_with_too_few_keep_all_in_train(self):
         rows = [(0, 0, 1, 1), (0, 1, 1, 2), (1, 0, 1, 1), (1, 1, 1, 2), (1, 2, 1, 0)]
-        result = split(make_listens(rows), kind="last_n", seed=0, last_n=2)
+        result = split(make_listens(rows), Rules(kind="last_n", seed=0, last_n=2))
         assert np.bincount(result.train.user).tolist() == [2, 1]
 
     def test_the_first_listen_of_a_pair_is_its_time(self):
         rows = [(0, 0, 1, 1), (0, 0, 1, 99), (0, 1, 1, 50), (1, 1, 1, 0)]
-        result = split(make_listens(rows), kind="last_n", seed=0)
+        result = split(make_listens(rows), Rules(kind="last_n", seed=0))
         assert pairs(result.test) == {("u00", "i01")}
 
 
@@ -259,7 +266,7 @@ class TestTime:
     )
 
     def test_parts_and_plays(self):
-        result = split(make_listens(list(self.ROWS)), kind="time", seed=0, moment=30)
+        result = split(make_listens(list(self.ROWS)), Rules(kind="time", seed=0, moment=30))
         assert pairs(result.train) == {("u00", "i00"), ("u00", "i01"), ("u01", "i00")}
         assert result.train.plays.tolist() == [2, 1, 1]
         assert pairs(result.test) == {("u00", "i00"), ("u01", "i01")}
@@ -289,7 +296,7 @@ class TestTime:
             listens = make_listens(past + later)
             known, error = None, ""
             try:
-                known = split(listens, seed=0, **cut)
+                known = split(listens, Rules(seed=0, **cut))
             except UserError as refused:
                 error = str(refused)
             results.append((known, error))
@@ -309,7 +316,7 @@ class TestTime:
 
     def test_default_moment_leaves_the_fraction_of_the_listens(self):
         rows = [(item % 3, item % 5, 1, item) for item in range(100)]
-        result = split(make_listens(rows), kind="time", seed=0, test_fraction=0.97)
+        result = split(make_listens(rows), Rules(kind="time", seed=0, test_fraction=0.97))
         assert result.protocol["moment"] == 3
         assert result.protocol["test_fraction"] == 0.97
         assert len(result.train) == 3
@@ -328,7 +335,9 @@ class TestTime:
             (2, 0, 1, 11),
             (3, 1, 2, 12),
         ]
-        result = split(make_listens(rows), kind="time", seed=0, moment=10, validation_fraction=0.5)
+        result = split(
+            make_listens(rows), Rules(kind="time", seed=0, moment=10, validation_fraction=0.5)
+        )
         assert result.protocol["validation_moment"] == 6
         assert result.train.plays.tolist() == [1, 1, 1, 1]
         assert pairs(result.train) == {
@@ -350,7 +359,7 @@ class TestGiven:
     def test_parts_as_given_without_the_repeated_pairs(self):
         train = make_listens([(0, 0, 1, 0), (0, 1, 1, 0), (1, 0, 1, 0), (1, 0, 1, 0)])
         test = make_listens([(0, 0, 1, 0), (1, 1, 1, 0), (2, 0, 1, 0)])
-        result = split(train, kind="given", seed=0, given_test=test)
+        result = split(train, Rules(kind="given", seed=0), given_test=test)
         assert pairs(result.train) == {("u00", "i00"), ("u00", "i01"), ("u01", "i00")}
         assert pairs(result.test) == {("u01", "i01")}
         assert result.protocol["test_pairs_already_in_train"] == 1
@@ -375,23 +384,23 @@ class TestGiven:
 
         train = listens(["b", "c"], [2, 10], ["two", ""])
         test = listens(["a", "c"], ["10", "2", "x"], ["ten", "deux", "ex"])
-        result = split(train, kind="given", seed=0, given_test=test)
+        result = split(train, Rules(kind="given", seed=0), given_test=test)
         assert result.train.users.ids.tolist() == ["a", "b", "c"]
         assert result.train.items.ids.tolist() == ["10", "2", "x"]
         assert result.train.items.names.tolist() == ["ten", "two", "ex"]
         assert pairs(result.train) == {("b", "2"), ("c", "10")}
         assert pairs(result.test) == {("c", "2")}
-        same = split(train, kind="given", seed=0, given_test=listens(["b"], [2, 10], None))
+        same = split(train, Rules(kind="given", seed=0), given_test=listens(["b"], [2, 10], None))
         assert same.train.items.ids.tolist() == [2, 10]
 
     def test_validation_is_random_per_user_from_train(self):
         train = make_listens([(user, item, 1, 0) for user in range(4) for item in range(10)])
         test = make_listens([(0, 10, 1, 0), (5, 3, 1, 0), (0, 1, 1, 0)])  # one is in train
         with pytest.raises(UserError, match=r"test part is empty but for 2 of users or items"):
-            split(train, kind="given", seed=0, given_test=test)
+            split(train, Rules(kind="given", seed=0), given_test=test)
         test = make_listens([(0, 10, 1, 0), (1, 10, 1, 0)])
         train = make_listens([(u, i, 1, 0) for u in range(5) for i in range(11) if i < 10 or u > 1])
-        result = split(train, kind="given", seed=0, given_test=test, validation_fraction=0.2)
+        result = split(train, Rules(kind="given", seed=0, validation_fraction=0.2), given_test=test)
         assert [len(part) for part in parts(result)] == [43, 10, 2]
         assert result.protocol["validation"] == {"kind": "random", "fraction": 0.2}
 
@@ -399,12 +408,12 @@ class TestGiven:
     def test_takes_no_filters(self, filters):
         listens = make_listens([(0, 0, 1, 0)])
         with pytest.raises(UserError, match=f"data.{next(iter(filters))}.*taken as they are"):
-            split(listens, kind="given", seed=0, given_test=listens, **filters)
+            split(listens, Rules(kind="given", seed=0, **filters), given_test=listens)
 
 
 def test_core_is_found_before_a_random_cut():
     rows = [(user, item, 1, 0) for user in range(5) for item in range(5)] + [(5, 0, 1, 0)]
-    result = split(make_listens(rows), kind="random", seed=0, core=3)
+    result = split(make_listens(rows), Rules(kind="random", seed=0, core=3))
     assert len(result.train) + len(result.test) == 25
     assert result.train.num_users == 5
 
@@ -460,7 +469,7 @@ def test_core_is_found_before_a_random_cut():
 def test_mistakes_are_named(arguments, message):
     listens = make_listens([(0, 0, 1, 1), (1, 1, 1, 2)])
     with pytest.raises(UserError) as caught:
-        split(listens, **{"seed": 0, **arguments})
+        split(listens, Rules(**{"seed": 0, **arguments}))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -469,13 +478,13 @@ def test_mistakes_are_named(arguments, message):
 def test_kinds_by_time_need_times(kind):
     listens = without_times(make_listens([(0, 0, 1, 1), (0, 1, 1, 2)]))
     with pytest.raises(UserError, match=f"data.split is '{kind}'.*config.data.columns.timestamp"):
-        split(listens, kind=kind, seed=0)
+        split(listens, Rules(kind=kind, seed=0))
 
 
 def test_a_test_file_needs_the_kind_given():
     listens = make_listens([(0, 0, 1, 1), (0, 1, 1, 2)])
     with pytest.raises(UserError, match="is 'random' but there is a test file; expected given"):
-        split(listens, kind="random", seed=0, given_test=listens)
+        split(listens, Rules(kind="random", seed=0), given_test=listens)
 
 
 def read_table(path: Path) -> Listens:
@@ -497,7 +506,7 @@ def test_lastfm_has_two_cold_users(shared_data):
     if not folder.is_dir():
         pytest.skip(f"expected the folder {folder}")
     train, test = read_table(folder / "train.txt"), read_table(folder / "test.txt")
-    result = split(train, kind="given", seed=0, given_test=test)
+    result = split(train, Rules(kind="given", seed=0), given_test=test)
     counts = result.counts()
     # User ids run up to 1892, but 12 of them are in neither file.
     assert (result.train.num_users, result.train.num_items) == (1880, 4489)
@@ -519,7 +528,7 @@ def test_lastfm_has_two_cold_users(shared_data):
 )
 def test_each_kind_has_its_own_validation_setting(cut):
     listens = make_listens([(u, i, 1, (i + u) % 5) for u in range(9) for i in range(5)])
-    result = split(listens, seed=0, **cut)
+    result = split(listens, Rules(seed=0, **cut))
     assert result.validation is None and result.protocol["validation"] is None
 
 

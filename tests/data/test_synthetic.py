@@ -8,6 +8,7 @@ import pytest
 
 from jaxrec.data import synthetic
 from jaxrec.data.interactions import Interactions, Listens, aggregate
+from jaxrec.data.split_rules import Rules
 from jaxrec.data.splits import split
 
 
@@ -143,7 +144,7 @@ def recall_at_10(scores: np.ndarray, train: np.ndarray, test: np.ndarray) -> flo
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_taste_can_be_learned(seed):
-    parts = split(synthetic.generate(seed), kind="random", seed=0)
+    parts = split(synthetic.generate(seed), Rules(kind="random", seed=0))
     shape = (parts.train.num_users, parts.train.num_items)
     train, test = np.zeros(shape, bool), np.zeros(shape, bool)
     train[parts.train.user, parts.train.item] = True

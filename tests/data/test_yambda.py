@@ -5,6 +5,7 @@ import pytest
 
 from jaxrec.data.ids import IdMap
 from jaxrec.data.interactions import Listens
+from jaxrec.data.split_rules import Rules
 from jaxrec.data.splits import Split, split
 from jaxrec.data.yambda import windows
 from jaxrec.errors import UserError
@@ -69,7 +70,7 @@ ROWS = (
 
 
 def test_parts_by_hand_with_validation():
-    result = split(at(*ROWS), kind="yambda", seed=0, moment=MOMENT, validation_fraction=0.1)
+    result = split(at(*ROWS), Rules(kind="yambda", seed=0, moment=MOMENT, validation_fraction=0.1))
     assert heard(result, "train") == [("ann", "a", [25_823_599]), ("eve", "b", [100])]
     assert heard(result, "validation") == [
         ("ann", "a", [25_825_400]),
@@ -85,7 +86,7 @@ def test_parts_by_hand_with_validation():
 
 
 def test_parts_by_hand_without_validation():
-    result = split(at(*ROWS), kind="yambda", seed=0, moment=MOMENT)
+    result = split(at(*ROWS), Rules(kind="yambda", seed=0, moment=MOMENT))
     assert result.validation is None
     assert heard(result, "train") == [
         ("ann", "a", [25_823_599, 25_825_400]),
@@ -102,14 +103,14 @@ def test_parts_by_hand_without_validation():
 
 
 def test_without_a_moment_test_is_the_last_day():
-    result = split(at(*ROWS), kind="yambda", seed=0)
+    result = split(at(*ROWS), Rules(kind="yambda", seed=0))
     assert result.protocol["moment"] == MOMENT
 
 
 def test_what_is_older_than_300_days_is_in_no_part():
     begin = MOMENT + 10**9 - 1_800 - 300 * DAY
     rows = [("ann", "a", begin - 1), ("ann", "b", begin), ("ann", "b", MOMENT + 10**9)]
-    result = split(at(*rows), kind="yambda", seed=0, moment=MOMENT + 10**9)
+    result = split(at(*rows), Rules(kind="yambda", seed=0, moment=MOMENT + 10**9))
     assert heard(result, "train") == [("ann", "b", [begin])]
     assert result.known is None
 
@@ -117,13 +118,13 @@ def test_what_is_older_than_300_days_is_in_no_part():
 @pytest.mark.parametrize(("field", "value"), [("min_plays", 2), ("core", 5)])
 def test_filters_are_refused(field, value):
     with pytest.raises(UserError, match=r"expected 1 and 0 with config\.data\.split=yambda"):
-        split(at(*ROWS), kind="yambda", seed=0, **{field: value})
+        split(at(*ROWS), Rules(kind="yambda", seed=0, **{field: value}))
 
 
 def test_a_history_without_times_or_listens_is_refused():
     nothing = at(("ann", "a", 1))
     with pytest.raises(UserError, match=r"split is 'yambda' but the listens have no times"):
-        split(Listens(**{**vars(nothing), "timestamp": None}), kind="yambda", seed=0)
+        split(Listens(**{**vars(nothing), "timestamp": None}), Rules(kind="yambda", seed=0))
     none = {name: getattr(nothing, name)[:0] for name in ("user", "item", "plays", "timestamp")}
     with pytest.raises(UserError, match=r"split is 'yambda' but the history is empty"):
-        split(Listens(**{**vars(nothing), **none}), kind="yambda", seed=0)
+        split(Listens(**{**vars(nothing), **none}), Rules(kind="yambda", seed=0))

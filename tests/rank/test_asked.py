@@ -8,6 +8,7 @@ import pytest
 from jaxrec.config import RunConfig
 from jaxrec.data.ids import IdMap
 from jaxrec.data.interactions import Listens
+from jaxrec.data.split_rules import Rules
 from jaxrec.data.splits import Split, split
 from jaxrec.models.histories import UNKNOWN
 from jaxrec.rank.asked import gather, of_users
@@ -31,7 +32,7 @@ def weighed(weight: str) -> RunConfig:
 
 
 def all_of(rows: list[tuple[str, str, float]]) -> Split:
-    return split(listens(rows), kind="none", seed=0)
+    return split(listens(rows), Rules(kind="none", seed=0))
 
 
 TRAINED = all_of([("a", "w", 1), ("a", "x", 4), ("b", "x", 2), ("c", "y", 1), ("c", "z", 1)])
@@ -92,7 +93,7 @@ def test_what_was_known_and_not_learnt_from_stays_hidden() -> None:
         item=skipped.item[1:],
         plays=skipped.plays[1:],
     )
-    fresh = split(fresh_listens, kind="none", seed=0)
+    fresh = split(fresh_listens, Rules(kind="none", seed=0))
     _, weights, hidden = history_of(gather(TRAINED, weighed("binary"), fresh, "exclude"), "d")
     assert set(weights) == {"y"}
     assert hidden >= {"y"}
@@ -143,7 +144,7 @@ def test_histories_weighed_otherwise_than_learnt_by_add_up_to_what_was_learnt() 
 def timed(rows: list[tuple[str, str, int]]) -> Split:
     plain = listens([(user, item, 1.0) for user, item, _ in rows])
     days = np.array([row[2] for row in rows], np.int64)
-    return split(dataclasses.replace(plain, timestamp=days * 86_400), kind="none", seed=0)
+    return split(dataclasses.replace(plain, timestamp=days * 86_400), Rules(kind="none", seed=0))
 
 
 @pytest.mark.parametrize("field", ["half_life_days", "learnt_half_life_days"])

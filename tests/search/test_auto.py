@@ -15,6 +15,7 @@ from jaxrec.config import EvalConfig, RunConfig, with_fields
 from jaxrec.data.cuts import alike_rows, random_rows
 from jaxrec.data.ids import IdMap
 from jaxrec.data.interactions import Interactions, Listens, aggregate
+from jaxrec.data.split_rules import Rules
 from jaxrec.data.splits import Split, split
 from jaxrec.errors import RunError, UserError
 from jaxrec.models import closed_forms
@@ -232,9 +233,9 @@ def test_yambdas_day_before_test_is_what_is_chosen_by() -> None:
     heard = Listens(
         rows[0], rows[1], np.ones(400), rows[2], *(IdMap(np.arange(n)) for n in (20, 30))
     )
-    whole = split(heard, kind="yambda", seed=0).train
+    whole = split(heard, Rules(kind="yambda", seed=0)).train
     (part,) = validation_parts(whole, "yambda", 1, seed=0, users=100)
-    expected = split(heard, kind="yambda", seed=0, validation_fraction=0.1)
+    expected = split(heard, Rules(kind="yambda", seed=0, validation_fraction=0.1))
     found = part.split
     assert found.validation is not None and expected.validation is not None
     for own, other in ((found.train, expected.train), (found.validation, expected.validation)):
