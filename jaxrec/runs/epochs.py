@@ -64,40 +64,14 @@ def run_epochs(
       RunError: the loss or the state became NaN or infinite, or a save failed.
       Stopped: it was asked for; the state is saved.
     """
-    config, measure, stop, console = job.config, job.measure, job.stop, job.console
+    config, measure, console = job.config, job.measure, job.console
     begin = time.perf_counter()
-    cadence = Cadence(parse_every(config.checkpoint.every), step=fitting.step(state))
     saving = 0.0
     written = job.folder.root if together.is_first() else None
     with MetricLog(written, progress.history) as log, CompileClock() as clock:
-
-        def scores() -> list[float]:
-            return [row[measure.watched] for row in log.history() if measure.watched in row]
-
-        def save(
-            state: Any,
-            loss_sum: float = 0.0,
-            *,
-            start: float | None = None,
-            score: float | None = None,
-        ) -> None:
-            seconds = 0.0 if start is None else time.perf_counter() - start
-            step = fitting.step(state)
-            history = tuple(log.history())
-            checkpoints.save(
-                fitting.save(state),
-                step=step,
-                score=score,
-                progress=Progress(history, loss_sum, seconds),
-            )
-            cadence.saved(step)
-            asked = stop.agreed()
-            if asked is not None:
-                checkpoints.wait()
-                raise Stopped(asked, f"step {step} is saved in {checkpoints.directory}")
-
+        saves = _Saves(job, fitting, checkpoints, log, step=fitting.step(state))
         for epoch in range(len(progress.history), fitting.epochs):
-            if together.decided("patience", measure.out_of_patience(scores())):
+            if together.decided("patience", measure.out_of_patience(saves.scores())):
                 console.note(
                     f"stopped: no better {measure.watched} for {config.eval.patience} evaluations"
                 )
@@ -106,10 +80,8 @@ def run_epochs(
             hooks = Hooks(
                 show=console.progress,
                 longest_seconds=config.checkpoint.grace_seconds / DISPATCHES_PER_GRACE,
-                pause_at=lambda step: together.decided(
-                    "pause", stop.asked is not None or cadence.due(step)
-                ),
-                on_pause=functools.partial(save, start=start),
+                pause_at=saves.is_wanted,
+                on_pause=functools.partial(saves.save, start=start),
             )
             state, loss = fitting.advance(state, epoch, hooks, loss_sum=progress.loss_sum)
             progress = Progress()
@@ -122,12 +94,11 @@ def run_epochs(
             evaluated = time.perf_counter()
             console.epoch_row(row | {"seconds": evaluated - start})
             score = row.get(measure.watched)
-            better = score is not None and score > max(scores(), default=-math.inf)
-            step = fitting.step(state)
+            better = score is not None and score > max(saves.scores(), default=-math.inf)
             log.append(
                 row
                 | {
-                    "step": step,
+                    "step": fitting.step(state),
                     **speed,
                     "seconds_training": trained - start,
                     "seconds_evaluating": evaluated - trained,
@@ -135,13 +106,78 @@ def run_epochs(
                     "seconds_saving": saving,  # the row before; this one is saved hereafter
                 }
             )
-            due = last or cadence.due(step, epochs_done=epoch + 1)
-            due = due or bool(better and config.eval.patience) or stop.asked is not None
-            if together.decided("save", due):
-                save(state, score=score)
+            anyhow = last or bool(better and config.eval.patience)
+            saves.end_epoch(state, epoch + 1, score=score, anyhow=anyhow)
             saving = time.perf_counter() - evaluated
         seconds = time.perf_counter() - begin
         console.note(
             f"{config.method}: fitted in {seconds:.1f} s, {clock.seconds:.1f} s of it compiling"
         )
         return state, log.history()
+
+
+class _Saves:
+    """Saves a fit's state with what goes with it, and ends the fit where that was asked for.
+
+    Args:
+      job: what is fitted where.
+      fitting: the method.
+      checkpoints: where it is saved.
+      log: the rows of all epochs so far.
+      step: that the fit goes on from.
+    """
+
+    def __init__(
+        self, job: Job, fitting: Fitting, checkpoints: Checkpoints, log: MetricLog, *, step: int
+    ) -> None:
+        self._job, self._fitting, self._checkpoints, self._log = job, fitting, checkpoints, log
+        self._cadence = Cadence(parse_every(job.config.checkpoint.every), step=step)
+
+    def scores(self) -> list[float]:
+        """What is watched, of the epochs that it was measured in."""
+        watched = self._job.measure.watched
+        return [row[watched] for row in self._log.history() if watched in row]
+
+    def is_wanted(self, step: int) -> bool:
+        """Whether to save within an epoch, after so many steps of the fit."""
+        wanted = self._job.stop.asked is not None or self._cadence.due(step)
+        return bool(together.decided("pause", wanted))
+
+    def end_epoch(self, state: Any, done: int, *, score: float | None, anyhow: bool) -> None:
+        """Saves the state after so many epochs, where that is due or to be done anyhow."""
+        due = self._cadence.due(self._fitting.step(state), epochs_done=done)
+        if together.decided("save", anyhow or due or self._job.stop.asked is not None):
+            self.save(state, score=score)
+
+    def save(
+        self,
+        state: Any,
+        loss_sum: float = 0.0,
+        *,
+        start: float | None = None,
+        score: float | None = None,
+    ) -> None:
+        """Saves now.
+
+        Args:
+          state: of the fit.
+          loss_sum: of the epoch so far.
+          start: when the epoch began, by `time.perf_counter`; None at the end of one.
+          score: what is watched, where it has been measured.
+
+        Raises:
+          Stopped: it was asked for.
+        """
+        seconds = 0.0 if start is None else time.perf_counter() - start
+        step = self._fitting.step(state)
+        self._checkpoints.save(
+            self._fitting.save(state),
+            step=step,
+            score=score,
+            progress=Progress(tuple(self._log.history()), loss_sum, seconds),
+        )
+        self._cadence.saved(step)
+        asked = self._job.stop.agreed()
+        if asked is not None:
+            self._checkpoints.wait()
+            raise Stopped(asked, f"step {step} is saved in {self._checkpoints.directory}")
