@@ -47,7 +47,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Parts:
-    """What is chosen by which parts (docs/lab/auto.md, docs/lab/auto-blends.md).
+    """What is chosen by which parts (docs/lab/auto-parts.md, docs/lab/auto-blends.md).
 
     Attributes:
       network: those that choose the network's settings and what counts at ranking, cut at random

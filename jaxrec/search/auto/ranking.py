@@ -28,7 +28,7 @@ ENDS = "walks.ends"
 # six data sets, in the median, and of lengths alone, too, where there are no walks.
 USUAL: Values = {LENGTH: 0.8, WEIGHT: 4.0, EXPONENT: 0.2, LONGER: 0.6}
 # Others must gain more than so many standard errors over it: hundreds are compared, and the best of
-# them is in part the luckiest (docs/lab/auto.md).
+# them is in part the luckiest (docs/lab/auto-parts.md).
 CAUTION = 1.0
 # Where to begin: many, as the fields hang together and scores are rough.
 STARTS = [
