@@ -19,7 +19,8 @@ from jaxrec.models.matrix import (
     threads,
 )
 
-Products = Callable[[np.ndarray], np.ndarray]  # of some items' columns with each other
+# A table that holds what some items' columns have in common, and where in it each of them stands.
+Products = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 NEIGHBOURS_PER_BLOCK = 1024  # of the items solved for together, at most, if there are several
 # Up to so many items all products are made once; of more each block's, about so many of them again.
@@ -85,15 +86,15 @@ def entries(items: int, pairs: int, neighbours: int) -> float:
 
 
 def products(matrix: sparse.csr_array, track: Track) -> Products:
-    """X^T X cut to some items, in float64: from all of it, or made anew each time."""
+    """X^T X in float64, for some items: all of it, or cut to these and made anew each time."""
     matrix = matrix.astype(np.float64)
     columns = matrix.T.tocsr()
     if matrix.shape[1] > WHOLE:
-        return lambda items: _of_rows(columns[items])
+        return lambda items: _of_some(columns, items)
     whole = np.empty((matrix.shape[1], matrix.shape[1]))
     for block in track(item_blocks(matrix), "item matrix", "blocks"):
         (columns[block] @ matrix).toarray(out=whole[block])
-    return lambda items: whole[np.ix_(items, items)]
+    return lambda items: (whole, items)
 
 
 def regressions(
@@ -102,7 +103,7 @@ def regressions(
     """The weights of each item's neighbours: [num_items, num_items] float32, by j and i.
 
     Args:
-      products_of: X^T X cut to some items.
+      products_of: X^T X, as of `products`.
       near: [num_items, num_items], whose entries are where row j's neighbours are; all else is 0.
       l2_of_each: [num_items].
       track: shows how far it is.
@@ -111,17 +112,14 @@ def regressions(
 
     def solve(items: np.ndarray) -> None:
         entries, there = _entries_of(near, items)
-        members = np.r_[near.indices[entries[there]], items]
-        chosen, places = np.unique(members, return_inverse=True)
-        gram = products_of(chosen)
-        place = np.zeros(entries.shape, np.int64)
-        place[there] = places[: -len(items)]
-        own = places[-len(items) :, None]
+        neighbour = np.where(there, near.indices[entries], items[0])
+        gram, places = products_of(np.column_stack([neighbour, items]))
+        place, own = places[:, :-1], places[:, -1:]
         # Where an item has fewer neighbours than others, the rest of its system is 1 x = 0.
         system = gram[place[:, :, None], place[:, None, :]]
         system *= there[:, :, None] & there[:, None, :]
         diagonal = np.arange(entries.shape[1])
-        system[:, diagonal, diagonal] += np.where(there, l2_of_each[chosen[place]], 1)
+        system[:, diagonal, diagonal] += np.where(there, l2_of_each[neighbour], 1)
         target = np.where(there, gram[place, own], 0)
         weights[entries[there]] = np.linalg.solve(system, target[..., None])[..., 0][there]
 
@@ -130,8 +128,10 @@ def regressions(
     return sparse.csr_array((weights, near.indices, near.indptr), shape=near.shape)
 
 
-def _of_rows(rows: sparse.csr_array) -> np.ndarray:
-    return np.asarray((rows @ rows.T).toarray())
+def _of_some(columns: sparse.csr_array, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    chosen, places = np.unique(items, return_inverse=True)
+    rows = columns[chosen]
+    return (rows @ rows.T).toarray(), places.reshape(items.shape)
 
 
 def _entries_of(near: sparse.csr_array, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -113,9 +113,10 @@ def _seconds_per_regression(matrix: sparse.csr_array, columns: sparse.csr_array)
     return (time.perf_counter() - begin) / len(items)
 
 
-def _nothing_alike(items: np.ndarray) -> np.ndarray:
-    """In place of products that are cut out of those of all items, made once."""
-    return np.eye(len(items))
+def _nothing_alike(items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """In place of the products of all items, which are made once."""
+    chosen, places = np.unique(items, return_inverse=True)
+    return np.eye(len(chosen)), places.reshape(items.shape)
 
 
 class _Enough(Exception):
