@@ -1,5 +1,7 @@
 """EASE: the linear item-to-item model with a zero diagonal, in closed form."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import sparse
 
@@ -21,8 +23,9 @@ ITEMS_PER_BLOCK = 512  # whose part of the item matrix one of the threads makes
 # What counts beside an inverse's multiplications, as so many of them: those of a sparse matrix with
 # a dense one, and what is done with an entry of the item matrix.
 PER_SPARSE, PER_ENTRY = 40, 300
-# How large |Y Y^T|, with which rounding grows, may be: in float32 by users, by items; in float64.
-BY_USERS_IN_FLOAT32, BY_ITEMS_IN_FLOAT32, MOST_IN_FLOAT64 = 1e4, 1e6, 1e12
+# How much of the greatest weight rounding may take by `_lost`, which says some twenty times more in
+# float32, but not near the end of float64.
+MOST_LOST: dict[type[np.floating], float] = {np.float32: 2e-2, np.float64: 2e-4}
 
 
 def fit(
@@ -87,38 +90,54 @@ def item_weights(
     """
     matrix = matrix[np.diff(matrix.indptr) > 0]
     num_users, num_items = matrix.shape
-    l2_of_each = l2_by_length(squared_lengths(matrix), l2, l2_exponent)
+    lengths = squared_lengths(matrix)
+    l2_of_each = l2_by_length(lengths, l2, l2_exponent)
     _check_fits(num_items, FLOAT)
-    size = _size(matrix, l2_of_each)
+    lost = _lost(matrix, lengths, l2_of_each)
     by_users = _multiplications_by_users(num_users, num_items, matrix.nnz) < num_items**3
     by_users &= _fits(_needed_by_users(num_users, num_items))
-    in_float32 = size <= (BY_USERS_IN_FLOAT32 if by_users else BY_ITEMS_IN_FLOAT32)
-    if not (by_users or in_float32):
+    by_users &= _digits(lost.by_users) is not None
+    digits = _digits(lost.by_users if by_users else lost.by_items)
+    too_small = UserError(
+        f"config.baseline.ease.l2 is {l2}; expected a larger number, or "
+        "config.baseline.ease.l2_exponent nearer to 0, or smaller weights of the listens "
+        "(config.data.weight): float64 has no digits for this one beside them"
+    )
+    if digits is None:
+        raise too_small
+    if not by_users and digits is np.float64:
         _check_fits(num_items, 3 * FLOAT)
     try:
-        if not size <= MOST_IN_FLOAT64:
-            raise np.linalg.LinAlgError
-        digits = np.float32 if in_float32 else np.float64
         return (_by_users if by_users else _by_items)(matrix, l2_of_each, digits, track)
     except np.linalg.LinAlgError as error:
-        raise UserError(
-            f"config.baseline.ease.l2 is {l2}; expected a larger number, or "
-            "config.baseline.ease.l2_exponent nearer to 0: even in float64 the item matrix can't "
-            "be inverted with this one"
-        ) from error
+        raise too_small from error
 
 
-def _size(matrix: sparse.csr_array, l2_of_each: np.ndarray) -> float:
-    """|Y Y^T| or more, with Y the listens, each divided by the root of its item's l2."""
-    squares = sparse.csr_array(
-        (
-            matrix.data / l2_of_each[matrix.indices].astype(np.float64),
-            matrix.indices,
-            matrix.indptr,
-        ),
-        shape=matrix.shape,
-    )
-    return float((squares @ matrix.sum(axis=0)).max(initial=0))
+class _Lost(NamedTuple):
+    """How much of the greatest weight rounding takes at most, in units of the digits' precision."""
+
+    by_users: float
+    by_items: float
+
+
+def _lost(matrix: sparse.csr_array, lengths: np.ndarray, l2_of_each: np.ndarray) -> _Lost:
+    """By |Y Y^T|, with which an inverse is rounded; by users also by how near 1 a Q_jj may be.
+
+    Y, Q as of `_by_users`. Q_jj is at most 1 - l_j / (l_j + d_j), d_j the item's squared length.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):  # of an l2 that float32 has no number for
+        inverse = 1 / l2_of_each.astype(np.float64)
+        size = float((matrix @ (inverse * matrix.sum(axis=0))).max(initial=0))
+        nearest = float(np.max(1 + lengths * inverse, initial=1))
+    return _Lost(by_users=size * nearest, by_items=size)
+
+
+def _digits(lost: float) -> type[np.floating] | None:
+    """The fewest that suffice; None where no digits do."""
+    for digits, most in MOST_LOST.items():
+        if lost * float(np.finfo(digits).eps) <= most:
+            return digits
+    return None
 
 
 def _multiplications_by_users(users: int, items: int, interactions: int) -> int:
@@ -198,12 +217,20 @@ def _check_fits(num_items: int, entry: int) -> None:
     needed = _needed(num_items, entry)
     if not _fits(needed):
         available = host_memory.free_bytes() or 0
+        smaller = "" if entry == FLOAT else "a larger config.baseline.ease.l2, for a third of it, "
         raise UserError(
             f"config.method is 'ease', whose matrix of {num_items:,} x {num_items:,} items needs "
-            f"{needed:,} bytes with {available:,} free; expected at most "
-            f"{int((available / entry) ** 0.5):,} items (config.data.core or config.data.min_plays "
+            f"{needed:,} bytes with {available:,} free; expected {smaller}at most "
+            f"{_most_items(available // entry):,} items (config.data.core or config.data.min_plays "
             "leave out rare ones), more memory, or another method such as rp3beta"
         )
+
+
+def _most_items(entries: int) -> int:
+    """How many there may be where `_needed` is so many times an entry."""
+    beside = 2 * ROWS_PER_BLOCK
+    many = int((entries + beside**2) ** 0.5) - beside
+    return many if many >= ROWS_PER_BLOCK else int((entries / 5) ** 0.5)
 
 
 def _needed(num_items: int, entry: int) -> int:

@@ -20,7 +20,7 @@ def moments(
     Args:
       layout: where the times are.
       moment: where test begins, None for where `test_fraction` of the listens are left.
-      test_fraction: as of `splits.split`.
+      test_fraction: as of `Rules`.
       validation_fraction: likewise; 0 for no validation, which then begins where test does.
 
     Raises:
