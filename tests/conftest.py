@@ -18,6 +18,9 @@ from tests.nursery import Nursery
 hypothesis.settings.register_profile("same", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("same")
 
+# Begun last, one of these would keep a process busy for minutes while others have nothing left.
+LONGEST = ("tests/train/test_mesh.py", "tests/faults/test_kills.py")
+
 _COMPILED = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 
@@ -38,6 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _COMPILED in config.stash:
         config.stash[_COMPILED].cleanup()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(scope="session")
