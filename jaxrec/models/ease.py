@@ -86,7 +86,7 @@ def item_weights(
     """B: [num_items, num_items] float32, made in place of the one matrix of this size.
 
     By the smaller inverse, of items by items or of users by users, which differ in the last digits;
-    by the items' where there is room for their matrix alone.
+    by the items' where there is room for their matrix alone, or rounding would take too much else.
     """
     matrix = matrix[np.diff(matrix.indptr) > 0]
     num_users, num_items = matrix.shape
@@ -106,7 +106,7 @@ def item_weights(
     if digits is None:
         raise too_small
     if not by_users and digits is np.float64:
-        _check_fits(num_items, 3 * FLOAT)
+        _check_fits(num_items, 3 * FLOAT)  # of which a third is left in the end
     try:
         return (_by_users if by_users else _by_items)(matrix, l2_of_each, digits, track)
     except np.linalg.LinAlgError as error:
