@@ -8,6 +8,8 @@ from jaxrec.search.auto.searches import TRIED, Effort, Search, Size
 INVERSES = {"quick": 2e11, "normal": 1.2e13, "thorough": 3e14}
 VECTORS = {"quick": 8e5, "normal": 2.4e6, "thorough": 2e7}  # edges that GF-CF's are searched for in
 PAIRS = {"quick": 5e9, "normal": 1e10, "thorough": 1e11}
+# Of the ridge that EASE and SLIM share.
+L2, L2_EXPONENTS = (6.0, 20.0, 60.0, 200.0, 600.0, 2000.0), (0.0, 0.25, 0.5, 0.75)
 MOST_NEIGHBOURS = 200  # of an item in SLIM
 OF_SLIM = {"quick": 2, "normal": 8, "thorough": 20}  # settings: each of its three fields matters
 NEIGHBOURS = {"quick": 6e6, "normal": 3e7, "thorough": 6e8}  # of SLIM's items, each with as many
@@ -102,8 +104,8 @@ def closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
         "ease",
         {"baseline.ease.l2": 200.0, "baseline.ease.l2_exponent": 0.25},
         [
-            ("baseline.ease.l2", (6.0, 20.0, 60.0, 200.0, 600.0, 2000.0)),
-            ("baseline.ease.l2_exponent", (0.0, 0.25, 0.5, 0.75)),
+            ("baseline.ease.l2", L2),
+            ("baseline.ease.l2_exponent", L2_EXPONENTS),
         ],
         by_inverses,
         "inverse",
@@ -117,9 +119,9 @@ def closed_forms(size: Size, effort: Effort, parts: int) -> list[Search]:
             "baseline.slim.l2_exponent": 0.5,
         },
         [
-            ("baseline.slim.l2", (6.0, 20.0, 60.0, 200.0, 600.0, 2000.0)),
+            ("baseline.slim.l2", L2),
             ("baseline.slim.neighbours", (50, 100, MOST_NEIGHBOURS)),
-            ("baseline.slim.l2_exponent", (0.0, 0.25, 0.5, 0.75)),
+            ("baseline.slim.l2_exponent", L2_EXPONENTS),
         ],
         by_neighbours,
         "regressions",
