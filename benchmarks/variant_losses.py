@@ -19,8 +19,7 @@ Drawn = tuple[jax.Array, jax.Array]
 def in_batch(key: jax.Array, data: TrainingGraph, batch: BatchInteractions, count: int) -> Drawn:
     """Items of the batch's own edges."""
     edges = negatives.uniform_below(key, jnp.maximum(batch.is_edge.sum(), 1), (count,))
-    items = batch.item[edges]
-    return items, negatives.weigh_draws(items, batch, num_items=data.graph.num_items)
+    return negatives.weigh_draws(batch.item[edges], batch, num_items=data.graph.num_items)
 
 
 def in_batch_corrected(

@@ -4,12 +4,17 @@ A sampler for batches of edges is a function like `sample_negatives`, one for ba
 function like `shared_negatives`.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from jaxrec.gcn.batches import BatchInteractions
 from jaxrec.gcn.shares import from_owner, own_rows
 from jaxrec.gcn.training_graph import ItemMass, TrainingGraph
+
+LANES = 64  # in multiples of which a table's columns are multiplied fastest
+ROOM = 0.75  # of the draws: where their different items need less they are brought together
 
 
 def sample_negatives(
@@ -83,14 +88,14 @@ def shared_negatives(
       key: the step's `jax.random` key.
       data: the graph, and how likely each item is.
       batch: n users with all their edges.
-      num_negatives: draws, m.
+      num_negatives: draws.
 
     Returns:
       items [m] int32, with repetition, and [n, m] float32, the logarithm of each item's share of
       the draws: all of it at one of its places, -inf at its others and where the user knows it.
+      m is the number of draws, or fewer of few items, most of which are drawn again and again.
     """
-    items = draw_items(key, data, num_negatives)
-    return items, weigh_draws(items, batch, num_items=data.graph.num_items)
+    return weigh_draws(draw_items(key, data, num_negatives), batch, num_items=data.graph.num_items)
 
 
 def draw_items(key: jax.Array, data: TrainingGraph, num_draws: int) -> jax.Array:
@@ -124,17 +129,41 @@ def log_shares(count: jax.Array) -> jax.Array:
     Args:
       count: [m] int32, from `count_once`.
     """
-    return jnp.where(count > 0, jnp.log(jnp.maximum(count, 1) / len(count)), -jnp.inf)
+    return jnp.where(count > 0, jnp.log(jnp.maximum(count, 1) / jnp.sum(count)), -jnp.inf)
 
 
-def weigh_draws(items: jax.Array, batch: BatchInteractions, *, num_items: int) -> jax.Array:
-    """The second part of what `shared_negatives` returns, for draws of any kind: [n, m] float32."""
+def weigh_draws(
+    items: jax.Array, batch: BatchInteractions, *, num_items: int
+) -> tuple[jax.Array, jax.Array]:
+    """What `shared_negatives` returns, for draws of any kind, [d] int32."""
     place, count = count_once(items, num_items=num_items)
+    room = most_distinct(num_items, len(items))
+    if room < ROOM * len(items):
+        (kept,) = jnp.nonzero(count > 0, size=room, fill_value=len(items))
+        rank = jnp.cumsum(count > 0) - 1  # of a place among those kept
+        place = jnp.where(place < 0, place, rank[place])
+        items, count = (each.at[kept].get(mode="fill", fill_value=0) for each in (items, count))
     drawn = place[batch.item]
     known = jnp.where(batch.is_edge & (drawn >= 0), drawn, len(items))
     nothing = jnp.zeros((len(batch.user), len(items)), bool)
     is_known = nothing.at[batch.row, known].set(True, mode="drop")
-    return jnp.where(is_known, -jnp.inf, log_shares(count))
+    return items, jnp.where(is_known, -jnp.inf, log_shares(count))
+
+
+def most_distinct(num_items: int, num_draws: int) -> int:
+    """A number of different items that draws don't exceed, in whole vectors of the machine.
+
+    The most are to be expected of uniform draws, n (1 - (1 - 1/n)^draws), and of any draws more
+    than 4 sqrt(n) above that have a probability below exp(-32): an item's presence makes others'
+    less likely, so Hoeffding's bound holds.
+
+    Args:
+      num_items: n.
+      num_draws: with repetition, independent, whatever is likely.
+    """
+    missed = (1 - 1 / num_items) ** num_draws
+    most = min(num_items, num_items * (1 - missed) + 4 * math.sqrt(num_items))
+    return LANES * math.ceil(most / LANES)
 
 
 def uniform_below(key: jax.Array, bound: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -1,5 +1,7 @@
 """GF-CF: graph filters in closed form, a linear one and an ideal low-pass one."""
 
+import hashlib
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import svds
@@ -9,6 +11,8 @@ from jaxrec.errors import UserError
 from jaxrec.models.filters import Filter, LowRank
 from jaxrec.models.matrix import Track
 from jaxrec.models.walks import graph_of
+
+MOST_KEPT = 2**28  # bytes of singular vectors, of the last matrices
 
 
 def fit(
@@ -50,13 +54,37 @@ def fit(
         (np.asarray(graph.to_users.weights, np.float64), matrix.indices, matrix.indptr),
         shape=matrix.shape,
     )
-    start = np.random.default_rng(seed).standard_normal(smaller)
-    for count in track((singular_vectors,), "singular vectors", "searches"):
-        # ARPACK: exact, and the same from the same start. Its products are small: with several
-        # threads they take longer, and beside other work twenty times as long.
-        with threadpool_limits(limits=1, user_api="blas"):
-            _, _, vectors = svds(normalised, k=count, v0=start)
+    vectors = _right_singular_vectors(normalised, singular_vectors, seed, track)
     into = (inverse_root[:, None] * vectors.T).astype(np.float32, order="C")
     out_of = (low_pass_weight * vectors * root).astype(np.float32)
     ends = np.ones(matrix.shape[1], np.float32)
     return Filter(graph, ends, longer=0.0, unit_length=False, low_rank=LowRank(into, out_of))
+
+
+_kept: dict[tuple[bytes, int, int], np.ndarray] = {}  # the last one asked for last
+
+
+def _right_singular_vectors(
+    matrix: sparse.csr_array, count: int, seed: int, track: Track
+) -> np.ndarray:
+    """The first `count`: [count, num_items] float64.
+
+    A search fits the same matrices with other weights, and nearly all its time goes here: so those
+    of the last matrices are kept.
+    """
+    digest = hashlib.blake2b(repr(matrix.shape).encode())
+    for part in (matrix.indptr, matrix.indices, matrix.data):
+        digest.update(np.ascontiguousarray(part))
+    key = digest.digest(), count, seed
+    vectors = _kept.pop(key, None)
+    if vectors is None:
+        start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
+        for _ in track((count,), "singular vectors", "searches"):
+            # ARPACK: exact, and the same from the same start. Its products are small: with several
+            # threads they take longer, and beside other work twenty times as long.
+            with threadpool_limits(limits=1, user_api="blas"):
+                _, _, vectors = svds(matrix, k=count, v0=start)
+    _kept[key] = vectors
+    while sum(each.nbytes for each in _kept.values()) > MOST_KEPT:
+        del _kept[next(iter(_kept))]
+    return vectors

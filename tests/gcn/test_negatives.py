@@ -20,6 +20,7 @@ shared_negatives = jax.jit(negatives.shared_negatives, static_argnums=3)
 draw_items = jax.jit(negatives.draw_items, static_argnums=2)
 uniform_below = jax.jit(negatives.uniform_below, static_argnums=2)
 count_once = jax.jit(negatives.count_once, static_argnames="num_items")
+most_distinct, weigh_draws = negatives.most_distinct, negatives.weigh_draws
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +123,42 @@ def test_each_drawn_item_is_counted_at_one_place() -> None:
     assert int(count.sum()) == 5 and int((count > 0).sum()) == 3
 
 
-def test_shared_negatives_share_out_the_draws_and_leave_out_what_a_user_knows() -> None:
+@pytest.mark.parametrize("draws", [30, 90])
+def test_shared_negatives_share_out_the_draws_and_leave_out_what_a_user_knows(draws: int) -> None:
     ratings = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]], float)
-    data = TrainingGraph(graph_from_dense(ratings))
+    data, key = TrainingGraph(graph_from_dense(ratings)), jax.random.key(4)
     users = jnp.array([2, 0, -1, 3])
     batch = interactions_of(data.graph, users, max_edges=8)
-    items, log_weights = map(np.asarray, shared_negatives(jax.random.key(4), data, batch, 50))
-    drawn = np.bincount(items, minlength=4)
-    assert drawn.sum() == 50 and (drawn > 0).all()
+    items, log_weights = map(np.asarray, shared_negatives(key, data, batch, draws))
+    drawn = np.bincount(draw_items(key, data, draws), minlength=4)
+    assert drawn.sum() == draws and len(items) == min(draws, 64)
     for user, row in zip(np.asarray(users), np.exp(log_weights), strict=True):
         shares = np.bincount(items, weights=row, minlength=4)
         knows = ratings[user] if user >= 0 else np.zeros(4)
-        np.testing.assert_allclose(shares, drawn / 50 * (1 - knows), rtol=1e-5)
+        np.testing.assert_allclose(shares, drawn / draws * (1 - knows), rtol=1e-5)
+
+
+def test_draws_of_few_items_find_room_for_all_that_are_different() -> None:
+    rng = np.random.default_rng(0)
+    for num_items, draws in ((1, 5), (2, 100), (300, 512), (1_700, 2_048), (4_000, 4_096)):
+        most = most_distinct(num_items, draws)
+        assert most < num_items + 64
+        for alpha in (0.0, 1.0):
+            share = np.arange(1, num_items + 1.0) ** -alpha
+            for _ in range(20):
+                drawn = rng.choice(num_items, draws, p=share / share.sum())
+                assert len(np.unique(drawn)) <= most
+    assert most_distinct(1_700, 2_048) < 0.7 * 2_048  # and no room for many more
+    assert most_distinct(10**6, 4_096) >= 4_096
+
+
+def test_draws_that_find_no_room_are_shared_out_among_those_that_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(negatives, "most_distinct", lambda num_items, num_draws: 2)
+    data = TrainingGraph(graph_from_dense(np.array([[1, 0, 0, 0]], float)))
+    batch = interactions_of(data.graph, jnp.array([0]), max_edges=1)
+    drawn = jnp.array([3, 2, 3, 1, 0, 3, 2, 1])  # the last places: 0's, 3's, then 2's and 1's
+    items, log_weights = weigh_draws(drawn, batch, num_items=4)
+    assert items.tolist() == [0, 3]
+    np.testing.assert_allclose(np.exp(log_weights), [[0, 3 / 4]], rtol=1e-6)  # 0 is known

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxrec.errors import UserError
+from jaxrec.models import gfcf
 from tests.kernels import in_order
 from tests.models.problems import fit, random_plays
 
@@ -35,6 +36,29 @@ def test_gfcf_is_the_same_bits_every_time() -> None:
     table = random_plays(4, users=30, items=20)
     first, again = (fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3) for _ in range(2))
     np.testing.assert_array_equal(first, again)
+
+
+def test_gfcf_with_another_weight_searches_no_vectors_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table, searched = random_plays(8, users=30, items=20), []
+    alone = fit("gfcf", table, singular_vectors=5, low_pass_weight=0.6)
+    monkeypatch.setattr(gfcf, "_kept", {})
+    svds = gfcf.svds
+    monkeypatch.setattr(gfcf, "svds", lambda *a, **k: (searched.append(k["k"]), svds(*a, **k))[1])
+    fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3)
+    np.testing.assert_array_equal(
+        fit("gfcf", table, singular_vectors=5, low_pass_weight=0.6), alone
+    )
+    assert searched == [5]
+    fit("gfcf", table, singular_vectors=4, low_pass_weight=0.3)
+    fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3, seed=1)
+    fit("gfcf", random_plays(9, users=30, items=20), singular_vectors=5, low_pass_weight=0.3)
+    assert searched == [5, 4, 5, 5]
+    monkeypatch.setattr(gfcf, "MOST_KEPT", 5 * 20 * 8)  # room for those of one
+    for vectors in (5, 4, 5):
+        fit("gfcf", table, singular_vectors=vectors, low_pass_weight=0.3)
+    assert searched == [5, 4, 5, 5, 4, 5]
 
 
 def test_there_are_no_more_singular_vectors_than_the_smaller_side_but_one() -> None:

@@ -17,6 +17,8 @@ FEWEST_NEGATIVES, MOST_LOGITS = 1_024, 2**27  # of a batch, the latter: half a G
 TIMES_LONGER = 3  # the epochs of the best settings, where patience hadn't run out at their end
 SETTINGS = 5  # of the network, that should be tried before epochs are many
 ENOUGH = 9  # settings that there must be time for, so that longer vectors are tried, too
+SHORT, LONG = 64, 256  # numbers in a vector
+LONG_GAIN = 0.01  # that the longer ones must bring, as all that follows takes four times as long
 MOST_SETTINGS = {"quick": 3, "normal": 11, "thorough": 30}
 # About what a step takes on two processors of 2026, by what it is made of. A count, not a clock:
 # the same data give the same plan everywhere.
@@ -43,7 +45,7 @@ def network(size: Size, effort: Effort, parts: int) -> Search:
         "batch_size": -(-size.edges // steps),
         "lr": lr,
         "model.layers": 1,
-        "model.dim": 64,
+        "model.dim": SHORT,
         "model.init_stddev": 0.01,
         "loss.name": "softmax",
         "loss.sampler": "popularity",
@@ -53,24 +55,29 @@ def network(size: Size, effort: Effort, parts: int) -> Search:
         # Of many items more are far from what a user likes: a sharper loss.
         "loss.temperature": 0.2 if size.items < MANY_ITEMS else 0.14,
         "loss.l2": 0.0,
-        "eval.patience": 3,
+        "eval.patience": 2,
     }
+    # A step takes up to four times as long, so it must be a short one.
+    dims = (SHORT, LONG) if most >= ENOUGH else (SHORT,)
     axes: list[Axis] = [
         ("loss.temperature", (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.56)),
         ("model.layers", (1, 2, 3)),
-        # A step takes up to four times as long, so it must be a short one.
-        ("model.dim", (64, 256) if most >= ENOUGH else (64,)),
         ("loss.popularity_alpha", (0.0, 0.25, 0.5, 0.75, 1.0)),
         ("loss.negative_weight", (0.7, 0.84, 1.0)),
+        # Late, as from there on all takes up to four times as long; before the learning rate, of
+        # which longer vectors want less.
+        ("model.dim", dims),
         ("lr", (0.0005, 0.001, 0.002, 0.004, 0.008)),
     ]
     most = min(most, MOST_SETTINGS[effort])
     if size.edges < SMALL and effort == "normal":
         most = min(most, MOST_IF_SMALL)
     longer: dict[str, Any] = {}
-    if TIMES_LONGER * epochs * epoch <= allowed:  # else that alone is more than there is time for
+    # Else that alone is more than there is time for.
+    if TIMES_LONGER * epochs * epoch * dims[-1] / SHORT <= allowed:
         longer = _epochs(TIMES_LONGER * epochs)
-    return Search("gcn", start, axes, most, "steps", longer, parts)
+    dear = {"model.dim": {LONG: 1 + LONG_GAIN}}
+    return Search("gcn", start, axes, most, "steps", longer, parts, dear)
 
 
 def _epochs(count: int) -> dict[str, Any]:

@@ -54,6 +54,8 @@ class Search:
       cost: what a fit spends its time on: an inverse of items by items or of users by users,
         products of the matrix with itself, these and regressions on the best of them, sums over
         the graph (when ranking), or steps of training.
+      dear: by field and value, what a score is divided by before it is compared with others: what
+        takes much longer has to be so much better.
       longer: fields that the best settings get where patience hadn't run out when their epochs
         ended; empty where there are none, or no time for it.
       parts: how many parts, at most, each setting is fitted to.
@@ -66,6 +68,13 @@ class Search:
     cost: Cost
     longer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     parts: int = 1
+    dear: Mapping[str, Mapping[Any, float]] = dataclasses.field(default_factory=dict)
+
+    def worth(self, settings: Mapping[str, Any], score: float) -> float:
+        """What a score counts for, as `dear` says."""
+        for field, prices in self.dear.items():
+            score /= prices.get(settings.get(field), 1.0)
+        return score
 
     @property
     def trained(self) -> bool:
