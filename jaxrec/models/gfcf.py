@@ -74,17 +74,23 @@ def _right_singular_vectors(
     """
     digest = hashlib.blake2b(repr(matrix.shape).encode())
     for part in (matrix.indptr, matrix.indices, matrix.data):
-        digest.update(np.ascontiguousarray(part))
+        digest.update(part.tobytes())
     key = digest.digest(), count, seed
-    vectors = _kept.pop(key, None)
-    if vectors is None:
-        start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
-        for _ in track((count,), "singular vectors", "searches"):
-            # ARPACK: exact, and the same from the same start. Its products are small: with several
-            # threads they take longer, and beside other work twenty times as long.
-            with threadpool_limits(limits=1, user_api="blas"):
-                _, _, vectors = svds(matrix, k=count, v0=start)
+    if key in _kept:
+        vectors = _kept.pop(key)
+    else:
+        vectors = _search(matrix, count, seed, track)
     _kept[key] = vectors
     while sum(each.nbytes for each in _kept.values()) > MOST_KEPT:
         del _kept[next(iter(_kept))]
+    return vectors
+
+
+def _search(matrix: sparse.csr_array, count: int, seed: int, track: Track) -> np.ndarray:
+    """By ARPACK: exact, and the same from the same start."""
+    start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
+    (vectors,) = (
+        svds(matrix, k=each, v0=start)[2]
+        for each in track((count,), "singular vectors", "searches")
+    )
     return vectors

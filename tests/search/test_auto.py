@@ -3,7 +3,7 @@
 import gc
 import itertools
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -123,8 +123,8 @@ def test_the_rules_that_cut_a_part_are_kept_apart_in_every_view() -> None:
         def __init__(self, value: float) -> None:
             self.value = value
 
-        def figures(self, weights: Mapping[str, float], metric: str) -> np.ndarray:
-            return self.value + 0.1 * self.users
+        def figures(self, weights: Mapping[str, float], metrics: Sequence[str]) -> np.ndarray:
+            return np.tile((self.value + 0.1 * self.users)[:, None], len(metrics))
 
     parts: Any = [SimpleNamespace(alike=np.arange(4) == own) for own in (1, 3)]
     measured = Measured.__new__(Measured)
@@ -327,6 +327,46 @@ def test_what_was_gaining_when_its_epochs_ended_is_given_more(
         assert found is not None and found.settings["epochs"] == min(tried[-1], 15)
 
 
+@pytest.mark.parametrize(
+    ("gain", "chosen", "epochs"),
+    [
+        (1.03, 256, [12, 12, 12]),
+        (1.008, 64, [12, 12, 12]),  # keeps up with its price, and is not worth it
+        (1.002, 64, [12, 8, 12]),
+        (0.97, 64, [12, 8, 12]),
+    ],
+)
+def test_what_is_dear_must_be_better_by_its_price_and_ends_early_if_it_is_not(
+    monkeypatch: pytest.MonkeyPatch, gain: float, chosen: int, epochs: list[int]
+) -> None:
+    trained: list[int] = []
+
+    def fit(config: RunConfig, *_: Any, give_up: Callable[[int, float], bool], **__: Any) -> Any:
+        score = {64: 0.5, 256: 0.5 * gain}[config.model.dim] * (0.985 if config.lr < 0.01 else 1)
+        for epoch in (4, 8, 12):
+            if give_up(epoch, score):
+                break
+        trained.append(epoch)
+        return Candidate(score, epoch, models=(config,))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trials, "fit_candidate", fit)
+    search = Search(
+        "gcn",
+        {"model.dim": 64, "lr": 0.01, "epochs": 12},
+        [("model.dim", (64, 256)), ("lr", (0.005, 0.01))],
+        9,
+        "steps",
+        dear={"model.dim": {256: 1.01}},
+    )
+    tried = Trials(RunConfig(), frozenset(), [], "x", Journal(None, {}), Console(quiet=True))
+    found = tried.search(search)
+    assert found is not None and found.settings["model.dim"] == chosen
+    assert found.score == pytest.approx(0.5 * (gain if chosen == 256 else 1))
+    assert trained == epochs  # 64 numbers, 256, and another rate of the better ones
+    (kept,) = tried.models(found)  # the best ones', fitted once
+    assert kept.model.dim == chosen and len(trained) == 3  # type: ignore[attr-defined]
+
+
 def luck(seed: int, mean: float) -> np.ndarray:
     return np.random.default_rng(seed).normal(mean, 0.1, (1_000, 1))
 
@@ -413,7 +453,7 @@ def test_a_pool_judges_a_blend_as_an_evaluation_does(
         ks=(5, 10),
         protocol={},
     )
-    found = pool.figures(dict(zip(models, weights, strict=True)), metric)
+    found = pool.figures(dict(zip(models, weights, strict=True)), [metric])[:, 0]
     np.testing.assert_allclose(found, expected.per_user[metric], atol=1e-9)
 
 
@@ -456,7 +496,7 @@ def test_a_pool_heeds_what_was_known_as_an_evaluation_does(
     pool = make_pool(models, measure, leaders=list(models), standardise=True, memory_budget_mb=64)
     both = blend(list(models.values()), [1.0, 0.6], item_users(part.train) > 0)
     expected = measure.of_all("validation", both, (5,)).per_user["ndcg@5"]
-    found = pool.figures({"own_plays": 1.0, "ease": 0.6}, "ndcg@5")
+    found = pool.figures({"own_plays": 1.0, "ease": 0.6}, ["recall@20", "ndcg@5"])[:, 1]
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 

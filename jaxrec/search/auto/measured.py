@@ -72,11 +72,7 @@ class Measured:
         Returns:
           Of each rule, at random first, [users, 2]; no empty array.
         """
-        values = [
-            np.stack([pool.figures(weights, metric) for metric in self.metrics], axis=1)
-            for pool in pools
-        ]
-        figures = np.concatenate(values)
+        figures = np.concatenate([pool.figures(weights, self.metrics) for pool in pools])
         pairs = zip(itertools.cycle(self.parts), pools, strict=False)
         alike = np.concatenate([part.alike[pool.users] for part, pool in pairs])
         return [each for each in (figures[~alike], figures[alike]) if len(each)]

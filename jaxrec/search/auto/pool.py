@@ -39,23 +39,27 @@ class Pool:
     num_relevant: np.ndarray
     per_user: PerUser
 
-    def figures(self, weights: Mapping[str, float], metric: str) -> np.ndarray:
-        """Each user's metric where the models' weighted scores rank the pool: [n] float64.
+    def figures(self, weights: Mapping[str, float], metrics: Sequence[str]) -> np.ndarray:
+        """Each user's metrics where the models' weighted scores rank the pool.
 
         Args:
           weights: by model; one of them isn't 0.
-          metric: such as `recall@20`.
+          metrics: such as `recall@20`.
+
+        Returns:
+          [n, metrics] float64.
         """
-        cutoff = int(metric.partition("@")[2])
+        cutoffs = [int(metric.partition("@")[2]) for metric in metrics]
         total: np.ndarray = np.zeros_like(self.hits, np.float32)
         for name, weight in weights.items():
             if weight:
                 total += np.float32(weight) * self.scores[name]
-        k = min(cutoff, total.shape[1])
+        k = min(max(cutoffs), total.shape[1])
         best = np.argpartition(-total, k - 1, axis=1)[:, :k]
         order = np.argsort(-np.take_along_axis(total, best, axis=1), axis=1, kind="stable")
         hits = np.take_along_axis(self.hits, np.take_along_axis(best, order, axis=1), axis=1)
-        return self.per_user(hits, self.num_relevant, (cutoff,))[metric]
+        found = self.per_user(hits, self.num_relevant, sorted(set(cutoffs)))
+        return np.stack([found[metric] for metric in metrics], axis=1)
 
 
 def make_pool(

@@ -17,7 +17,13 @@ from jaxrec.search.auto.parts import Part, Parts
 from jaxrec.search.auto.plan import Plan
 from jaxrec.search.auto.searches import Search
 from jaxrec.search.auto.trials import Finalist, Trials
-from jaxrec.search.auto.weights import choose_weights, fixed_weights, is_preferred
+from jaxrec.search.auto.weights import (
+    NEW_MEMBER,
+    ON_FRESH_PARTS,
+    choose_weights,
+    fixed_weights,
+    is_preferred,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +93,7 @@ def choose(
     question = {"blend": {each.name: each.settings for each in finalists}}
     answer = journal.get(question)
     if answer is None:
-        answer = _blend(finalists, *judges, fixed, console)
+        answer = _blend(finalists, *judges, fixed, console, _needed_of_members(parts))
         journal.put(question, answer)
     finalists = [each for each in finalists if each.name in answer["alone"]]
     return Recommendation(
@@ -201,6 +207,7 @@ def _blend(
     measured: Measured,
     fixed: frozenset[str],
     console: Console,
+    new_member: float,
 ) -> dict[str, Any]:
     """The members' weights, how good the blend is, and the members alone.
 
@@ -231,6 +238,7 @@ def _blend(
             [each.name for each in team],
             lambda tried: measured.figures(pools, tried),
             fixed={each.name: given[each.method] for each in team if each.method in given},
+            new_member=new_member,
         )
         choices.append((weights, measured.figures(pools, weights)))
     weights, known = choices[0]
@@ -242,6 +250,15 @@ def _blend(
         "score": measured.score(pools, weights),
         "alone": {name: measured.score(pools, {name: 1.0}) for name in names},
     }
+
+
+def _needed_of_members(parts: Parts) -> float:
+    """The standard errors that a new member must gain: fewer on several parts that chose nothing.
+
+    One part is one cut of all listeners, whose own luck its standard error doesn't know.
+    """
+    chose_nothing = not any(each in parts.network for each in parts.fresh)
+    return ON_FRESH_PARTS if chose_nothing and len(parts.fresh) > 1 else NEW_MEMBER
 
 
 def _one_of_each(finalists: Sequence[Finalist]) -> list[list[Finalist]]:

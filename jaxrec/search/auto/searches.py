@@ -1,6 +1,7 @@
 """What a search for settings is: of which method, how long, and how large the data are."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -70,11 +71,10 @@ class Search:
     parts: int = 1
     dear: Mapping[str, Mapping[Any, float]] = dataclasses.field(default_factory=dict)
 
-    def worth(self, settings: Mapping[str, Any], score: float) -> float:
-        """What a score counts for, as `dear` says."""
-        for field, prices in self.dear.items():
-            score /= prices.get(settings.get(field), 1.0)
-        return score
+    def price(self, settings: Mapping[str, Any]) -> float:
+        """What a score of some settings is divided by, as `dear` says; 1 for most."""
+        factors = (prices.get(settings.get(field), 1.0) for field, prices in self.dear.items())
+        return math.prod(factors)
 
     @property
     def trained(self) -> bool:

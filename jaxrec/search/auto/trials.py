@@ -19,9 +19,9 @@ from jaxrec.search.candidate import Candidate, fit_candidate
 PLAIN = {"walks.weight": 0.0, "ranking.length_exponent": 1.0}
 
 # Training is given up where at the same epoch the best so far was so much better: of 162 settings
-# that were trained to their end 50 became the best, and none of them was as far behind
-# (docs/lab/auto-time.md).
-GIVE_UP_FROM, GIVE_UP_BELOW = 8, 0.98
+# that were trained to their end 50 became the best, and none of them was as far behind. What is
+# dearer than the best must keep up with it (docs/lab/auto-time.md).
+GIVE_UP_FROM, GIVE_UP_BELOW, GIVE_UP_DEARER_BELOW = 8, 0.98, 0.995
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ class Trials:
             epochs = {} if answer["epochs"] is None else {"epochs": answer["epochs"]}
             worth = -math.inf
             if answer["score"] is not None:
-                worth = search.worth(settings, answer["score"])
+                worth = answer["score"] / search.price(settings)
             tried.append(_Tried(dict(settings) | epochs, answer, worth))
             return worth
 
@@ -157,18 +157,19 @@ class Trials:
 
             def give_up(epoch: int, score: float) -> bool:
                 own[str(epoch)] = score
-                before = None if leader is None else leader.answer["curve"].get(str(epoch))
-                if before is None or leader is None or epoch < GIVE_UP_FROM:
+                if leader is None or epoch < GIVE_UP_FROM:
                     return False
-                least = GIVE_UP_BELOW * search.worth(leader.settings, before)
-                return search.worth(settings, score) < least
+                before = leader.answer["curve"].get(str(epoch))
+                ratio = search.price(settings) / search.price(leader.settings)
+                below = GIVE_UP_DEARER_BELOW if ratio > 1 else GIVE_UP_BELOW
+                return before is not None and score / ratio < below * before
 
             begin = time.perf_counter()
             try:
                 found = self._fit(method, settings, give_up, keep_models=self._keep_models)
                 answer |= {"score": found.score, "epochs": found.epochs}
                 best = -math.inf if leader is None else leader.worth
-                if self._keep_models and search.worth(settings, found.score) > best:
+                if self._keep_models and found.score / search.price(settings) > best:
                     epochs = {} if found.epochs is None else {"epochs": found.epochs}
                     self._fitted[method] = dict(settings) | epochs, found.models
             except (RunError, UserError) as error:  # of these settings; others may do

@@ -9,7 +9,9 @@ from jaxrec.runs.methods import check_weights
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5)
 ROUNDS = 12
-NEW_MEMBER, SAME_MEMBERS = 2.0, 0.5  # standard errors that a change must gain
+# Standard errors that a change must gain; a new member fewer where it is weighed on several parts
+# that have chosen nothing (docs/lab/auto-blends.md).
+NEW_MEMBER, ON_FRESH_PARTS, SAME_MEMBERS = 2.0, 1.0, 0.5
 
 Weights = dict[str, float]
 Figures = Sequence[np.ndarray]  # by rule: [users, metrics]
@@ -20,20 +22,22 @@ def choose_weights(
     figures: Callable[[Mapping[str, float]], Figures],
     *,
     fixed: Mapping[str, float],
+    new_member: float = NEW_MEMBER,
 ) -> Weights:
     """The members that help and their weights, from the best one alone.
 
     Of all changes of one weight the one that gains most by the first rule is made, if it gains in
     every metric by either rule, and by the first by more than chance would: a new member must gain
-    twice the standard error of the mean difference between users, since each makes the model larger
-    and slower, and a part of train is not test. A member whose removal costs less than half of one
-    goes.
+    once or twice the standard error of the mean difference between users, since each makes the
+    model larger and slower, and a part of train is not test. A member whose removal costs less than
+    half of one goes.
 
     Args:
       names: of the members.
       figures: of weights, at least one of them above 0: each user's metrics, an array for each
         rule by which validation was cut, the one that counts most first.
       fixed: weights that are not to be changed; not 0 for all (`fixed_weights`).
+      new_member: standard errors that one must gain.
 
     Returns:
       Every member's weight, 0 for those left out.
@@ -54,7 +58,7 @@ def choose_weights(
                     continue
                 found = figures(tried)
                 gains = [new - old for new, old in zip(found, known, strict=True)]
-                if _is_better(gains, _needed(best[name], weight)):
+                if _is_better(gains, _needed(best[name], weight, new_member)):
                     changes.append((_mean(gains), tried, found))
         if not changes:
             break
@@ -90,10 +94,10 @@ def is_preferred(new: Figures, old: Figures) -> bool:
     return bool(first.mean() > 0 and all(each.mean() > -_error(each) for each in others))
 
 
-def _needed(before: float, after: float) -> float:
+def _needed(before: float, after: float, new_member: float) -> float:
     """Standard errors that a change of a weight must gain; a member may go for less than 0."""
     if before == 0:
-        return NEW_MEMBER
+        return new_member
     return -SAME_MEMBERS if after == 0 else SAME_MEMBERS
 
 
