@@ -76,10 +76,7 @@ def _right_singular_vectors(
     for part in (matrix.indptr, matrix.indices, matrix.data):
         digest.update(part.tobytes())
     key = digest.digest(), count, seed
-    if key in _kept:
-        vectors = _kept.pop(key)
-    else:
-        vectors = _search(matrix, count, seed, track)
+    vectors = _kept.pop(key) if key in _kept else _search(matrix, count, seed, track)
     _kept[key] = vectors
     while sum(each.nbytes for each in _kept.values()) > MOST_KEPT:
         del _kept[next(iter(_kept))]
@@ -89,8 +86,9 @@ def _right_singular_vectors(
 def _search(matrix: sparse.csr_array, count: int, seed: int, track: Track) -> np.ndarray:
     """By ARPACK: exact, and the same from the same start."""
     start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
-    (vectors,) = (
-        svds(matrix, k=each, v0=start)[2]
-        for each in track((count,), "singular vectors", "searches")
-    )
-    return vectors
+    for _ in track((count,), "singular vectors", "searches"):
+        # Its products are small: with several threads they take longer, and beside other work
+        # twenty times as long.
+        with threadpool_limits(limits=1, user_api="blas"):
+            _, _, vectors = svds(matrix, k=count, v0=start)
+    return np.asarray(vectors)

@@ -401,6 +401,27 @@ def test_a_member_that_helps_by_chance_alone_is_left_out_and_one_that_helps_is_t
     assert fixed["c"] == 0.7
 
 
+def test_a_member_needs_less_where_it_is_weighed_on_several_parts_that_chose_nothing() -> None:
+    noise = np.random.default_rng(3).standard_normal((400, 1))
+    noise = (noise - noise.mean()) / noise.std()
+
+    def figures(weights: Mapping[str, float]) -> list[np.ndarray]:
+        share = weights["b"] / sum(weights.values())
+        return [0.3 - 0.5 * (share == 1) + share * (0.075 + noise)]  # one and a half errors
+
+    first, second, third = (SimpleNamespace() for _ in range(3))
+    cases: list[tuple[list[Any], list[Any], bool]] = [
+        ([first], [second, third], True),
+        ([first], [second], False),  # one part
+        ([first], [first, second], False),  # one of them has chosen
+    ]
+    for chose, judge, taken in cases:
+        parts: Any = SimpleNamespace(network=chose, fresh=judge)
+        needed = recipe._needed_of_members(parts)
+        weights = choose_weights(["a", "b"], figures, fixed={"a": 1.0}, new_member=needed)
+        assert (weights["b"] > 0) == taken
+
+
 def test_what_helps_on_one_part_and_harms_on_the_other_is_left_out() -> None:
     def figures(weights: Mapping[str, float]) -> list[np.ndarray]:
         share = weights["b"] / sum(weights.values())
@@ -601,7 +622,7 @@ def test_a_method_that_a_fresh_part_refuses_is_left_out_and_the_search_goes_on()
             return weights["itemknn"]
 
     both = [Finalist(name, {}, 0.5, 1) for name in ("ease", "itemknn")]
-    judges: Any = (Refusing(), Scoring(), frozenset(), Console(quiet=True))
+    judges: Any = (Refusing(), Scoring(), frozenset(), Console(quiet=True), 2.0)
     refused = {"ease"}
     answer = recipe._blend(both, *judges)
     assert set(answer["weights"]) == set(answer["alone"]) == {"itemknn"}
@@ -652,7 +673,7 @@ def test_beside_others_a_network_without_walks_is_taken_where_no_rule_surely_spe
         def models(self, finalist: Finalist) -> tuple[str, ...]:
             return (finalist.method,)
 
-    judges: Any = (Fitting(), Scoring(), frozenset(), Console(quiet=True))
+    judges: Any = (Fitting(), Scoring(), frozenset(), Console(quiet=True), 2.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking, "ranked", lambda models, *_: models)
         answer = recipe._blend(finalists, *judges)
