@@ -409,8 +409,8 @@ def test_a_member_needs_less_where_it_is_weighed_on_several_parts_that_chose_not
         share = weights["b"] / sum(weights.values())
         return [0.3 - 0.5 * (share == 1) + share * (0.075 + noise)]  # one and a half errors
 
-    first, second, third = (SimpleNamespace() for _ in range(3))
-    cases: list[tuple[list[Any], list[Any], bool]] = [
+    first, second, third = (object() for _ in range(3))
+    cases = [
         ([first], [second, third], True),
         ([first], [second], False),  # one part
         ([first], [first, second], False),  # one of them has chosen
