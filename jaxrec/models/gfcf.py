@@ -1,6 +1,7 @@
 """GF-CF: graph filters in closed form, a linear one and an ideal low-pass one."""
 
 import hashlib
+import threading
 
 import numpy as np
 from scipy import sparse
@@ -62,6 +63,7 @@ def fit(
 
 
 _kept: dict[tuple[bytes, int, int], np.ndarray] = {}  # the last one asked for last
+_keeping = threading.Lock()
 
 
 def _right_singular_vectors(
@@ -76,10 +78,14 @@ def _right_singular_vectors(
     for part in (matrix.indptr, matrix.indices, matrix.data):
         digest.update(part.tobytes())
     key = digest.digest(), count, seed
-    vectors = _kept.pop(key) if key in _kept else _search(matrix, count, seed, track)
-    _kept[key] = vectors
-    while sum(each.nbytes for each in _kept.values()) > MOST_KEPT:
-        del _kept[next(iter(_kept))]
+    with _keeping:
+        vectors = _kept.pop(key, None)
+    if vectors is None:
+        vectors = _search(matrix, count, seed, track)
+    with _keeping:
+        _kept[key] = vectors
+        while sum(each.nbytes for each in _kept.values()) > MOST_KEPT:
+            del _kept[next(iter(_kept))]
     return vectors
 
 
