@@ -13,7 +13,7 @@ from jaxrec.gcn.batches import BatchInteractions
 from jaxrec.gcn.shares import from_owner, own_rows
 from jaxrec.gcn.training_graph import ItemMass, TrainingGraph
 
-LANES = 64  # in multiples of which a table's columns are multiplied fastest
+LANES = 64  # columns are multiplied fastest in multiples of it
 ROOM = 0.75  # of the draws: where their different items need less they are brought together
 
 
@@ -93,7 +93,8 @@ def shared_negatives(
     Returns:
       items [m] int32, with repetition, and [n, m] float32, the logarithm of each item's share of
       the draws: all of it at one of its places, -inf at its others and where the user knows it.
-      m is the number of draws, or fewer of few items, most of which are drawn again and again.
+      m is the number of draws; of few items, many of which are drawn repeatedly, it is smaller
+      (`most_distinct`).
     """
     return weigh_draws(draw_items(key, data, num_negatives), batch, num_items=data.graph.num_items)
 
@@ -135,7 +136,10 @@ def log_shares(count: jax.Array) -> jax.Array:
 def weigh_draws(
     items: jax.Array, batch: BatchInteractions, *, num_items: int
 ) -> tuple[jax.Array, jax.Array]:
-    """What `shared_negatives` returns, for draws of any kind, [d] int32."""
+    """What `shared_negatives` returns, for draws of any kind, [d] int32.
+
+    Different items beyond `most_distinct` would be left out, and the shares be those of the rest.
+    """
     place, count = count_once(items, num_items=num_items)
     room = most_distinct(num_items, len(items))
     if room < ROOM * len(items):
@@ -151,11 +155,11 @@ def weigh_draws(
 
 
 def most_distinct(num_items: int, num_draws: int) -> int:
-    """A number of different items that draws don't exceed, in whole vectors of the machine.
+    """A number of different items that draws don't exceed, rounded up to a multiple of LANES.
 
     The most are to be expected of uniform draws, n (1 - (1 - 1/n)^draws), and of any draws more
-    than 4 sqrt(n) above that have a probability below exp(-32): an item's presence makes others'
-    less likely, so Hoeffding's bound holds.
+    than 4 sqrt(n) above that have a probability below exp(-32): which items are drawn is negatively
+    associated, so Hoeffding's bound holds.
 
     Args:
       num_items: n.

@@ -97,4 +97,5 @@ def _search(matrix: sparse.csr_array, count: int, seed: int, track: Track) -> np
         # twenty times as long.
         with threadpool_limits(limits=1, user_api="blas"):
             _, _, vectors = svds(matrix, k=count, v0=start)
+    vectors.setflags(write=False)  # they are kept
     return np.asarray(vectors)

@@ -328,21 +328,22 @@ def test_what_was_gaining_when_its_epochs_ended_is_given_more(
 
 
 @pytest.mark.parametrize(
-    ("gain", "chosen", "epochs"),
+    ("gain", "behind", "chosen", "epochs"),
     [
-        (1.03, 256, [12, 12, 12]),
-        (1.008, 64, [12, 12, 12]),  # keeps up with its price, and is not worth it
-        (1.002, 64, [12, 8, 12]),
-        (0.97, 64, [12, 8, 12]),
+        (1.03, 0.985, 256, [12, 12, 12]),
+        (1.03, 0.975, 256, [12, 12, 8]),
+        (1.008, 0.985, 64, [12, 12, 12]),  # keeps up with its price, and is not worth it
+        (1.002, 0.975, 64, [12, 8, 8]),
+        (0.97, 0.985, 64, [12, 8, 12]),
     ],
 )
 def test_what_is_dear_must_be_better_by_its_price_and_ends_early_if_it_is_not(
-    monkeypatch: pytest.MonkeyPatch, gain: float, chosen: int, epochs: list[int]
+    monkeypatch: pytest.MonkeyPatch, gain: float, behind: float, chosen: int, epochs: list[int]
 ) -> None:
     trained: list[int] = []
 
     def fit(config: RunConfig, *_: Any, give_up: Callable[[int, float], bool], **__: Any) -> Any:
-        score = {64: 0.5, 256: 0.5 * gain}[config.model.dim] * (0.985 if config.lr < 0.01 else 1)
+        score = {64: 0.5, 256: 0.5 * gain}[config.model.dim] * {0.01: 1, 0.005: behind}[config.lr]
         for epoch in (4, 8, 12):
             if give_up(epoch, score):
                 break
@@ -409,11 +410,11 @@ def test_a_member_needs_less_where_it_is_weighed_on_several_parts_that_chose_not
         share = weights["b"] / sum(weights.values())
         return [0.3 - 0.5 * (share == 1) + share * (0.075 + noise)]  # one and a half errors
 
-    first, second, third = (object() for _ in range(3))
+    first, *others = (object() for _ in range(5))
     cases = [
-        ([first], [second, third], True),
-        ([first], [second], False),  # one part
-        ([first], [first, second], False),  # one of them has chosen
+        ([first], others, True),
+        ([first], others[:1], False),  # one part
+        ([first], [first, *others], False),  # one of them has chosen
     ]
     for chose, judge, taken in cases:
         parts: Any = SimpleNamespace(network=chose, fresh=judge)

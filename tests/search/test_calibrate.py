@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from jaxrec.config import RunConfig
 from jaxrec.models import slim
 from jaxrec.models.matrix import Track
+from jaxrec.models.method import unseen
 from jaxrec.search.auto import calibrate
+from jaxrec.search.auto.plan import Plan
+from jaxrec.search.auto.searches import Search
+from tests.models.problems import as_interactions, random_plays
 
 
 def test_turning_a_matrix_around_is_not_taken_for_the_work_on_one_of_its_blocks(
@@ -68,3 +73,23 @@ def test_slim_is_timed_by_items_of_all_kinds_with_the_nearest_by_cosine(
     assert clock[0] == 3 * min(timed, 3)
     assert list(np.flatnonzero(np.diff(near.indptr))) == ([2, 4] if timed == 2 else [2, 3, 4])
     assert set(near[[2]].indices) == {2, 3}  # by numbers of listeners it would be 2 and 4
+
+
+def test_longer_vectors_that_may_be_chosen_are_told_to_take_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calibrate, "_seconds_per_step", lambda *_: 2.0)
+    monkeypatch.setattr(
+        calibrate, "fitting_of", lambda *_: SimpleNamespace(epochs=10, steps_per_epoch=3)
+    )
+    split: Any = SimpleNamespace(train=as_interactions(random_plays(0, users=9, items=7)))
+
+    def told(**of_search: Any) -> float:
+        search = Search("gcn", {"epochs": 10}, [], 10, "steps", **of_search)
+        planned = Plan(fresh=0, searches=(search,), walks=False)
+        return calibrate.expected_seconds(planned, RunConfig(), split, unseen)
+
+    a_fit = calibrate.OTHER * calibrate.EPOCHS * 10 * 3 * 2.0
+    assert told() == pytest.approx(8 * a_fit, abs=0.1)  # of ten settings seven, and one anew
+    # Two that take four times as long, and the one anew in half of all cases.
+    assert told(slowest=4.0) == pytest.approx((8 + 3 * 2.5) * a_fit, abs=0.1)

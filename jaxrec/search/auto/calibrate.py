@@ -31,7 +31,8 @@ NEIGHBOURS = 100  # of an item
 FEWEST, REGRESSIONS, MOST_ENTRIES = 16, 256, 2e7
 STEPS = 3  # timed of the network, after one that is compiled
 TRIED = 0.7  # of the settings that may be tried, as many usually are
-EPOCHS = 0.8  # and of the epochs
+EPOCHS = 0.6  # and of the epochs
+SLOW_FITS, SLOWEST_CHOSEN = 2, 0.5  # with the slowest settings; and how often they are chosen
 EPOCHS_IF_LONGER = 0.5  # and of those that the best settings may get
 SUMS = 0.05  # a fit of filters, of one by products
 OTHER = 1.3  # scoring, choosing, measuring, beside fitting
@@ -55,7 +56,8 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
         if search.longer:
             times = search.longer["epochs"] / search.start["epochs"]
             again = (again + chosen_by) * times * EPOCHS_IF_LONGER / EPOCHS
-        fits[search.cost] += tried + again
+        slow = (search.slowest - 1) * (SLOW_FITS * chosen_by + SLOWEST_CHOSEN * again)
+        fits[search.cost] += tried + again + slow
     seconds = 0.0
     if fits["inverse"]:
         each = multiplications(size.users, size.items, size.edges)

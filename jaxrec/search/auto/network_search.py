@@ -16,7 +16,7 @@ MANY_ITEMS = 10_000
 FEWEST_NEGATIVES, MOST_LOGITS = 1_024, 2**27  # of a batch, the latter: half a GiB, a few times over
 TIMES_LONGER = 3  # the epochs of the best settings, where patience hadn't run out at their end
 SETTINGS = 5  # of the network, that should be tried before epochs are many
-ENOUGH = 9  # settings that there must be time for, so that longer vectors are tried, too
+ENOUGH = 9  # settings that there must be time for, so that the last may be of longer vectors
 SHORT, LONG = 64, 256  # numbers in a vector
 LONG_GAIN = 0.01  # that the longer ones must bring, as all that follows takes four times as long
 MOST_SETTINGS = {"quick": 3, "normal": 11, "thorough": 30}
@@ -57,6 +57,9 @@ def network(size: Size, effort: Effort, parts: int) -> Search:
         "loss.l2": 0.0,
         "eval.patience": 2,
     }
+    most = min(most, MOST_SETTINGS[effort])
+    if size.edges < SMALL and effort == "normal":
+        most = min(most, MOST_IF_SMALL)
     # A step takes up to four times as long, so it must be a short one.
     dims = (SHORT, LONG) if most >= ENOUGH else (SHORT,)
     axes: list[Axis] = [
@@ -69,15 +72,12 @@ def network(size: Size, effort: Effort, parts: int) -> Search:
         ("model.dim", dims),
         ("lr", (0.0005, 0.001, 0.002, 0.004, 0.008)),
     ]
-    most = min(most, MOST_SETTINGS[effort])
-    if size.edges < SMALL and effort == "normal":
-        most = min(most, MOST_IF_SMALL)
     longer: dict[str, Any] = {}
-    # Else that alone is more than there is time for.
-    if TIMES_LONGER * epochs * epoch * dims[-1] / SHORT <= allowed:
+    slowest = dims[-1] / SHORT
+    if TIMES_LONGER * epochs * epoch * slowest <= allowed:  # else that alone is more than all
         longer = _epochs(TIMES_LONGER * epochs)
     dear = {"model.dim": {LONG: 1 + LONG_GAIN}}
-    return Search("gcn", start, axes, most, "steps", longer, parts, dear)
+    return Search("gcn", start, axes, most, "steps", longer, parts, dear, slowest)
 
 
 def _epochs(count: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from jaxrec.search.auto.plan import Plan
 from jaxrec.search.auto.searches import Search
 from jaxrec.search.auto.trials import Finalist, Trials
 from jaxrec.search.auto.weights import (
+    ENOUGH_PARTS,
     NEW_MEMBER,
     ON_FRESH_PARTS,
     choose_weights,
@@ -253,12 +254,9 @@ def _blend(
 
 
 def _needed_of_members(parts: Parts) -> float:
-    """The standard errors that a new member must gain: fewer on several parts that chose nothing.
-
-    One part is one cut of all listeners, whose own luck its standard error doesn't know.
-    """
+    """The standard errors that a new member must gain: fewer on four parts that chose nothing."""
     chose_nothing = not any(each in parts.network for each in parts.fresh)
-    return ON_FRESH_PARTS if chose_nothing and len(parts.fresh) > 1 else NEW_MEMBER
+    return ON_FRESH_PARTS if chose_nothing and len(parts.fresh) >= ENOUGH_PARTS else NEW_MEMBER
 
 
 def _one_of_each(finalists: Sequence[Finalist]) -> list[list[Finalist]]:

@@ -57,6 +57,7 @@ class Search:
         the graph (when ranking), or steps of training.
       dear: by field and value, what a score is divided by before it is compared with others: what
         takes much longer has to be so much better.
+      slowest: how many times as long as with the first settings a step takes with the dearest.
       longer: fields that the best settings get where patience hadn't run out when their epochs
         ended; empty where there are none, or no time for it.
       parts: how many parts, at most, each setting is fitted to.
@@ -70,6 +71,7 @@ class Search:
     longer: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     parts: int = 1
     dear: Mapping[str, Mapping[Any, float]] = dataclasses.field(default_factory=dict)
+    slowest: float = 1.0
 
     def price(self, settings: Mapping[str, Any]) -> float:
         """What a score of some settings is divided by, as `dear` says; 1 for most."""

@@ -18,10 +18,12 @@ from jaxrec.search.candidate import Candidate, fit_candidate
 
 PLAIN = {"walks.weight": 0.0, "ranking.length_exponent": 1.0}
 
-# Training is given up where at the same epoch the best so far was so much better: of 162 settings
-# that were trained to their end 50 became the best, and none of them was as far behind. What is
-# dearer than the best must keep up with it (docs/lab/auto-time.md).
-GIVE_UP_FROM, GIVE_UP_BELOW, GIVE_UP_DEARER_BELOW = 8, 0.98, 0.995
+# Training is given up where at the same epoch the best so far was so much better, from an epoch on
+# and from a part of all: of 162 settings that were tried after others, at effort normal, 50 became
+# the best, and none of them was as far behind. What is dearer than the best must keep up with it
+# (docs/lab/auto-time.md).
+GIVE_UP_FROM, GIVE_UP_FROM_PART = 8, 5
+GIVE_UP_BELOW, GIVE_UP_DEARER_BELOW = 0.98, 0.995
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,7 +159,9 @@ class Trials:
 
             def give_up(epoch: int, score: float) -> bool:
                 own[str(epoch)] = score
-                if leader is None or epoch < GIVE_UP_FROM:
+                part = self.config_of(method, settings).epochs // GIVE_UP_FROM_PART
+                first = max(GIVE_UP_FROM, part)
+                if leader is None or leader.answer["score"] is None or epoch < first:
                     return False
                 before = leader.answer["curve"].get(str(epoch))
                 ratio = search.price(settings) / search.price(leader.settings)

@@ -9,9 +9,11 @@ from jaxrec.runs.methods import check_weights
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5)
 ROUNDS = 12
-# Standard errors that a change must gain; a new member fewer where it is weighed on several parts
-# that have chosen nothing (docs/lab/auto-blends.md).
+# Standard errors that a change must gain; a new member fewer where it is weighed on so many parts
+# that have chosen nothing: members chosen so were as good or better on other parts, in ten cases of
+# ten (docs/lab/auto-blends.md).
 NEW_MEMBER, ON_FRESH_PARTS, SAME_MEMBERS = 2.0, 1.0, 0.5
+ENOUGH_PARTS = 4
 
 Weights = dict[str, float]
 Figures = Sequence[np.ndarray]  # by rule: [users, metrics]
@@ -28,9 +30,9 @@ def choose_weights(
 
     Of all changes of one weight the one that gains most by the first rule is made, if it gains in
     every metric by either rule, and by the first by more than chance would: a new member must gain
-    once or twice the standard error of the mean difference between users, since each makes the
-    model larger and slower, and a part of train is not test. A member whose removal costs less than
-    half of one goes.
+    `new_member` standard errors of the mean difference between users, since each makes the model
+    larger and slower, and a part of train is not test. A member whose removal costs less than half
+    of one goes.
 
     Args:
       names: of the members.
