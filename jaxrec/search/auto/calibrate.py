@@ -30,9 +30,10 @@ NEIGHBOURS = 100  # of an item
 # Items that are solved for from their neighbours, which are found among so many entries at most.
 FEWEST, REGRESSIONS, MOST_ENTRIES = 16, 256, 2e7
 STEPS = 3  # timed of the network, after one that is compiled
+SHORT_EPOCH = 1.0  # seconds; of a shorter one all steps are timed
 TRIED = 0.7  # of the settings that may be tried, as many usually are
 EPOCHS = 0.6  # and of the epochs
-SLOW_FITS, SLOWEST_CHOSEN = 2, 0.5  # with the slowest settings; and how often they are chosen
+SLOW_FITS, SLOWEST_CHOSEN = 2, 0.75  # with the slowest settings; and how often they are chosen
 EPOCHS_IF_LONGER = 0.5  # and of those that the best settings may get
 SUMS = 0.05  # a fit of filters, of one by products
 OTHER = 1.3  # scoring, choosing, measuring, beside fitting
@@ -53,10 +54,10 @@ def expected_seconds(plan: Plan, config: RunConfig, split: Split, show: Show) ->
     for search in plan.searches:
         chosen_by = search.parts if search.chooses or not plan.fresh else 0
         tried, again = max(1, round(TRIED * search.most)) * chosen_by, plan.fresh + 1.0
+        slow = (search.slowest - 1) * (SLOW_FITS * chosen_by + SLOWEST_CHOSEN * again)
         if search.longer:
             times = search.longer["epochs"] / search.start["epochs"]
             again = (again + chosen_by) * times * EPOCHS_IF_LONGER / EPOCHS
-        slow = (search.slowest - 1) * (SLOW_FITS * chosen_by + SLOWEST_CHOSEN * again)
         fits[search.cost] += tried + again + slow
     seconds = 0.0
     if fits["inverse"]:
@@ -140,4 +141,11 @@ def _seconds_per_step(fitting: Fitting, show: Show) -> float:
         fitting.advance(fitting.fresh(), 0, hooks)
     if len(times) < 2:
         return (time.perf_counter() - begin) / fitting.steps_per_epoch
-    return (times[-1] - times[0]) / (len(times) - 1)
+    seconds = (times[-1] - times[0]) / (len(times) - 1)
+    if seconds * fitting.steps_per_epoch > SHORT_EPOCH:
+        return seconds
+    # Short steps are dispatched several at once, and one alone takes longer.
+    state, _ = fitting.advance(fitting.fresh(), 0, Hooks(show))
+    begin = time.perf_counter()
+    fitting.advance(state, 1, Hooks(show))
+    return (time.perf_counter() - begin) / fitting.steps_per_epoch
