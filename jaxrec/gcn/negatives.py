@@ -146,7 +146,8 @@ def weigh_draws(
         (kept,) = jnp.nonzero(count > 0, size=room, fill_value=len(items))
         rank = jnp.cumsum(count > 0) - 1  # of a place among those kept
         place = jnp.where(place < 0, place, rank[place])
-        items, count = (each.at[kept].get(mode="fill", fill_value=0) for each in (items, count))
+        count = count.at[kept].get(mode="fill", fill_value=0)
+        items = items.at[kept].get(mode="clip")  # what fills up has been drawn, too
     drawn = place[batch.item]
     known = jnp.where(batch.is_edge & (drawn >= 0), drawn, len(items))
     nothing = jnp.zeros((len(batch.user), len(items)), bool)

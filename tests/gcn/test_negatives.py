@@ -163,3 +163,11 @@ def test_draws_that_find_no_room_are_shared_out_among_those_that_do(
     items, log_weights = weigh_draws(drawn, batch, num_items=4)
     assert items.tolist() == [0, 3]
     np.testing.assert_allclose(np.exp(log_weights), [[0, 3 / 4]], rtol=1e-6)  # 0 is known
+
+
+def test_what_fills_up_the_room_for_different_items_has_been_drawn() -> None:
+    data = TrainingGraph(graph_from_dense(np.array([[0, 1, 0, 0]], float)))
+    batch = interactions_of(data.graph, jnp.array([0]), max_edges=1)
+    items, log_weights = weigh_draws(jnp.array([3, 2] * 50), batch, num_items=4)
+    assert len(items) == 64 and set(items.tolist()) == {2, 3}
+    assert np.exp(log_weights).sum() == pytest.approx(1)

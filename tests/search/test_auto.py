@@ -49,7 +49,7 @@ from jaxrec.search.auto.plan import Plan, more_parts, parts_and_users, plan
 from jaxrec.search.auto.pool import make_pool
 from jaxrec.search.auto.searches import Search, Size
 from jaxrec.search.auto.trials import Finalist, Trials
-from jaxrec.search.auto.weights import choose_weights, is_preferred
+from jaxrec.search.auto.weights import choose_weights, is_preferred, needed_of_a_member
 from jaxrec.search.candidate import Candidate
 from tests.kernels import ON_CPU
 from tests.listening import config_by_time, listens, write
@@ -418,7 +418,7 @@ def test_a_member_needs_less_where_it_is_weighed_on_several_parts_that_chose_not
     ]
     for chose, judge, taken in cases:
         parts: Any = SimpleNamespace(network=chose, fresh=judge)
-        needed = recipe._needed_of_members(parts)
+        needed = needed_of_a_member(parts)
         weights = choose_weights(["a", "b"], figures, fixed={"a": 1.0}, new_member=needed)
         assert (weights["b"] > 0) == taken
 

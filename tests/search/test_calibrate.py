@@ -11,7 +11,8 @@ from jaxrec.config import RunConfig
 from jaxrec.models import slim
 from jaxrec.models.matrix import Track
 from jaxrec.models.method import unseen
-from jaxrec.search.auto import calibrate
+from jaxrec.report.console import Console
+from jaxrec.search.auto import calibrate, chosen
 from jaxrec.search.auto.plan import Plan
 from jaxrec.search.auto.searches import Search
 from tests.models.problems import as_interactions, random_plays
@@ -93,3 +94,25 @@ def test_longer_vectors_that_may_be_chosen_are_told_to_take_time(
     assert told() == pytest.approx(8 * a_fit, abs=0.1)  # of ten settings seven, and one anew
     # Two that take four times as long, and the one anew in three of four cases.
     assert told(slowest=4.0) == pytest.approx((8 + 3 * 2.75) * a_fit, abs=0.1)
+
+
+@pytest.mark.parametrize("fixed", [{"epochs"}, {"model.dim"}, set()])
+def test_what_is_fixed_takes_no_time_to_search_for(
+    fixed: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Search] = []
+
+    def expected(plan: Plan, *_: Any) -> float:
+        told.extend(plan.searches)
+        return 60.0
+
+    monkeypatch.setattr(chosen, "expected_seconds", expected)
+    monkeypatch.setattr(chosen, "SMALL", 0)
+    start, dear = {"epochs": 10, "model.dim": 64}, {"model.dim": {256: 1.01}}
+    search = Search("gcn", start, [], 9, "steps", {"epochs": 30}, dear=dear, slowest=4.0)
+    part: Any = SimpleNamespace(split=SimpleNamespace(train=[0]))
+    planned = Plan(fresh=0, searches=(search,), walks=False)
+    chosen._expected(planned, RunConfig(), frozenset(fixed), part, Console(quiet=True))
+    (asked,) = told
+    assert bool(asked.longer) == ("epochs" not in fixed)
+    assert asked.slowest == (1.0 if "model.dim" in fixed else 4.0)

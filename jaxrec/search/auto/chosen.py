@@ -114,9 +114,15 @@ def _expected(
         if search.trained:
             own = {name: each for name, each in search.start.items() if name not in fixed}
             config = with_fields(config, own)
-    if "epochs" in fixed:  # then there are no more for the best settings
-        searches = (dataclasses.replace(each, longer={}) for each in planned.searches)
-        planned = dataclasses.replace(planned, searches=tuple(searches))
+    searches = [  # where epochs are fixed there are no more for the best settings
+        dataclasses.replace(
+            each,
+            longer={} if "epochs" in fixed else each.longer,
+            slowest=1.0 if fixed & each.dear.keys() else each.slowest,
+        )
+        for each in planned.searches
+    ]
+    planned = dataclasses.replace(planned, searches=tuple(searches))
     seconds = expected_seconds(planned, config, part.split, console.progress)
     return f"{in_words(seconds)}, by how long a little of each kind of work takes here now"
 

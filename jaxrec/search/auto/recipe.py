@@ -18,12 +18,10 @@ from jaxrec.search.auto.plan import Plan
 from jaxrec.search.auto.searches import Search
 from jaxrec.search.auto.trials import Finalist, Trials
 from jaxrec.search.auto.weights import (
-    ENOUGH_PARTS,
-    NEW_MEMBER,
-    ON_FRESH_PARTS,
     choose_weights,
     fixed_weights,
     is_preferred,
+    needed_of_a_member,
 )
 
 
@@ -94,7 +92,7 @@ def choose(
     question = {"blend": {each.name: each.settings for each in finalists}}
     answer = journal.get(question)
     if answer is None:
-        answer = _blend(finalists, *judges, fixed, console, _needed_of_members(parts))
+        answer = _blend(finalists, *judges, fixed, console, needed_of_a_member(parts))
         journal.put(question, answer)
     finalists = [each for each in finalists if each.name in answer["alone"]]
     return Recommendation(
@@ -251,12 +249,6 @@ def _blend(
         "score": measured.score(pools, weights),
         "alone": {name: measured.score(pools, {name: 1.0}) for name in names},
     }
-
-
-def _needed_of_members(parts: Parts) -> float:
-    """The standard errors that a new member must gain: fewer on four parts that chose nothing."""
-    chose_nothing = not any(each in parts.network for each in parts.fresh)
-    return ON_FRESH_PARTS if chose_nothing and len(parts.fresh) >= ENOUGH_PARTS else NEW_MEMBER
 
 
 def _one_of_each(finalists: Sequence[Finalist]) -> list[list[Finalist]]:

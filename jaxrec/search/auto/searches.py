@@ -55,12 +55,12 @@ class Search:
       cost: what a fit spends its time on: an inverse of items by items or of users by users,
         products of the matrix with itself, these and regressions on the best of them, sums over
         the graph (when ranking), or steps of training.
-      dear: by field and value, what a score is divided by before it is compared with others: what
-        takes much longer has to be so much better.
-      slowest: how many times as long as with the first settings a step takes with the dearest.
       longer: fields that the best settings get where patience hadn't run out when their epochs
         ended; empty where there are none, or no time for it.
       parts: how many parts, at most, each setting is fitted to.
+      dear: by field and value, what a score is divided by before it is compared with others: what
+        takes much longer has to be so much better.
+      slowest: how many times as long as with the first settings a step takes with the dearest.
     """
 
     method: str

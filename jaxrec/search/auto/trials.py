@@ -48,6 +48,18 @@ class Finalist:
         return f"{self.method} with walks" if self.settings.get("walks.weight") else self.method
 
 
+class _Tried(NamedTuple):
+    """Settings with the epochs that were best, what came of them, and what that counts for."""
+
+    settings: dict[str, Any]
+    answer: dict[str, Any]
+    worth: float
+
+
+def _worth(tried: _Tried) -> float:
+    return tried.worth
+
+
 class Trials:
     """Fits and scores settings.
 
@@ -141,7 +153,7 @@ class Trials:
         return (field, values) if start[field] in values else (field, (start[field],))
 
     def _answer(
-        self, search: Search, settings: Mapping[str, Any], leader: "_Tried | None"
+        self, search: Search, settings: Mapping[str, Any], leader: _Tried | None
     ) -> dict[str, Any]:
         """What comes of some settings: score, epochs, the scores by epoch, seconds; or an error.
 
@@ -219,15 +231,3 @@ _UNSAID = (
     *("eval.every_epochs", "eval.patience", "epochs", "batch_size", "model.init_stddev"),
     *("loss.name", "loss.sampler", "loss.negatives", "loss.l2"),
 )
-
-
-class _Tried(NamedTuple):
-    """Settings with the epochs that were best, what came of them, and what that counts for."""
-
-    settings: dict[str, Any]
-    answer: dict[str, Any]
-    worth: float
-
-
-def _worth(tried: _Tried) -> float:
-    return tried.worth

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxrec.config import RunConfig, field_value
 from jaxrec.runs.methods import check_weights
+from jaxrec.search.auto.parts import Parts
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5)
 ROUNDS = 12
@@ -66,6 +67,12 @@ def choose_weights(
             break
         _, best, known = max(changes, key=lambda change: change[0])
     return best
+
+
+def needed_of_a_member(parts: Parts) -> float:
+    """The standard errors that a new one must gain: fewer on four parts that chose nothing."""
+    chose_nothing = not any(each in parts.network for each in parts.fresh)
+    return ON_FRESH_PARTS if chose_nothing and len(parts.fresh) >= ENOUGH_PARTS else NEW_MEMBER
 
 
 def fixed_weights(
