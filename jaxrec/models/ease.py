@@ -13,8 +13,8 @@ from jaxrec.models.matrix import (
     MOST_THREADS,
     Track,
     in_threads,
-    item_blocks,
     l2_by_length,
+    put_products,
     squared_lengths,
 )
 
@@ -151,9 +151,7 @@ def _by_items(
     num_items = matrix.shape[1]
     table = np.empty((num_items, num_items), digits)
     matrix = matrix.astype(digits, copy=False)
-    columns = matrix.T.tocsr()
-    for block in track(item_blocks(matrix), "item matrix", "blocks"):
-        (columns[block] @ matrix).toarray(out=table[block])
+    put_products(matrix, table, track, "item matrix")
     table[np.diag_indices(num_items)] += l2_of_each
     invert(table, track)
     scale = -1 / table.diagonal()
@@ -178,8 +176,7 @@ def _by_users(
     ).astype(digits)
     columns = scaled.T.tocsr()
     inner = np.empty((num_users, num_users), scaled.dtype)
-    for block in track(item_blocks(columns), "user matrix", "blocks"):
-        (scaled[block] @ columns).toarray(out=inner[block])
+    put_products(columns, inner, track, "user matrix")
     inner[np.diag_indices(num_users)] += 1
     invert(inner, track)
     table = np.empty((num_items, num_items), np.float32)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from jaxrec.models.item_weights import ItemWeights
-from jaxrec.models.matrix import Track, item_blocks, strongest, without_diagonal
+from jaxrec.models.matrix import Track, in_threads, item_blocks, strongest
 
 
 def fit(
@@ -59,10 +59,13 @@ def nearest(
     """s_ij where i is in N(j), else 0: [num_items, num_items] by j and i, so by whose they are."""
     length = np.sqrt(matrix.power(2).sum(axis=0))
     columns = matrix.T.tocsr()
-    targets = []
-    for block in track(item_blocks(matrix), "similarities", "blocks"):
-        rows = without_diagonal(columns[block] @ matrix, block.start)
+
+    def found(block: slice) -> sparse.csr_array:
+        rows = (columns[block] @ matrix).tocsr()
         row = np.repeat(np.arange(block.start, block.stop), np.diff(rows.indptr))
         rows.data /= (length[row] * length[rows.indices] + shrink).astype(np.float32)
-        targets.append(strongest(rows, neighbours))
-    return sparse.vstack(targets, format="csr")
+        rows.data[rows.indices == row] = 0  # what an item says of itself
+        return strongest(rows, neighbours)
+
+    blocks = in_threads(found, item_blocks(matrix), track, "similarities")
+    return sparse.vstack(blocks, format="csr")

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from jaxrec.models.item_weights import ItemWeights
-from jaxrec.models.matrix import Track, item_blocks, strongest
+from jaxrec.models.matrix import Track, in_threads, item_blocks, strongest
 
 
 def fit(
@@ -49,12 +49,14 @@ def steps(
     from_user, from_item = _shares(matrix, alpha), _shares(matrix.T.tocsr(), alpha)
     degree = np.asarray(matrix.sum(axis=0), np.float64)
     held_back = (np.maximum(degree, np.finfo(np.float32).tiny) ** -beta).astype(np.float32)
-    sources = []
-    for block in track(item_blocks(matrix), "walks", "blocks"):
+
+    def found(block: slice) -> sparse.csr_array:
         rows = (from_item[block] @ from_user).tocsr()
         rows.data *= held_back[rows.indices]
-        sources.append(strongest(rows, neighbours))
-    return sparse.vstack(sources, format="csr")
+        return strongest(rows, neighbours)
+
+    blocks = in_threads(found, item_blocks(matrix), track, "walks")
+    return sparse.vstack(blocks, format="csr")
 
 
 def _shares(matrix: sparse.csr_array, alpha: float) -> sparse.csr_array:

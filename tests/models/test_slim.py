@@ -1,6 +1,5 @@
 """SLIM over neighbours against one least-squares problem after the other."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -85,7 +84,7 @@ def test_neighbours_whose_equations_have_no_room_are_refused_with_how_many_have(
     table = random_plays(0, users=40, items=12)
     monkeypatch.setattr(host_memory, "free_bytes", lambda: 24 * 8 * 6**2)
     settings = {"l2": 5.0, "l2_exponent": 0.0}
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(slim, "threads", lambda: 8)
     fit_model("slim", table, neighbours=6, **settings)
     message = r"baseline\.slim\.neighbours lets a song have 7 of them, .* expected at most 6"
     with pytest.raises(UserError, match=message):

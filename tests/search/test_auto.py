@@ -123,8 +123,13 @@ def test_the_rules_that_cut_a_part_are_kept_apart_in_every_view() -> None:
         def __init__(self, value: float) -> None:
             self.value = value
 
-        def figures(self, weights: Mapping[str, float], metrics: Sequence[str]) -> np.ndarray:
-            return np.tile((self.value + 0.1 * self.users)[:, None], len(metrics))
+        def blocks(self) -> list[slice]:
+            return [slice(0, 3), slice(3, 6)]
+
+        def figures(
+            self, weights: Mapping[str, float], metrics: Sequence[str], block: slice
+        ) -> np.ndarray:
+            return np.tile((self.value + 0.1 * self.users[block])[:, None], len(metrics))
 
     parts: Any = [SimpleNamespace(alike=np.arange(4) == own) for own in (1, 3)]
     measured = Measured.__new__(Measured)
@@ -464,7 +469,9 @@ def test_a_pool_judges_a_blend_as_an_evaluation_does(
     pooled: tuple[dict[str, Model], Any, Measure], weights: tuple[float, float], metric: str
 ) -> None:
     models, part, measure = pooled
-    pool = make_pool(models, measure, leaders=list(models), standardise=True, memory_budget_mb=64)
+    pool = make_pool(
+        models, measure, leaders=list(models.values()), standardise=True, memory_budget_mb=64
+    )
     known = item_users(part.train) > 0
     expected = evaluate(
         blend(list(models.values()), weights, known),
@@ -515,7 +522,9 @@ def test_a_pool_heeds_what_was_known_as_an_evaluation_does(
         {"history.weight": "raw", "history.half_life_days": 2.0},
     )
     measure = Measure(config, part, peek=False)
-    pool = make_pool(models, measure, leaders=list(models), standardise=True, memory_budget_mb=64)
+    pool = make_pool(
+        models, measure, leaders=list(models.values()), standardise=True, memory_budget_mb=64
+    )
     both = blend(list(models.values()), [1.0, 0.6], item_users(part.train) > 0)
     expected = measure.of_all("validation", both, (5,)).per_user["ndcg@5"]
     found = pool.figures({"own_plays": 1.0, "ease": 0.6}, ["recall@20", "ndcg@5"])[:, 1]
@@ -540,6 +549,37 @@ def test_a_network_is_judged_by_the_scores_that_it_ranks_by(listened: Interactio
     found, wanted = (np.asarray(each.scores(histories)) for each in (judged, expected))
     # Trained twice; off the CPU gradients are added in any order.
     np.testing.assert_allclose(found, wanted, rtol=0 if ON_CPU else 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("length", "weight", "exponent", "longer"),
+    [(0.5, 0.0, 0.2, 0.6), (1.5, 0.5, 0.65, 0.0), (0.8, 8.0, 0.05, 0.6), (1.0, 2.0, 0.35, 0.3)],
+)
+def test_what_counts_at_ranking_is_judged_as_an_evaluation_judges_it(
+    listened: Interactions, length: float, weight: float, exponent: float, longer: float
+) -> None:
+    """Though three models' scores stand for those of all lengths and walks."""
+    values = (length, weight, exponent, longer)
+    chosen = dict(zip(ranking.FIELDS, values, strict=True))
+    parts = validation_parts(listened, "time", 2, seed=0, users=100)
+    config = RunConfig(eval=EvalConfig(metric="recall@5"))
+    config = with_fields(config, {"method": "gcn", "epochs": 2, "model.layers": 1} | chosen)
+    measured = Measured(config, parts)
+    plain = with_fields(config, {ranking.WEIGHT: 0.0, ranking.LENGTH: 1.0})
+    trained = [fit_method(plain, part.split.train, Hooks(unseen)) for part in parts]
+    fixed = frozenset(ranking.FIELDS)
+    found, *_ = ranking.choose_ranking(trained, measured, fixed, with_walks=True)
+    ranked = zip(parts, ranking.ranked(trained, measured, chosen), strict=True)
+    per_user = [
+        Measure(config, part.split, peek=False)
+        .of_all("validation", model, (5,))
+        .per_user["recall@5"]
+        for part, model in ranked
+    ]
+    assert found.values == chosen
+    expected = np.concatenate(per_user).mean()
+    assert 0.2 < expected < 0.9
+    assert found.score == pytest.approx(expected, abs=1e-9)
 
 
 def test_how_listens_age_is_chosen_where_it_is_free_and_remembered(
@@ -594,7 +634,7 @@ def test_scores_that_differ_by_rounding_alone_say_nothing_in_a_pool_either(
     pool = make_pool(
         models | {"flat": flat},
         measure,
-        leaders=list(models),
+        leaders=list(models.values()),
         standardise=True,
         memory_budget_mb=64,
     )
@@ -613,8 +653,8 @@ def test_a_method_that_a_fresh_part_refuses_is_left_out_and_the_search_goes_on()
     class Scoring:
         config = RunConfig()
 
-        def pools(self, models: Mapping[str, Any], **_: Any) -> list[str]:
-            return sorted(models)
+        def pools(self, models: Sequence[Mapping[str, Any]], **_: Any) -> list[str]:
+            return sorted(models[0])
 
         def figures(self, pools: Any, weights: Mapping[str, float]) -> list[np.ndarray]:
             return [np.full((5, 2), weights["itemknn"])]
@@ -654,8 +694,8 @@ def test_beside_others_a_network_without_walks_is_taken_where_no_rule_surely_spe
     class Scoring:
         config = RunConfig()
 
-        def pools(self, models: Mapping[str, Any], **_: Any) -> list[str]:
-            return sorted(models)
+        def pools(self, models: Sequence[Mapping[str, Any]], **_: Any) -> list[str]:
+            return sorted(models[0])
 
         def figures(self, _: Any, weights: Mapping[str, float]) -> list[np.ndarray]:
             counted = {name: weight for name, weight in weights.items() if weight}

@@ -36,6 +36,7 @@ def test_turning_a_matrix_around_is_not_taken_for_the_work_on_one_of_its_blocks(
 
     monkeypatch.setattr(calibrate, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     monkeypatch.setattr(calibrate, "strongest", strongest)
+    monkeypatch.setattr(calibrate, "threads", lambda: 1)
     table = np.asarray([[1, 1, 0], [1, 1, 1]], np.float32)
     entries = 2 * 2 + 3 * 3
     matrix, columns = SlowlyTurned(table), sparse.csr_array(table.T)

@@ -1,6 +1,7 @@
 """How long a plan will take here: a little of each kind of work, timed, times how much it is."""
 
 import contextlib
+import itertools
 import time
 from collections import defaultdict
 
@@ -14,9 +15,10 @@ from jaxrec.models.ease import multiplications
 from jaxrec.models.histories import Histories
 from jaxrec.models.matrix import (
     entries_of_products,
-    item_blocks,
+    in_threads,
     squared_lengths,
     strongest,
+    threads,
     untracked,
 )
 from jaxrec.models.method import Fitting, Hooks, Show
@@ -88,11 +90,14 @@ def _multiplications_per_second() -> float:
 def _entries_per_second(matrix: sparse.csr_array, columns: sparse.csr_array) -> float:
     """Of the product of the items with each other, the choice of the best among them included."""
     rows = entries_of_products(matrix)
-    enough = int(np.searchsorted(np.cumsum(rows), ENTRIES)) + 1
-    block = slice(0, min(enough, item_blocks(matrix)[0].stop))
+    enough = min(len(rows), int(np.searchsorted(np.cumsum(rows), ENTRIES)) + 1)
+    cuts = np.linspace(0, enough, threads() + 1).astype(int)
     begin = time.perf_counter()
-    strongest((columns[block] @ matrix).tocsr(), NEIGHBOURS)
-    return float(rows[block].sum()) / (time.perf_counter() - begin)
+    in_threads(
+        lambda cut: strongest((columns[slice(*cut)] @ matrix).tocsr(), NEIGHBOURS),
+        list(itertools.pairwise(cuts)),
+    )
+    return float(rows[:enough].sum()) / (time.perf_counter() - begin)
 
 
 def _seconds_per_regression(matrix: sparse.csr_array, columns: sparse.csr_array) -> float:

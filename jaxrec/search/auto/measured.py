@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jaxrec.config import RunConfig, with_fields
+from jaxrec.models.matrix import in_threads
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.rank.measure import Measure
 from jaxrec.search.auto.parts import Part
 from jaxrec.search.auto.pool import Pool, make_pool
-
-Models = Mapping[str, Sequence[Model]]  # by name, one for each part
 
 
 class Measured:
@@ -36,30 +35,34 @@ class Measured:
 
     def pools(
         self,
-        models: Models,
+        models: Sequence[Mapping[str, Model]],
         *,
-        leaders: Sequence[str],
+        leaders: Sequence[Sequence[Model]] | None = None,
         standardise: bool,
         every_view: bool = False,
     ) -> list[Pool]:
         """A pool for each part; see `make_pool`.
 
         Args:
-          models: by name.
-          leaders: as of `make_pool`.
+          models: of each part, by name.
+          leaders: of each part, as of `make_pool`; all of its models unless they are given.
           standardise: as of `make_pool`.
           every_view: whether, where what was known is to be found beside what is new, there are
             pools for either alone, too, behind those of all.
         """
+        if leaders is None:
+            leaders = [list(each.values()) for each in models]
+        views = self._views() if every_view else self._measures
+        parts = zip(itertools.cycle(models), itertools.cycle(leaders), views, strict=False)
         return [
             make_pool(
-                {name: each[number % len(self.parts)] for name, each in models.items()},
+                own,
                 measure,
-                leaders=leaders,
+                leaders=leading,
                 standardise=standardise,
                 memory_budget_mb=self.config.eval.memory_budget_mb,
             )
-            for number, measure in enumerate(self._views() if every_view else self._measures)
+            for own, leading, measure in parts
         ]
 
     def figures(self, pools: Sequence[Pool], weights: Mapping[str, float]) -> list[np.ndarray]:
@@ -72,7 +75,10 @@ class Measured:
         Returns:
           Of each rule, at random first, [users, 2]; no empty array.
         """
-        figures = np.concatenate([pool.figures(weights, self.metrics) for pool in pools])
+        steps = [(pool, block) for pool in pools for block in pool.blocks()]
+        figures = np.concatenate(
+            in_threads(lambda step: step[0].figures(weights, self.metrics, step[1]), steps)
+        )
         pairs = zip(itertools.cycle(self.parts), pools, strict=False)
         alike = np.concatenate([part.alike[pool.users] for part, pool in pairs])
         return [each for each in (figures[~alike], figures[alike]) if len(each)]

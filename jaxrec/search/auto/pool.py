@@ -19,6 +19,7 @@ from jaxrec.rank.measure import Measure
 from jaxrec.rank.top_k import USERS_PER_SCORING, top_k
 
 DEPTH = 100  # items of each leader's list that are in the pool
+USERS_PER_BLOCK = 512  # whose figures are made together
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +28,7 @@ class Pool:
 
     Attributes:
       users: [n], whose they are.
+      items: [n, size] int32, -1 where there is no further one.
       scores: by model, [n, size] float32; -inf where there is no further item.
       hits: [n, size] bool, the items that were held out.
       num_relevant: [n], how many were held out of each user.
@@ -34,31 +36,46 @@ class Pool:
     """
 
     users: np.ndarray
+    items: np.ndarray
     scores: Mapping[str, np.ndarray]
     hits: np.ndarray
     num_relevant: np.ndarray
     per_user: PerUser
 
-    def figures(self, weights: Mapping[str, float], metrics: Sequence[str]) -> np.ndarray:
-        """Each user's metrics where the models' weighted scores rank the pool.
+    def blocks(self) -> list[slice]:
+        """Cuts the users into blocks that `figures` needs little room for."""
+        return [
+            slice(start, start + USERS_PER_BLOCK)
+            for start in range(0, len(self.users), USERS_PER_BLOCK)
+        ]
+
+    def figures(
+        self,
+        weights: Mapping[str, float],
+        metrics: Sequence[str],
+        block: slice = slice(None),
+    ) -> np.ndarray:
+        """Some users' metrics where the models' weighted scores rank the pool.
 
         Args:
           weights: by model; one of them isn't 0.
           metrics: such as `recall@20`.
+          block: whose; everybody's unless it is given.
 
         Returns:
-          [n, metrics] float64.
+          [users of the block, metrics] float64.
         """
         cutoffs = [int(metric.partition("@")[2]) for metric in metrics]
-        total: np.ndarray = np.zeros_like(self.hits, np.float32)
+        hits, num_relevant = self.hits[block], self.num_relevant[block]
+        total: np.ndarray = np.zeros_like(hits, np.float32)
         for name, weight in weights.items():
             if weight:
-                total += np.float32(weight) * self.scores[name]
+                total += np.float32(weight) * self.scores[name][block]
         k = min(max(cutoffs), total.shape[1])
         best = np.argpartition(-total, k - 1, axis=1)[:, :k]
         order = np.argsort(-np.take_along_axis(total, best, axis=1), axis=1, kind="stable")
-        hits = np.take_along_axis(self.hits, np.take_along_axis(best, order, axis=1), axis=1)
-        found = self.per_user(hits, self.num_relevant, sorted(set(cutoffs)))
+        hits = np.take_along_axis(hits, np.take_along_axis(best, order, axis=1), axis=1)
+        found = self.per_user(hits, num_relevant, sorted(set(cutoffs)))
         return np.stack([found[metric] for metric in metrics], axis=1)
 
 
@@ -66,7 +83,7 @@ def make_pool(
     models: Mapping[str, Model],
     measure: Measure,
     *,
-    leaders: Sequence[str],
+    leaders: Sequence[Model],
     standardise: bool,
     memory_budget_mb: int,
 ) -> Pool:
@@ -75,7 +92,7 @@ def make_pool(
     Args:
       models: by name.
       measure: says what is to be found of validation, what may be listed, and by which histories.
-      leaders: the models whose lists make up the pool.
+      leaders: whose lists make up the pool; they need not be among the models.
       standardise: whether each model's scores of a user are brought to mean 0 and deviation 1 over
         the items that train knows, as in a blend.
       memory_budget_mb: as of `top_k`.
@@ -86,18 +103,19 @@ def make_pool(
     seen = measure.seen("validation", users)
     lists = [
         top_k(
-            models[name],
+            leader,
             rows,
             k=DEPTH,
             seen=seen,
             candidates=known,
             memory_budget_mb=memory_budget_mb,
         )[0]
-        for name in leaders
+        for leader in leaders
     ]
     items = _distinct(np.hstack(lists))
     return Pool(
         users=users,
+        items=items,
         scores={
             name: _scores(model, rows, items, known, standardise) for name, model in models.items()
         },

@@ -1,5 +1,6 @@
 """What counts at ranking alone, for a trained network: the items' lengths, and walks beside it."""
 
+import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -14,6 +15,7 @@ from jaxrec.models.model import Model
 from jaxrec.models.walks import beside_walks, graph_of, unit_factors, walks
 from jaxrec.search.auto.climb import climb
 from jaxrec.search.auto.measured import Measured
+from jaxrec.search.auto.pool import Pool
 
 Values: TypeAlias = dict[str, float]  # of the fields
 
@@ -118,6 +120,10 @@ def holds(chosen: Values, usual: Values, trained: Sequence[Model], measured: Mea
 class _Scored:
     """A network's models with some values of what counts at ranking.
 
+    Its scores for a length exponent are the plain ones times a number of the item, and those of
+    walks a sum of two kinds, of three steps and of five: so few models score every item, however
+    many values there are.
+
     Args:
       trained: without walks, one for each part.
       measured: the parts.
@@ -132,26 +138,26 @@ class _Scored:
         lengths: Sequence[float],
         ends: Sequence[tuple[float, float]],
     ) -> None:
-        variants: dict[str, list[Model]] = {}
-        for length in dict.fromkeys(lengths):
-            variants[_network(length)] = [
-                unit_factors(with_length_exponent(_factors(model), length), known)
-                for model, known in zip(trained, measured.known, strict=True)
-            ]
-        graphs = [_graph(histories) for histories in measured.histories]
-        for exponent, longer in dict.fromkeys(ends):
-            variants[_walks(exponent, longer)] = [
-                walks(graph, exponent=exponent, longer=longer) for graph in graphs
-            ]
-        # Those that differ most: what the others list is nearly always among their lists.
-        leaders = [_network(each) for each in (min(lengths), max(lengths))]
-        if ends:
-            by_popularity = sorted(ends, key=lambda each: (each[0], -each[1]))
-            leaders += [_walks(*by_popularity[place]) for place in (0, -1)]
+        lengths, ends = list(dict.fromkeys(lengths)), list(dict.fromkeys(ends))
+        by_part = [
+            _variants(_factors(model), known, lengths, histories, ends)
+            for model, known, histories in zip(
+                trained, measured.known, measured.histories, strict=True
+            )
+        ]
         self._measured = measured
-        self._pools = measured.pools(
-            variants, leaders=list(dict.fromkeys(leaders)), standardise=False
-        )
+        self._pools = [
+            dataclasses.replace(pool, scores=variants.of(pool))
+            for pool, variants in zip(
+                measured.pools(
+                    [each.scoring for each in by_part],
+                    leaders=[each.leaders for each in by_part],
+                    standardise=False,
+                ),
+                by_part,
+                strict=True,
+            )
+        ]
 
     def figures(self, chosen: Values) -> list[np.ndarray]:
         """Each user's mean of the two metrics, by the rule that cut the user's validation."""
@@ -161,6 +167,77 @@ class _Scored:
     def score(self, chosen: Values) -> float:
         """As of `Measured.score`."""
         return self._measured.score(self._pools, _weights(chosen))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Variants:
+    """How scores of one part's network and walks come of those of few models.
+
+    Attributes:
+      scoring: the network as it is, and walks of three steps and of five, to any end alike.
+      leaders: those that differ most: what the others list is nearly always among their lists.
+      of_length: by length exponent, what a score is multiplied by for each item.
+      of_ends: by walks' exponent, the same.
+      ends: the pairs of exponent and `longer` that there are.
+    """
+
+    scoring: dict[str, Model]
+    leaders: list[Model]
+    of_length: dict[float, np.ndarray]
+    of_ends: dict[float, np.ndarray]
+    ends: Sequence[tuple[float, float]]
+
+    def of(self, pool: Pool) -> dict[str, np.ndarray]:
+        """The scores by each exponent and pair: [n, size] float32."""
+        there, items = pool.items >= 0, np.maximum(pool.items, 0)
+        known = {name: np.where(there, each, 0) for name, each in pool.scores.items()}
+        found = {
+            _network(length): known[_PLAIN] * factor[items]
+            for length, factor in self.of_length.items()
+        }
+        for exponent, longer in self.ends:
+            three, five = known[_THREE], known[_FIVE]
+            sums = three + np.float32(longer) * (five - three)
+            found[_walks(exponent, longer)] = sums * self.of_ends[exponent][items]
+        return {name: np.where(there, each, -np.inf) for name, each in found.items()}
+
+
+_PLAIN, _THREE, _FIVE = "network", "walks of three steps", "less those of five"
+
+
+def _variants(
+    trained: Factors,
+    known: np.ndarray,
+    lengths: Sequence[float],
+    histories: Histories,
+    ends: Sequence[tuple[float, float]],
+) -> _Variants:
+    plain = unit_factors(trained, known)
+    networks = {
+        length: unit_factors(with_length_exponent(trained, length), known) for length in lengths
+    }
+    own = _lengths_of(plain)
+    of_length = {
+        length: np.divide(_lengths_of(each), own, where=own > 0, out=np.zeros_like(own))
+        for length, each in networks.items()
+    }
+    scoring: dict[str, Model] = {_PLAIN: plain}
+    leaders: list[Model] = [networks[each] for each in sorted({min(lengths), max(lengths)})]
+    of_ends: dict[float, np.ndarray] = {}
+    if ends:
+        graph = _graph(histories)
+        filters = {each: walks(graph, exponent=each[0], longer=each[1]) for each in ends}
+        by_popularity = sorted(ends, key=lambda each: (each[0], -each[1]))
+        leaders += [filters[each] for each in dict.fromkeys((by_popularity[0], by_popularity[-1]))]
+        of_ends = {exponent: each.ends for (exponent, _), each in filters.items()}
+        alike = dataclasses.replace(filters[ends[0]], ends=np.ones_like(filters[ends[0]].ends))
+        for name, longer in ((_THREE, 0.0), (_FIVE, 1.0)):
+            scoring[name] = dataclasses.replace(alike, longer=longer)
+    return _Variants(scoring, leaders, of_length, of_ends, ends)
+
+
+def _lengths_of(factors: Factors) -> np.ndarray:
+    return np.asarray(np.linalg.norm(factors.item, axis=1), np.float32)
 
 
 def _weights(chosen: Mapping[str, float]) -> dict[str, float]:

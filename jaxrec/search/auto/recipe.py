@@ -230,7 +230,8 @@ def _blend(
         )
     given = fixed_weights(measured.config, fixed, [each.method for each in finalists])
     names = [each.name for each in finalists]
-    pools = measured.pools(models, leaders=names, standardise=True, every_view=True)
+    by_part = [dict(zip(models, each, strict=True)) for each in zip(*models.values(), strict=True)]
+    pools = measured.pools(by_part, standardise=True, every_view=True)
     choices = []
     for team in _one_of_each(finalists):
         weights = choose_weights(
