@@ -67,7 +67,7 @@ class Blend:
             own = member.contributions(history, items)
             factor, mean = weight, 0.0
             if self.known is not None:
-                centre, spread = _scale(jnp.asarray(member.scores(history)), self.known)
+                centre, spread = scale(jnp.asarray(member.scores(history)), self.known)
                 factor, mean = weight / float(spread[0, 0]), float(centre[0, 0])
             entries += np.float32(factor) * own.entries
             parts = dict(own.rest)
@@ -122,7 +122,7 @@ def _add(
     total = jnp.zeros_like(scores[0])
     for own, weight in zip(scores, weights, strict=True):
         if known is not None:
-            centre, spread = _scale(own, known)
+            centre, spread = scale(own, known)
             own = (own - centre) / spread
         total += weight * own
     return total
@@ -138,7 +138,7 @@ def _add_in_cache(scores: tuple[jax.Array, ...], weights: jax.Array, known: jax.
 
 
 @jax.jit
-def _scale(scores: jax.Array, known: jax.Array) -> tuple[jax.Array, jax.Array]:
+def scale(scores: Array, known: Array) -> tuple[jax.Array, jax.Array]:
     """Each user's mean and deviation over the known items: [n, 1] float32 each.
 
     Scores that differ by rounding alone say nothing: their deviation is infinite, so that they

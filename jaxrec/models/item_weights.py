@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -9,8 +10,11 @@ import numpy as np
 from scipy import sparse
 
 from jaxrec.models.histories import Histories
+from jaxrec.models.matrix import in_threads, threads
 from jaxrec.models.model import Array, Contributions, one_history
 from jaxrec.models.sparse_weights import SparseWeights
+
+MANY_ROWS = 16  # of histories, for which threads are worth starting
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,7 +48,7 @@ class ItemWeights:
             return found if self.bias is None else found + self.bias
         rows = histories.matrix()
         rows.data = self.entries(histories)
-        product = rows @ self.weights
+        product = _product(rows, self.weights)
         if self.metric is not None:
             own = np.asarray(rows.multiply(product).multiply(self.metric).sum(axis=1))
             product = sparse.diags_array(1 / _root(own)) @ product
@@ -126,6 +130,15 @@ class ItemWeights:
         """Some rows of B, dense: [k, num_items] float32."""
         rows = self.weights[items]
         return np.asarray(rows.toarray() if sparse.issparse(rows) else rows, np.float32)
+
+
+def _product(rows: sparse.csr_array, weights: sparse.csr_array | np.ndarray) -> Any:
+    """Of a dense matrix in several threads, as each row of it comes from the memory."""
+    if not isinstance(weights, np.ndarray) or rows.shape[0] < MANY_ROWS:
+        return rows @ weights
+    cuts = np.linspace(0, rows.shape[0], threads() + 1).astype(int)
+    blocks = [slice(start, stop) for start, stop in itertools.pairwise(cuts)]
+    return np.concatenate(in_threads(lambda block: rows[block] @ weights, blocks))
 
 
 def _root(squares: np.ndarray | float) -> np.ndarray:

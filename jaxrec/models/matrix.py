@@ -44,6 +44,7 @@ def in_threads(
     steps: Sequence[Step],
     track: Track = untracked,
     what: str = "",
+    workers: int | None = None,
 ) -> list[Result]:
     """Does every step, some at a time, for work that lets other threads run.
 
@@ -54,11 +55,12 @@ def in_threads(
       steps: blocks of the work.
       track: shows how far it is.
       what: is done in the steps.
+      workers: how many threads; `threads` unless it is given.
 
     Returns:
       What came of each step, in their order.
     """
-    pool = concurrent.futures.ThreadPoolExecutor(threads())
+    pool = concurrent.futures.ThreadPoolExecutor(workers or threads())
     try:
         begun = [pool.submit(do, step) for step in steps]
         return [each.result() for each in track(begun, what, "blocks")]

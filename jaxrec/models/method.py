@@ -2,12 +2,13 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from jaxrec.config import RunConfig
 from jaxrec.data.interactions import Interactions
+from jaxrec.models.matrix import Step, Track
 from jaxrec.models.model import Model
 
 
@@ -48,6 +49,18 @@ class Hooks:
     longest_seconds: float = float("inf")
     pause_at: Callable[[int], bool] = lambda step: False
     on_pause: Callable[[Any, float], None] = lambda state, loss_sum: None
+
+
+def shown(show: Show, name: str) -> Track:
+    """Steps of a method or of other work by its name, shown as they are done."""
+
+    def track(steps: Sequence[Step], what: str, unit: str) -> Iterable[Step]:
+        with show(len(steps), f"{name}: {what}", unit) as bar:
+            for step in steps:
+                yield step
+                bar.update(1)
+
+    return track
 
 
 @dataclasses.dataclass(frozen=True)

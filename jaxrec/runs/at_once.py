@@ -1,7 +1,7 @@
 """Methods that are fitted at once: one epoch of one step, kept as the whole model."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,7 @@ import jax
 from jaxrec.config import RunConfig, to_json
 from jaxrec.data.interactions import Interactions
 from jaxrec.models import closed_forms
-from jaxrec.models.matrix import Step
-from jaxrec.models.method import Hooks, Saved
+from jaxrec.models.method import Hooks, Saved, shown
 from jaxrec.models.model import Model
 from jaxrec.runs.saved_models import model_shapes, restore_model, save_model
 
@@ -115,19 +114,13 @@ class ClosedForm:
         note = closed_forms.NOTES.get(self.name)
 
         def make(hooks: Hooks) -> Model:
-            def track(steps: Sequence[Step], what: str, unit: str) -> Iterable[Step]:
-                with hooks.show(len(steps), f"{self.name}: {what}", unit) as bar:
-                    for step in steps:
-                        yield step
-                        bar.update(1)
-
             return closed_forms.fit(
                 self.name,
                 self._settings(config),
                 train,
                 weight=config.learnt_weights,
                 seed=config.seed,
-                track=track,
+                track=shown(hooks.show, self.name),
             )
 
         return ModelFitting(make, notes=() if note is None else (note(train.num_items),))

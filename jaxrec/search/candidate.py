@@ -11,7 +11,7 @@ from jaxrec.data.splits import Split
 from jaxrec.models.method import Fitting, Hooks
 from jaxrec.models.model import Model
 from jaxrec.rank.measure import Measure
-from jaxrec.report.console import Console
+from jaxrec.report.console import Console, Progress
 from jaxrec.runs.methods import Remembered, fit_model, method_of
 
 
@@ -62,8 +62,7 @@ def fit_candidate(
       RunError: the loss or the scores became NaN or infinite.
       UserError: the settings don't suit the data, each other or the memory.
     """
-    configs = [with_fields(config, {"seed": config.seed + k}) for k in range(len(splits))]
-    pairs = list(zip(configs, splits, strict=True))
+    pairs = _with_seeds(config, splits)
     measures = [Measure(own, split, peek=False) for own, split in pairs]
     method = method_of(config)
     if method.members(config):
@@ -77,15 +76,13 @@ def fit_candidate(
     fittings = [method.fitting(own, split.train, copies=len(splits)) for own, split in pairs]
     if not fittings[0].iterative:
         hooks = Hooks(console.progress)
-
-        def fitted(fitting: Fitting) -> Model:
-            return fitting.model(fitting.advance(fitting.fresh(), 0, hooks)[0])
-
         if not keep_models:  # no model has a name, which would keep it while the next one is made
-            to_score = zip(measures, fittings, strict=True)
-            scored = (measure.score("validation", fitted(fitting)) for measure, fitting in to_score)
+            scored = (
+                measure.score("validation", _fitted(fitting, hooks))
+                for measure, fitting in zip(measures, fittings, strict=True)
+            )
             return Candidate(statistics.fmean(scored), None)
-        models = tuple(map(fitted, fittings))
+        models = tuple(_fitted(fitting, hooks) for fitting in fittings)
         return Candidate(_mean_score(measures, models), None, models=models)
     states = [fitting.fresh() for fitting in fittings]
     any_epoch = config.lr_schedule == "constant"
@@ -93,7 +90,7 @@ def fit_candidate(
     scores: list[float] = []
     epochs = fittings[0].epochs
     with console.progress(epochs * sum(fitting.work for fitting in fittings), description) as bar:
-        hooks = Hooks(lambda total, description, unit: contextlib.nullcontext(bar))
+        hooks = _shown_on(bar)
         for epoch in range(epochs):
             for k, fitting in enumerate(fittings):
                 states[k], _ = fitting.advance(states[k], epoch, hooks)
@@ -111,6 +108,52 @@ def fit_candidate(
             if any_epoch and measures[0].out_of_patience(scores):
                 break
     return best
+
+
+def fit_models(
+    config: RunConfig, splits: Sequence[Split], console: Console, *, description: str
+) -> tuple[Model, ...]:
+    """Fits some settings, all their epochs, and measures nothing.
+
+    Args:
+      config: the settings, of no blend.
+      splits: as of `fit_candidate`; their train parts alone are used.
+      console: shows how far it is.
+      description: of the work, for the console.
+
+    Returns:
+      What ranks, one for each split.
+
+    Raises:
+      RunError: as of `fit_candidate`.
+      UserError: as of `fit_candidate`.
+    """
+    fittings = [
+        method_of(own).fitting(own, split.train, copies=len(splits))
+        for own, split in _with_seeds(config, splits)
+    ]
+    work = sum(fitting.epochs * fitting.work for fitting in fittings)
+    if not work:
+        return tuple(_fitted(fitting, Hooks(console.progress)) for fitting in fittings)
+    with console.progress(work, description) as bar:
+        return tuple(_fitted(fitting, _shown_on(bar)) for fitting in fittings)
+
+
+def _with_seeds(config: RunConfig, splits: Sequence[Split]) -> list[tuple[RunConfig, Split]]:
+    seeds = range(config.seed, config.seed + len(splits))
+    return [(with_fields(config, {"seed": k}), own) for k, own in zip(seeds, splits, strict=True)]
+
+
+def _fitted(fitting: Fitting, hooks: Hooks) -> Model:
+    state = fitting.fresh()
+    for epoch in range(fitting.epochs):
+        state, _ = fitting.advance(state, epoch, hooks)
+    return fitting.model(state)
+
+
+def _shown_on(bar: Progress) -> Hooks:
+    """All work on one bar."""
+    return Hooks(lambda total, description, unit: contextlib.nullcontext(bar))
 
 
 def _mean_score(measures: Sequence[Measure], models: Iterable[Model]) -> float:

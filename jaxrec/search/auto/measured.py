@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jaxrec.config import RunConfig, with_fields
-from jaxrec.models.matrix import in_threads
+from jaxrec.models.matrix import Track, in_threads, untracked
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.rank.measure import Measure
@@ -40,6 +40,7 @@ class Measured:
         leaders: Sequence[Sequence[Model]] | None = None,
         standardise: bool,
         every_view: bool = False,
+        track: Track = untracked,
     ) -> list[Pool]:
         """A pool for each part; see `make_pool`.
 
@@ -49,6 +50,7 @@ class Measured:
           standardise: as of `make_pool`.
           every_view: whether, where what was known is to be found beside what is new, there are
             pools for either alone, too, behind those of all.
+          track: shows how far it is.
         """
         if leaders is None:
             leaders = [list(each.values()) for each in models]
@@ -61,6 +63,7 @@ class Measured:
                 leaders=leading,
                 standardise=standardise,
                 memory_budget_mb=self.config.eval.memory_budget_mb,
+                track=track,
             )
             for own, leading, measure in parts
         ]

@@ -9,14 +9,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxrec.models.factors import CONSTANT
-from jaxrec.models.histories import Histories
-from jaxrec.models.model import Model
+from jaxrec.errors import RunError
+from jaxrec.models.blend import scale
+from jaxrec.models.matrix import Track, in_threads, threads, untracked
+from jaxrec.models.model import Array, Model
 from jaxrec.models.popularity import item_users
+from jaxrec.rank.best_of_few import ADVICE
 from jaxrec.rank.definitions import PerUser
 from jaxrec.rank.evaluate import find_hits
 from jaxrec.rank.measure import Measure
-from jaxrec.rank.top_k import USERS_PER_SCORING, top_k
+from jaxrec.rank.seen import Seen
+from jaxrec.rank.top_k import USERS_PER_SCORING
 
 DEPTH = 100  # items of each leader's list that are in the pool
 USERS_PER_BLOCK = 512  # whose figures are made together
@@ -86,6 +89,7 @@ def make_pool(
     leaders: Sequence[Model],
     standardise: bool,
     memory_budget_mb: int,
+    track: Track = untracked,
 ) -> Pool:
     """Scores a pool for every user of the validation part.
 
@@ -95,34 +99,80 @@ def make_pool(
       leaders: whose lists make up the pool; they need not be among the models.
       standardise: whether each model's scores of a user are brought to mean 0 and deviation 1 over
         the items that train knows, as in a blend.
-      memory_budget_mb: as of `top_k`.
+      memory_budget_mb: MiB for scores of all items, which say how many blocks of users are scored
+        at the same time; of one block there are always some.
+      track: shows how far it is.
+
+    Raises:
+      RunError: a score isn't finite.
     """
     relevant = measure.relevant("validation")
     users = np.unique(relevant.user).astype(np.int32)
     rows, known = measure.histories.take(users), item_users(measure.split.train) > 0
     seen = measure.seen("validation", users)
-    lists = [
-        top_k(
-            leader,
-            rows,
-            k=DEPTH,
-            seen=seen,
-            candidates=known,
-            memory_budget_mb=memory_budget_mb,
-        )[0]
-        for leader in leaders
-    ]
-    items = _distinct(np.hstack(lists))
+    once = {id(each): each for each in (*models.values(), *leaders)}
+
+    def of_block(start: int) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Some users' items, and what each model says of them."""
+        block = np.arange(start, min(start + USERS_PER_SCORING, len(users)))
+        # Filled up, so that every block has one shape and is compiled once.
+        asked = rows.take(np.resize(block, USERS_PER_SCORING))
+        scores = {name: _finite(each.scores(asked)) for name, each in once.items()}
+        listed = _listed(known, seen, block)
+        lists = [_best(scores[id(each)][: len(block)], listed) for each in leaders]
+        items = _distinct(np.hstack(lists))
+        return items, [
+            _values(scores[id(each)], items, known if standardise else None)
+            for each in models.values()
+        ]
+
+    starts = range(0, len(users), USERS_PER_SCORING)
+    a_block = 4 * USERS_PER_SCORING * rows.num_items * len(once)
+    workers = int(np.clip(memory_budget_mb * 2**20 // a_block, 1, threads()))
+    found = in_threads(of_block, starts, track, "scores", workers)
+    size = max((items.shape[1] for items, _ in found), default=1)
+    by_model = zip(*(values for _, values in found), strict=True)
+    items = _joined([items for items, _ in found], size, -1)
     return Pool(
         users=users,
         items=items,
         scores={
-            name: _scores(model, rows, items, known, standardise) for name, model in models.items()
+            name: _joined(values, size, -np.inf)
+            for name, values in zip(models, by_model, strict=True)
         },
         hits=find_hits(items, users, relevant),
         num_relevant=measure.definitions.num_relevant(relevant)[users],
         per_user=measure.definitions.per_user,
     )
+
+
+def _finite(scores: Array) -> np.ndarray:
+    found = np.asarray(scores)
+    if not np.isfinite(found).all():
+        raise RunError(f"the scores hold a NaN or an infinity; {ADVICE}")
+    return found
+
+
+def _listed(known: np.ndarray, seen: Seen | None, block: np.ndarray) -> np.ndarray:
+    """What may be in some users' lists: [n, num_items] bool."""
+    listed = np.tile(known, (len(block), 1))
+    if seen is not None:
+        own = seen.take(block)
+        had = np.zeros_like(listed)
+        had[np.repeat(np.arange(len(block)), np.diff(own.offsets)), own.items] = True
+        listed &= had if own.only else ~had
+    return listed
+
+
+def _best(scores: np.ndarray, listed: np.ndarray) -> np.ndarray:
+    """The best of each row in any order, -1 where there are fewer: [n, DEPTH] int32."""
+    values = np.where(listed, scores, -np.inf)
+    if values.shape[1] <= DEPTH:
+        items = np.tile(np.arange(values.shape[1]), (len(values), 1))
+    else:
+        items = np.argpartition(values, -DEPTH, axis=1)[:, -DEPTH:]
+    there = np.take_along_axis(values, items, axis=1) > -np.inf
+    return np.where(there, items, -1).astype(np.int32)
 
 
 def _distinct(lists: np.ndarray) -> np.ndarray:
@@ -133,22 +183,20 @@ def _distinct(lists: np.ndarray) -> np.ndarray:
     return ordered[:, : max(1, int((ordered >= 0).sum(axis=1).max(initial=0)))]
 
 
-def _scores(
-    model: Model, rows: Histories, items: np.ndarray, known: np.ndarray, standardise: bool
-) -> np.ndarray:
-    found = np.full(items.shape, -np.inf, np.float32)
-    for start in range(0, len(rows), USERS_PER_SCORING):
-        block = np.arange(start, min(start + USERS_PER_SCORING, len(rows)))
-        # Filled up, so that every block has one shape and is compiled once.
-        scores = np.asarray(model.scores(rows.take(np.resize(block, USERS_PER_SCORING))))
-        scores, own = scores[: len(block)], items[block]
-        values = np.take_along_axis(scores, np.maximum(own, 0), axis=1)
-        if standardise:
-            among = scores[:, known]
-            centre = among.mean(axis=1, keepdims=True)
-            spread = among.std(axis=1, keepdims=True)
-            size = np.abs(among).max(axis=1, keepdims=True, initial=0)
-            spread = np.where(spread > CONSTANT * size, spread, np.inf)  # as in a blend
-            values = (values - centre) / spread
-        found[block] = np.where(own >= 0, values, -np.inf)
+def _values(scores: np.ndarray, items: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+    """The scores of some items, at the scale that they have in a blend where `known` is given."""
+    values = np.take_along_axis(scores[: len(items)], np.maximum(items, 0), axis=1)
+    if known is not None:
+        centre, spread = (np.asarray(each)[: len(items)] for each in scale(scores, known))
+        values = (values - centre) / spread
+    return np.where(items >= 0, values, -np.inf)
+
+
+def _joined(blocks: Sequence[np.ndarray], size: int, filling: float) -> np.ndarray:
+    """The blocks one below the other, filled up to as many columns."""
+    found = np.full((sum(map(len, blocks)), size), filling, blocks[0].dtype)
+    start = 0
+    for block in blocks:
+        found[start : start + len(block), : block.shape[1]] = block
+        start += len(block)
     return found

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
 from jaxrec.errors import RunError, UserError
+from jaxrec.models.method import shown
 from jaxrec.models.model import Model
 from jaxrec.report.console import Console
 from jaxrec.search.auto import ranking
@@ -231,7 +232,8 @@ def _blend(
     given = fixed_weights(measured.config, fixed, [each.method for each in finalists])
     names = [each.name for each in finalists]
     by_part = [dict(zip(models, each, strict=True)) for each in zip(*models.values(), strict=True)]
-    pools = measured.pools(by_part, standardise=True, every_view=True)
+    track = shown(console.progress, "blend")
+    pools = measured.pools(by_part, standardise=True, every_view=True, track=track)
     choices = []
     for team in _one_of_each(finalists):
         weights = choose_weights(

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxrec.config import RunConfig, with_fields
@@ -14,7 +14,7 @@ from jaxrec.report.console import Console
 from jaxrec.search.auto.climb import Axis, climb
 from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.searches import Search
-from jaxrec.search.candidate import Candidate, fit_candidate
+from jaxrec.search.candidate import fit_candidate, fit_models
 
 PLAIN = {"walks.weight": 0.0, "ranking.length_exponent": 1.0}
 
@@ -124,16 +124,12 @@ class Trials:
         known = self._fitted.get(finalist.method)
         if known is None or known[0] != finalist.settings:
             self._console.note(f"{finalist.method}: fitting the best settings")
-            settings = finalist.settings
-            if "epochs" in settings:  # the last of them is what was chosen
-                settings = settings | {
-                    "eval.patience": 0,
-                    "eval.every_epochs": settings["epochs"],
-                }
-            found = self._fit(
-                finalist.method, settings, lambda epoch, score: False, keep_models=True
+            models = fit_models(
+                self.config_of(finalist.method, finalist.settings),
+                self._parts,
+                self._console,
+                description=finalist.method,
             )
-            models = found.models
             self._fitted[finalist.method] = known = finalist.settings, models
         return known[1]
 
@@ -182,7 +178,14 @@ class Trials:
 
             begin = time.perf_counter()
             try:
-                found = self._fit(method, settings, give_up, keep_models=self._keep_models)
+                found = fit_candidate(
+                    self.config_of(method, settings),
+                    self._parts,
+                    self._console,
+                    description=method,
+                    give_up=give_up,
+                    keep_models=self._keep_models,
+                )
                 answer |= {"score": found.score, "epochs": found.epochs}
                 best = -math.inf if leader is None else leader.worth
                 if self._keep_models and found.score / search.price(settings) > best:
@@ -194,23 +197,6 @@ class Trials:
             self._journal.put(question, answer)
         self._say(method, settings, answer)
         return dict(answer)
-
-    def _fit(
-        self,
-        method: str,
-        settings: Mapping[str, Any],
-        give_up: Callable[[int, float], bool],
-        *,
-        keep_models: bool,
-    ) -> Candidate:
-        return fit_candidate(
-            self.config_of(method, settings),
-            self._parts,
-            self._console,
-            description=method,
-            give_up=give_up,
-            keep_models=keep_models,
-        )
 
     def _say(self, method: str, settings: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         words = " ".join(
