@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 from jaxrec import host_memory
@@ -64,20 +63,15 @@ def fit(
     del seed
     lengths = squared_lengths(matrix)
     l2_of_each = l2_by_length(lengths, l2, l2_exponent)
-    too_small = UserError(
-        f"config.baseline.slim.l2 is {l2}; expected a larger number, or "
-        "config.baseline.slim.l2_exponent nearer to 0, or smaller weights of the listens "
-        "(config.data.weight): float64 has no digits for this one beside them"
-    )
     if not lengths.max(initial=0) <= MOST_DIGITS * l2_of_each.min(initial=np.inf):
-        raise too_small
+        raise UserError(
+            f"config.baseline.slim.l2 is {l2}; expected a larger number, or "
+            "config.baseline.slim.l2_exponent nearer to 0, or smaller weights of the listens "
+            "(config.data.weight): float64 has no digits for this one beside them"
+        )
     near = nearest(matrix, neighbours=neighbours, shrink=0.0, track=track)
     _check_fits(int(np.diff(near.indptr).max(initial=0)))
-    try:
-        weights = regressions(products(matrix, track), near, l2_of_each, track)
-    except np.linalg.LinAlgError as error:
-        raise too_small from error
-    return ItemWeights(weights.T.tocsr())
+    return ItemWeights(regressions(products(matrix, track), near, l2_of_each, track).T.tocsr())
 
 
 def entries(items: int, pairs: int, neighbours: int) -> float:
@@ -112,9 +106,6 @@ def regressions(
       near: [num_items, num_items], whose entries are where row j's neighbours are; all else is 0.
       l2_of_each: [num_items].
       track: shows how far it is.
-
-    Raises:
-      LinAlgError: an item's system isn't positive definite in float64.
     """
     weights = np.zeros(near.nnz, np.float32)
 
@@ -125,28 +116,16 @@ def regressions(
         place, own = places[:, :-1], places[:, -1:]
         # Where an item has fewer neighbours than others, the rest of its system is 1 x = 0.
         system = gram[place[:, :, None], place[:, None, :]]
-        system *= there[:, :, None] & there[:, None, :]
+        if not there.all():
+            system *= there[:, :, None] & there[:, None, :]
         diagonal = np.arange(entries.shape[1])
         system[:, diagonal, diagonal] += np.where(there, l2_of_each[neighbour], 1)
         target = np.where(there, gram[place, own], 0)
-        weights[entries[there]] = _solutions(system, target)[there]
+        weights[entries[there]] = np.linalg.solve(system, target[..., None])[..., 0][there]
 
     with threadpool_limits(limits=1, user_api="blas"):  # the systems are small
         in_threads(solve, _blocks(near), track, "item weights")
     return sparse.csr_array((weights, near.indices, near.indptr), shape=near.shape)
-
-
-def _solutions(systems: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Of symmetric positive definite systems, [n, k, k] and [n, k]: [n, k]. They are spoilt.
-
-    By Cholesky's factors one after the other: half of the work that NumPy's and SciPy's for many
-    systems do.
-    """
-    for system, target in zip(systems, targets, strict=True):
-        _, target[:], info = lapack.dposv(system.T, target, overwrite_a=True)
-        if info:
-            raise np.linalg.LinAlgError("not positive definite")
-    return targets
 
 
 def _of_some(columns: sparse.csr_array, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
