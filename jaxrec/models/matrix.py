@@ -12,9 +12,9 @@ from scipy import sparse
 Step = TypeVar("Step")
 Result = TypeVar("Result")
 
-# Entries of a block's products before the best are chosen, in each thread some dozen MiB at most;
-# of few, several blocks for each thread.
-ENTRIES_PER_BLOCK, BLOCKS_PER_THREAD, FEWEST_PER_BLOCK = 2**22, 4, 2**16
+# Entries of a block's products before the best are chosen, in each thread some 60 MiB at most; of
+# few, several blocks for each thread.
+ENTRIES_PER_BLOCK, BLOCKS_PER_THREAD, FEWEST_PER_BLOCK = 2**21, 4, 2**16
 MOST_THREADS = 8
 # Of rows whose best entries are chosen together.
 ROWS_AT_ONCE, ENTRIES_AT_ONCE = 256, 2**18

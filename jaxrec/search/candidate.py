@@ -1,4 +1,4 @@
-"""One trial of a search: fitted in memory to train, measured on validation, on every cut."""
+"""Settings fitted in memory to train, on every cut: measured on validation in a trial, or not."""
 
 import contextlib
 import dataclasses
@@ -125,7 +125,7 @@ def fit_models(
       What ranks, one for each split.
 
     Raises:
-      RunError: as of `fit_candidate`.
+      RunError: the loss became NaN or infinite.
       UserError: as of `fit_candidate`.
     """
     fittings = [

@@ -20,12 +20,8 @@ from jaxrec.data.splits import Split, split
 from jaxrec.errors import RunError, UserError
 from jaxrec.models import closed_forms
 from jaxrec.models.blend import blend
-from jaxrec.models.factors import Factors
-from jaxrec.models.fold_in import Constant
 from jaxrec.models.method import Hooks, unseen
-from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
-from jaxrec.rank.evaluate import evaluate
 from jaxrec.rank.measure import Measure, check_found
 from jaxrec.report.console import Console
 from jaxrec.runs.methods import fit_model as fit_method
@@ -53,7 +49,6 @@ from jaxrec.search.auto.weights import choose_weights, is_preferred, needed_of_a
 from jaxrec.search.candidate import Candidate
 from tests.kernels import ON_CPU
 from tests.listening import config_by_time, listens, write
-from tests.models.problems import fit_model
 
 
 def history(users: int = 40, items: int = 30, *, times: bool = False) -> Interactions:
@@ -126,10 +121,12 @@ def test_the_rules_that_cut_a_part_are_kept_apart_in_every_view() -> None:
         def blocks(self) -> list[slice]:
             return [slice(0, 3), slice(3, 6)]
 
-        def figures(
-            self, weights: Mapping[str, float], metrics: Sequence[str], block: slice
-        ) -> np.ndarray:
-            return np.tile((self.value + 0.1 * self.users[block])[:, None], len(metrics))
+        def ranked(self, weights: Mapping[str, float], k: int, block: slice) -> np.ndarray:
+            return self.users[block]
+
+        def figures(self, hits: np.ndarray, metrics: Sequence[str]) -> np.ndarray:
+            assert len(hits) == 4  # everybody's at once
+            return np.tile((self.value + 0.1 * hits)[:, None], len(metrics))
 
     parts: Any = [SimpleNamespace(alike=np.arange(4) == own) for own in (1, 3)]
     measured = Measured.__new__(Measured)
@@ -450,43 +447,6 @@ def test_what_helps_in_one_metric_and_harms_in_the_other_is_left_out() -> None:
 
 
 @pytest.fixture(scope="module")
-def pooled() -> tuple[dict[str, Model], Any, Measure]:
-    (part,) = (each.split for each in validation_parts(history(), "random", 1, seed=3, users=100))
-    table = np.zeros((40, 30))
-    table[part.train.user, part.train.item] = 1
-    models = {
-        "ease": fit_model("ease", table, l2=5.0),
-        "itemknn": fit_model(
-            "itemknn", table, neighbours=10, shrink=1.0, normalize=False, centre=True
-        ),
-    }
-    return models, part, Measure(RunConfig(), part, peek=False)
-
-
-@pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (1.0, 0.6)])
-@pytest.mark.parametrize("metric", ["recall@5", "ndcg@10"])
-def test_a_pool_judges_a_blend_as_an_evaluation_does(
-    pooled: tuple[dict[str, Model], Any, Measure], weights: tuple[float, float], metric: str
-) -> None:
-    models, part, measure = pooled
-    pool = make_pool(
-        models, measure, leaders=list(models.values()), standardise=True, memory_budget_mb=64
-    )
-    known = item_users(part.train) > 0
-    expected = evaluate(
-        blend(list(models.values()), weights, known),
-        histories=measure.histories,
-        relevant=part.validation,
-        seen=part.train,
-        train=part.train,
-        ks=(5, 10),
-        protocol={},
-    )
-    found = pool.figures(dict(zip(models, weights, strict=True)), [metric])[:, 0]
-    np.testing.assert_allclose(found, expected.per_user[metric], atol=1e-9)
-
-
-@pytest.fixture(scope="module")
 def listened(tmp_path_factory: pytest.TempPathFactory) -> Interactions:
     """What is learnt from of a history in which listeners come back."""
     path = write(tmp_path_factory.mktemp("by_time") / "listens.csv", listens())
@@ -527,7 +487,8 @@ def test_a_pool_heeds_what_was_known_as_an_evaluation_does(
     )
     both = blend(list(models.values()), [1.0, 0.6], item_users(part.train) > 0)
     expected = measure.of_all("validation", both, (5,)).per_user["ndcg@5"]
-    found = pool.figures({"own_plays": 1.0, "ease": 0.6}, ["recall@20", "ndcg@5"])[:, 1]
+    hits = pool.ranked({"own_plays": 1.0, "ease": 0.6}, 20, slice(None))
+    found = pool.figures(hits, ["recall@20", "ndcg@5"])[:, 1]
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
@@ -549,6 +510,25 @@ def test_a_network_is_judged_by_the_scores_that_it_ranks_by(listened: Interactio
     found, wanted = (np.asarray(each.scores(histories)) for each in (judged, expected))
     # Trained twice; off the CPU gradients are added in any order.
     np.testing.assert_allclose(found, wanted, rtol=0 if ON_CPU else 1e-4)
+
+
+def test_the_best_settings_are_fitted_again_for_the_epochs_that_were_best(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of however many are fixed: after a stop as before, when their models were kept."""
+    fitted: list[int] = []
+
+    def fit(config: RunConfig, *_: Any, **__: Any) -> tuple[Any, ...]:
+        fitted.append(config.epochs)
+        return ()
+
+    monkeypatch.setattr(trials, "fit_models", fit)
+    config = with_fields(RunConfig(), {"epochs": 12})
+    journal, console = Journal(None, {}), Console(quiet=True)
+    for fixed in (frozenset[str](), frozenset({"epochs"})):
+        again = Trials(config, fixed, (), "settings", journal, console)
+        again.models(Finalist("gcn", {"epochs": 4, "eval.every_epochs": 2}, 0.5, 3))
+    assert fitted == [4, 4]
 
 
 @pytest.mark.parametrize(
@@ -621,26 +601,6 @@ def test_rivals_that_need_times_are_tried_where_there_are_any(listened: Interact
         methods = {search.method for search in searches(listened, config, "normal")}
         assert methods == {"recent_popular", "transitions", "sessions"} | own
     assert searches(history(), RunConfig(), "normal") == ()
-
-
-def test_scores_that_differ_by_rounding_alone_say_nothing_in_a_pool_either(
-    pooled: tuple[dict[str, Model], Any, Measure],
-) -> None:
-    models, _, measure = pooled
-    noise = 1e-4 * np.random.default_rng(0).random((30, 1))
-    flat = Factors(
-        np.ones((40, 1), np.float32), (1_000 + noise).astype(np.float32), Constant(np.ones(1))
-    )
-    pool = make_pool(
-        models | {"flat": flat},
-        measure,
-        leaders=list(models.values()),
-        standardise=True,
-        memory_budget_mb=64,
-    )
-    listed = pool.scores["flat"] > -np.inf
-    assert len(np.unique(flat.item)) > 1
-    assert listed.any() and (pool.scores["flat"][listed] == 0).all()
 
 
 def test_a_method_that_a_fresh_part_refuses_is_left_out_and_the_search_goes_on() -> None:

@@ -11,7 +11,7 @@ from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.rank.measure import Measure
 from jaxrec.search.auto.parts import Part
-from jaxrec.search.auto.pool import Pool, make_pool
+from jaxrec.search.auto.pool import Pool, cutoff, make_pool
 
 
 class Measured:
@@ -78,9 +78,14 @@ class Measured:
         Returns:
           Of each rule, at random first, [users, 2]; no empty array.
         """
+        k = max(map(cutoff, self.metrics))
         steps = [(pool, block) for pool in pools for block in pool.blocks()]
+        found = iter(in_threads(lambda step: step[0].ranked(weights, k, step[1]), steps))
         figures = np.concatenate(
-            in_threads(lambda step: step[0].figures(weights, self.metrics, step[1]), steps)
+            [
+                pool.figures(np.concatenate([next(found) for _ in pool.blocks()]), self.metrics)
+                for pool in pools
+            ]
         )
         pairs = zip(itertools.cycle(self.parts), pools, strict=False)
         alike = np.concatenate([part.alike[pool.users] for part, pool in pairs])

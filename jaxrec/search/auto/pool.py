@@ -46,40 +46,49 @@ class Pool:
     per_user: PerUser
 
     def blocks(self) -> list[slice]:
-        """Cuts the users into blocks that `figures` needs little room for."""
+        """Cuts the users into blocks that `ranked` needs little room for."""
         return [
             slice(start, start + USERS_PER_BLOCK)
             for start in range(0, len(self.users), USERS_PER_BLOCK)
         ]
 
-    def figures(
-        self,
-        weights: Mapping[str, float],
-        metrics: Sequence[str],
-        block: slice = slice(None),
-    ) -> np.ndarray:
-        """Some users' metrics where the models' weighted scores rank the pool.
+    def ranked(self, weights: Mapping[str, float], k: int, block: slice) -> np.ndarray:
+        """Which places of some users' lists hit, where the models' weighted scores rank the pool.
 
         Args:
           weights: by model; one of them isn't 0.
-          metrics: such as `recall@20`.
-          block: whose; everybody's unless it is given.
+          k: length of a list.
+          block: whose.
 
         Returns:
-          [users of the block, metrics] float64.
+          [users of the block, k at most] bool.
         """
-        cutoffs = [int(metric.partition("@")[2]) for metric in metrics]
-        hits, num_relevant = self.hits[block], self.num_relevant[block]
+        hits = self.hits[block]
         total: np.ndarray = np.zeros_like(hits, np.float32)
         for name, weight in weights.items():
             if weight:
                 total += np.float32(weight) * self.scores[name][block]
-        k = min(max(cutoffs), total.shape[1])
-        best = np.argpartition(-total, k - 1, axis=1)[:, :k]
+        best = np.sort(_best_columns(total, min(k, total.shape[1])), axis=1)
         order = np.argsort(-np.take_along_axis(total, best, axis=1), axis=1, kind="stable")
-        hits = np.take_along_axis(hits, np.take_along_axis(best, order, axis=1), axis=1)
-        found = self.per_user(hits, num_relevant, sorted(set(cutoffs)))
+        return np.take_along_axis(hits, np.take_along_axis(best, order, axis=1), axis=1)
+
+    def figures(self, hits: np.ndarray, metrics: Sequence[str]) -> np.ndarray:
+        """Each user's metrics by everybody's hits, which some definitions need at once.
+
+        Args:
+          hits: [n, k at most] bool, as of `ranked`, with the greatest k of the metrics.
+          metrics: such as `recall@20`.
+
+        Returns:
+          [n, metrics] float64.
+        """
+        found = self.per_user(hits, self.num_relevant, sorted(map(cutoff, set(metrics))))
         return np.stack([found[metric] for metric in metrics], axis=1)
+
+
+def cutoff(metric: str) -> int:
+    """The length of the lists that a metric such as `recall@20` is of."""
+    return int(metric.partition("@")[2])
 
 
 def make_pool(
@@ -99,25 +108,26 @@ def make_pool(
       leaders: whose lists make up the pool; they need not be among the models.
       standardise: whether each model's scores of a user are brought to mean 0 and deviation 1 over
         the items that train knows, as in a blend.
-      memory_budget_mb: MiB for scores of all items, which say how many blocks of users are scored
-        at the same time; of one block there are always some.
+      memory_budget_mb: MiB, which say how many blocks of users are scored at the same time. Of one
+        block every model's scores of all items are in memory, however many there are.
       track: shows how far it is.
 
     Raises:
-      RunError: a score isn't finite.
+      NotFinite: a score is a NaN or infinite.
     """
     relevant = measure.relevant("validation")
     users = np.unique(relevant.user).astype(np.int32)
     rows, known = measure.histories.take(users), item_users(measure.split.train) > 0
     seen = measure.seen("validation", users)
-    once = {id(each): each for each in (*models.values(), *leaders)}
+    once = {id(each): ("a leader", each) for each in leaders}
+    once |= {id(each): (name, each) for name, each in models.items()}
 
     def of_block(start: int) -> tuple[np.ndarray, list[np.ndarray]]:
         """Some users' items, and what each model says of them."""
         block = np.arange(start, min(start + USERS_PER_SCORING, len(users)))
         # Filled up, so that every block has one shape and is compiled once.
         asked = rows.take(np.resize(block, USERS_PER_SCORING))
-        scores = {name: _finite(each.scores(asked)) for name, each in once.items()}
+        scores = {key: _finite(name, each.scores(asked)) for key, (name, each) in once.items()}
         listed = _listed(known, seen, block)
         lists = [_best(scores[id(each)][: len(block)], listed) for each in leaders]
         items = _distinct(np.hstack(lists))
@@ -126,19 +136,20 @@ def make_pool(
             for each in models.values()
         ]
 
+    # Beside the scores what is made of one model's, and a filter's sums of all users.
+    width = (len(once) + 3) * rows.num_items + 2 * measure.split.train.num_users
+    budget = memory_budget_mb * 2**20 // max(1, 4 * USERS_PER_SCORING * width)
+    workers = int(np.clip(budget, 1, threads()))
     starts = range(0, len(users), USERS_PER_SCORING)
-    a_block = 4 * USERS_PER_SCORING * rows.num_items * len(once)
-    workers = int(np.clip(memory_budget_mb * 2**20 // a_block, 1, threads()))
     found = in_threads(of_block, starts, track, "scores", workers)
     size = max((items.shape[1] for items, _ in found), default=1)
-    by_model = zip(*(values for _, values in found), strict=True)
-    items = _joined([items for items, _ in found], size, -1)
+    items = _joined([items for items, _ in found], size, np.int32(-1))
     return Pool(
         users=users,
         items=items,
         scores={
-            name: _joined(values, size, -np.inf)
-            for name, values in zip(models, by_model, strict=True)
+            name: _joined([values[place] for _, values in found], size, np.float32(-np.inf))
+            for place, name in enumerate(models)
         },
         hits=find_hits(items, users, relevant),
         num_relevant=measure.definitions.num_relevant(relevant)[users],
@@ -146,10 +157,22 @@ def make_pool(
     )
 
 
-def _finite(scores: Array) -> np.ndarray:
+class NotFinite(RunError):
+    """A model's scores hold a NaN or an infinity.
+
+    Attributes:
+      name: the model's.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the scores of {name} hold a NaN or an infinity; {ADVICE}")
+        self.name = name
+
+
+def _finite(name: str, scores: Array) -> np.ndarray:
     found = np.asarray(scores)
     if not np.isfinite(found).all():
-        raise RunError(f"the scores hold a NaN or an infinity; {ADVICE}")
+        raise NotFinite(name)
     return found
 
 
@@ -165,22 +188,35 @@ def _listed(known: np.ndarray, seen: Seen | None, block: np.ndarray) -> np.ndarr
 
 
 def _best(scores: np.ndarray, listed: np.ndarray) -> np.ndarray:
-    """The best of each row in any order, -1 where there are fewer: [n, DEPTH] int32."""
+    """The best of each row in any order, -1 where there are fewer: [n, DEPTH at most] int32."""
     values = np.where(listed, scores, -np.inf)
-    if values.shape[1] <= DEPTH:
-        items = np.tile(np.arange(values.shape[1]), (len(values), 1))
-    else:
-        items = np.argpartition(values, -DEPTH, axis=1)[:, -DEPTH:]
+    items = _best_columns(values, min(DEPTH, values.shape[1]))
     there = np.take_along_axis(values, items, axis=1) > -np.inf
     return np.where(there, items, -1).astype(np.int32)
 
 
+def _best_columns(values: np.ndarray, k: int) -> np.ndarray:
+    """Where each row's k greatest are, of equals the first, in any order: [n, k], k <= columns."""
+    columns = values.shape[1]
+    places = np.argpartition(values, columns - k, axis=1)[:, columns - k :]
+    chosen = np.take_along_axis(values, places, axis=1)
+    least = chosen.min(axis=1, keepdims=True, initial=np.inf)
+    chosen_equals, equals = (chosen == least).sum(axis=1), values == least
+    # Any of the equals have been taken: of few rows, or of many where scores are mostly 0.
+    for row in np.flatnonzero(equals.sum(axis=1) > chosen_equals):
+        first = np.flatnonzero(equals[row])[: chosen_equals[row]]
+        places[row, chosen[row] == least[row]] = first
+    return places
+
+
 def _distinct(lists: np.ndarray) -> np.ndarray:
-    """Each row's different items, -1 behind them where a row has fewer: [n, size] int32."""
-    ordered = np.sort(lists, axis=1)
-    ordered[:, 1:][ordered[:, 1:] == ordered[:, :-1]] = -1
-    ordered = -np.sort(-ordered, axis=1)
-    return ordered[:, : max(1, int((ordered >= 0).sum(axis=1).max(initial=0)))]
+    """Each row's different items in their order, -1 behind: [n, size] int32."""
+    last = np.iinfo(np.int32).max
+    ordered = np.sort(np.where(lists < 0, last, lists), axis=1)
+    ordered[:, 1:][ordered[:, 1:] == ordered[:, :-1]] = last
+    ordered.sort(axis=1)
+    ordered = ordered[:, : max(1, int((ordered < last).sum(axis=1).max(initial=0)))]
+    return np.where(ordered < last, ordered, -1)
 
 
 def _values(scores: np.ndarray, items: np.ndarray, known: np.ndarray | None) -> np.ndarray:
@@ -192,9 +228,9 @@ def _values(scores: np.ndarray, items: np.ndarray, known: np.ndarray | None) -> 
     return np.where(items >= 0, values, -np.inf)
 
 
-def _joined(blocks: Sequence[np.ndarray], size: int, filling: float) -> np.ndarray:
+def _joined(blocks: Sequence[np.ndarray], size: int, filling: np.generic) -> np.ndarray:
     """The blocks one below the other, filled up to as many columns."""
-    found = np.full((sum(map(len, blocks)), size), filling, blocks[0].dtype)
+    found = np.full((sum(map(len, blocks)), size), filling)
     start = 0
     for block in blocks:
         found[start : start + len(block), : block.shape[1]] = block

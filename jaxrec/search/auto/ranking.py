@@ -199,7 +199,9 @@ class _Variants:
             three, five = known[_THREE], known[_FIVE]
             sums = three + np.float32(longer) * (five - three)
             found[_walks(exponent, longer)] = sums * self.of_ends[exponent][items]
-        return {name: np.where(there, each, -np.inf) for name, each in found.items()}
+        for each in found.values():
+            each[~there] = -np.inf
+        return found
 
 
 _PLAIN, _THREE, _FIVE = "network", "walks of three steps", "less those of five"
@@ -226,11 +228,15 @@ def _variants(
     of_ends: dict[float, np.ndarray] = {}
     if ends:
         graph = _graph(histories)
-        filters = {each: walks(graph, exponent=each[0], longer=each[1]) for each in ends}
+        filters = {each: walks(graph, exponent=each, longer=0.0) for each, _ in ends}
         by_popularity = sorted(ends, key=lambda each: (each[0], -each[1]))
-        leaders += [filters[each] for each in dict.fromkeys((by_popularity[0], by_popularity[-1]))]
-        of_ends = {exponent: each.ends for (exponent, _), each in filters.items()}
-        alike = dataclasses.replace(filters[ends[0]], ends=np.ones_like(filters[ends[0]].ends))
+        leaders += [
+            dataclasses.replace(filters[exponent], longer=longer)
+            for exponent, longer in dict.fromkeys((by_popularity[0], by_popularity[-1]))
+        ]
+        of_ends = {exponent: each.ends for exponent, each in filters.items()}
+        any_end = filters[ends[0][0]]
+        alike = dataclasses.replace(any_end, ends=np.ones_like(any_end.ends))
         for name, longer in ((_THREE, 0.0), (_FIVE, 1.0)):
             scoring[name] = dataclasses.replace(alike, longer=longer)
     return _Variants(scoring, leaders, of_length, of_ends, ends)

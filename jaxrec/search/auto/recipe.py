@@ -16,6 +16,7 @@ from jaxrec.search.auto.journal import Journal
 from jaxrec.search.auto.measured import Measured
 from jaxrec.search.auto.parts import Part, Parts
 from jaxrec.search.auto.plan import Plan
+from jaxrec.search.auto.pool import NotFinite, Pool
 from jaxrec.search.auto.searches import Search
 from jaxrec.search.auto.trials import Finalist, Trials
 from jaxrec.search.auto.weights import (
@@ -196,9 +197,9 @@ def _holds(
     choosers.trials.forget()  # the other parts have models of their own
     try:
         models = judges.trials.models(finalist)
+        return ranking.holds(best.values, usual.values, models, judges.measured)
     except (RunError, UserError):  # the blend leaves the method out, and says why
         return False
-    return ranking.holds(best.values, usual.values, models, judges.measured)
 
 
 def _blend(
@@ -223,6 +224,17 @@ def _blend(
         except (RunError, UserError) as error:
             refused.add(each.method)
             console.note(f"{each.method} is left out: {str(error).partition('. ')[0]}")
+    pools: list[Pool] = []
+    while models and not pools:
+        by_part = [
+            dict(zip(models, own, strict=True)) for own in zip(*models.values(), strict=True)
+        ]
+        track = shown(console.progress, "blend")
+        try:
+            pools = measured.pools(by_part, standardise=True, every_view=True, track=track)
+        except NotFinite as error:
+            del models[error.name]
+            console.note(f"{error.name} is left out: {error}")
     finalists = [each for each in finalists if each.name in models]
     if not finalists:
         raise UserError(
@@ -231,9 +243,6 @@ def _blend(
         )
     given = fixed_weights(measured.config, fixed, [each.method for each in finalists])
     names = [each.name for each in finalists]
-    by_part = [dict(zip(models, each, strict=True)) for each in zip(*models.values(), strict=True)]
-    track = shown(console.progress, "blend")
-    pools = measured.pools(by_part, standardise=True, every_view=True, track=track)
     choices = []
     for team in _one_of_each(finalists):
         weights = choose_weights(

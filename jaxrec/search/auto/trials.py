@@ -124,12 +124,10 @@ class Trials:
         known = self._fitted.get(finalist.method)
         if known is None or known[0] != finalist.settings:
             self._console.note(f"{finalist.method}: fitting the best settings")
-            models = fit_models(
-                self.config_of(finalist.method, finalist.settings),
-                self._parts,
-                self._console,
-                description=finalist.method,
-            )
+            config = self.config_of(finalist.method, finalist.settings)
+            if "epochs" in finalist.settings:  # those that were best, of however many are fixed
+                config = with_fields(config, {"epochs": finalist.settings["epochs"]})
+            models = fit_models(config, self._parts, self._console, description=finalist.method)
             self._fitted[finalist.method] = known = finalist.settings, models
         return known[1]
 
