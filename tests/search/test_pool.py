@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hypothesis_numpy
 
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.ids import IdMap
@@ -101,6 +104,27 @@ def test_scores_that_differ_by_rounding_alone_say_nothing_in_a_pool_either(
     listed = pool.scores["flat"] > -np.inf
     assert len(np.unique(flat.item)) > 1
     assert listed.any() and (pool.scores["flat"][listed] == 0).all()
+
+
+@given(
+    values=hypothesis_numpy.arrays(
+        np.float32, st.tuples(st.integers(1, 4), st.integers(1, 90)), elements=st.integers(-2, 6)
+    ),
+    depth=st.integers(1, 40),
+    seed=st.integers(0, 99),
+)
+def test_the_best_of_a_row_are_those_of_a_stable_sort(
+    values: np.ndarray, depth: int, seed: int
+) -> None:
+    listed = np.random.default_rng(seed).random(values.shape) < 0.7
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "DEPTH", depth)
+        patch.setattr(module, "COLUMNS_PER_BLOCK", 5)
+        found = module._best(values, listed)
+    allowed = np.where(listed, values, -np.inf)
+    for items, row in zip(found, allowed, strict=True):
+        best = np.argsort(-row, kind="stable")[:depth]
+        assert sorted(items[items >= 0]) == sorted(best[row[best] > -np.inf])
 
 
 def test_a_pool_takes_the_first_of_equals_as_an_evaluation_does(
