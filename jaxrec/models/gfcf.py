@@ -4,7 +4,7 @@ import hashlib
 import threading
 
 import numpy as np
-from scipy import sparse
+from scipy import linalg, sparse
 from scipy.sparse.linalg import svds
 from threadpoolctl import threadpool_limits
 
@@ -14,6 +14,10 @@ from jaxrec.models.matrix import Track
 from jaxrec.models.walks import graph_of
 
 MOST_KEPT = 2**28  # bytes of singular vectors, of the last matrices
+# Those of a matrix whose smaller side is so many times their number are searched for; of a smaller
+# one all products and their eigenvectors take less time: on 1,878 listeners .8 s instead of .9 for
+# 128 vectors, .9 instead of 2.8 for 256.
+FEW, MOST_DENSE = 16, 8192
 
 
 def fit(
@@ -81,7 +85,11 @@ def _right_singular_vectors(
     with _keeping:
         vectors = _kept.pop(key, None)
     if vectors is None:
-        vectors = _search(matrix, count, seed, track)
+        for _ in track((count,), "singular vectors", "searches"):
+            few = min(matrix.shape) > min(FEW * count, MOST_DENSE)
+            vectors = _searched(matrix, count, seed) if few else _of_all(matrix, count)
+        assert vectors is not None
+        vectors.setflags(write=False)  # they are kept
     with _keeping:
         _kept[key] = vectors
         while sum(each.nbytes for each in _kept.values()) > MOST_KEPT:
@@ -89,13 +97,26 @@ def _right_singular_vectors(
     return vectors
 
 
-def _search(matrix: sparse.csr_array, count: int, seed: int, track: Track) -> np.ndarray:
+def _searched(matrix: sparse.csr_array, count: int, seed: int) -> np.ndarray:
     """By ARPACK: exact, and the same from the same start."""
     start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
-    for _ in track((count,), "singular vectors", "searches"):
-        # Its products are small: with several threads they take longer, and beside other work
-        # twenty times as long.
-        with threadpool_limits(limits=1, user_api="blas"):
-            _, _, vectors = svds(matrix, k=count, v0=start)
-    vectors.setflags(write=False)  # they are kept
+    # Its products are small: with several threads they take longer, and beside other work twenty
+    # times as long.
+    with threadpool_limits(limits=1, user_api="blas"):
+        _, _, vectors = svds(matrix, k=count, v0=start)
     return np.asarray(vectors)
+
+
+def _of_all(matrix: sparse.csr_array, count: int) -> np.ndarray:
+    """By the eigenvectors of the smaller side's products, a dense matrix: as exact.
+
+    A vector of a singular value of 0, which could be any of many, is 0.
+    """
+    by_rows = matrix.shape[0] < matrix.shape[1]
+    products = (matrix @ matrix.T if by_rows else matrix.T @ matrix).toarray()
+    side = len(products)
+    values, vectors = linalg.eigh(products, subset_by_index=(side - count, side - 1))
+    known = values > side * np.finfo(np.float64).eps * values[-1]
+    if by_rows:
+        vectors = (matrix.T @ vectors) / np.sqrt(np.where(known, values, 1))
+    return np.ascontiguousarray(np.where(known, vectors, 0).T)

@@ -9,9 +9,25 @@ from tests.kernels import in_order
 from tests.models.problems import fit, random_plays
 
 
+@pytest.fixture
+def searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small a matrix is."""
+    monkeypatch.setattr(gfcf, "FEW", 0)
+    monkeypatch.setattr(gfcf, "_kept", {})
+
+
+@pytest.mark.parametrize("few", [0, 16])
+@pytest.mark.parametrize("shape", [(25, 16), (16, 25)])
 @pytest.mark.parametrize("low_pass_weight", [0.0, 0.3])
-def test_gfcf_is_the_dense_formula(low_pass_weight: float) -> None:
-    table = random_plays(3, users=25, items=16)
+def test_gfcf_is_the_dense_formula(
+    low_pass_weight: float,
+    shape: tuple[int, int],
+    few: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gfcf, "FEW", few)
+    monkeypatch.setattr(gfcf, "_kept", {})
+    table = random_plays(3, users=shape[0], items=shape[1])
     known = (table > 0).astype(np.float64)
     degrees = known.sum(axis=1, keepdims=True), known.sum(axis=0)
     normalised = known / np.sqrt(degrees[0] * degrees[1])
@@ -23,6 +39,18 @@ def test_gfcf_is_the_dense_formula(low_pass_weight: float) -> None:
     np.testing.assert_allclose(scores, linear + low_pass_weight * low_pass, atol=1e-5)
 
 
+def test_without_so_many_singular_values_the_others_say_nothing() -> None:
+    """Two kinds of listeners: two values that aren't 0, and twice the same lists."""
+    table = np.repeat([[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 1, 1]], [9, 8], axis=0)
+    for plays in (table, table.T):
+        two, most = (
+            fit("gfcf", plays, singular_vectors=count, low_pass_weight=0.3) for count in (2, 5)
+        )
+        np.testing.assert_allclose(most, two, atol=1e-6)
+        assert np.isfinite(most).all()
+
+
+@pytest.mark.usefixtures("searched_for")
 def test_gfcf_does_not_depend_on_where_the_search_starts() -> None:
     table = random_plays(4, users=30, items=20)
     first, other = (
@@ -32,12 +60,16 @@ def test_gfcf_does_not_depend_on_where_the_search_starts() -> None:
 
 
 @in_order
-def test_gfcf_is_the_same_bits_every_time() -> None:
+@pytest.mark.parametrize("few", [0, 16])
+def test_gfcf_is_the_same_bits_every_time(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gfcf, "FEW", few)
+    monkeypatch.setattr(gfcf, "MOST_KEPT", 0)
     table = random_plays(4, users=30, items=20)
     first, again = (fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3) for _ in range(2))
     np.testing.assert_array_equal(first, again)
 
 
+@pytest.mark.usefixtures("searched_for")
 def test_gfcf_with_another_weight_searches_no_vectors_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
