@@ -143,6 +143,18 @@ def test_a_pool_takes_the_first_of_equals_as_an_evaluation_does(
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
+def test_a_pool_is_the_same_whatever_room_there_is(pooled: Pooled) -> None:
+    models, _, measure = pooled
+    leaders = [models["ease"]]
+    much, none = (
+        make_pool(models, measure, leaders=leaders, standardise=True, memory_budget_mb=budget)
+        for budget in (64, 0)
+    )
+    np.testing.assert_array_equal(much.items, none.items)
+    for name in models:
+        np.testing.assert_array_equal(much.scores[name], none.scores[name])
+
+
 def test_figures_that_need_everybody_at_once_are_made_of_everybody(
     pooled: Pooled, monkeypatch: pytest.MonkeyPatch
 ) -> None:

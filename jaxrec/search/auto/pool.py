@@ -109,8 +109,8 @@ def make_pool(
       leaders: whose lists make up the pool; they need not be among the models.
       standardise: whether each model's scores of a user are brought to mean 0 and deviation 1 over
         the items that train knows, as in a blend.
-      memory_budget_mb: MiB, which say how many blocks of users are scored at the same time. Of one
-        block every model's scores of all items are in memory, however many there are.
+      memory_budget_mb: MiB, which say how many blocks of users are scored at the same time; where
+        there is no room for all models' scores of one, each scores it twice.
       track: shows how far it is.
 
     Raises:
@@ -120,27 +120,36 @@ def make_pool(
     users = np.unique(relevant.user).astype(np.int32)
     rows, known = measure.histories.take(users), item_users(measure.split.train) > 0
     seen = measure.seen("validation", users)
-    once = {id(each): ("a leader", each) for each in leaders}
-    once |= {id(each): (name, each) for name, each in models.items()}
+    names = {id(each): name for name, each in models.items()}
+    number = len(names.keys() | map(id, leaders))
+    # Beside the scores what is made of one model's, and a filter's sums of all users.
+    width = (number + 3) * rows.num_items + 2 * measure.split.train.num_users
+    blocks_in_memory = memory_budget_mb * 2**20 // max(1, 4 * USERS_PER_SCORING * width)
 
     def of_block(start: int) -> tuple[np.ndarray, list[np.ndarray]]:
         """Some users' items, and what each model says of them."""
         block = np.arange(start, min(start + USERS_PER_SCORING, len(users)))
         # Filled up, so that every block has one shape and is compiled once.
         asked = rows.take(np.resize(block, USERS_PER_SCORING))
-        scores = {key: _finite(name, each.scores(asked)) for key, (name, each) in once.items()}
+        kept: dict[int, np.ndarray] = {}
+
+        def scores_of(each: Model) -> np.ndarray:
+            found = kept.get(id(each))
+            if found is None:
+                found = _finite(names.get(id(each), "a leader"), each.scores(asked))
+            if blocks_in_memory:
+                kept[id(each)] = found
+            return found
+
         listed = _listed(known, seen, block)
-        lists = [_best(scores[id(each)][: len(block)], listed) for each in leaders]
+        lists = [_best(scores_of(each)[: len(block)], listed) for each in leaders]
         items = _distinct(np.hstack(lists))
         return items, [
-            _values(scores[id(each)], items, known if standardise else None)
+            _values(scores_of(each), items, known if standardise else None)
             for each in models.values()
         ]
 
-    # Beside the scores what is made of one model's, and a filter's sums of all users.
-    width = (len(once) + 3) * rows.num_items + 2 * measure.split.train.num_users
-    budget = memory_budget_mb * 2**20 // max(1, 4 * USERS_PER_SCORING * width)
-    workers = int(np.clip(budget, 1, threads()))
+    workers = int(np.clip(blocks_in_memory, 1, threads()))
     starts = range(0, len(users), USERS_PER_SCORING)
     found = in_threads(of_block, starts, track, "scores", workers)
     size = max((items.shape[1] for items, _ in found), default=1)
