@@ -183,7 +183,11 @@ def test_a_model_of_scores_that_are_no_numbers_is_left_out_of_a_blend(
     broken = ItemWeights(weights)
     with pytest.raises(NotFinite, match="scores of slim hold a NaN or an infinity"):
         make_pool(
-            models | {"slim": broken}, measure, leaders=[], standardise=True, memory_budget_mb=64
+            models | {"slim": broken},
+            measure,
+            leaders=list(models.values()),
+            standardise=True,
+            memory_budget_mb=64,
         )
     known = {"ease": models["ease"], "slim": broken}
 
