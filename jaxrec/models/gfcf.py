@@ -14,10 +14,10 @@ from jaxrec.models.matrix import Track
 from jaxrec.models.walks import graph_of
 
 MOST_KEPT = 2**28  # bytes of singular vectors, of the last matrices
-# Those of a matrix whose smaller side is so many times their number are searched for; of a smaller
-# one all products and their eigenvectors take less time: on 1,878 listeners .8 s instead of .9 for
-# 128 vectors, .9 instead of 2.8 for 256.
-FEW, MOST_DENSE = 16, 8192
+# Of a matrix whose smaller side is up to so many times their number, the products and their
+# eigenvectors take less time than a search: of 1,878 rows .8 s instead of .9 for 128 vectors, .9
+# instead of 2.8 for 256.
+DENSE, MOST_DENSE = 16, 8192
 
 
 def fit(
@@ -85,10 +85,11 @@ def _right_singular_vectors(
     with _keeping:
         vectors = _kept.pop(key, None)
     if vectors is None:
-        for _ in track((count,), "singular vectors", "searches"):
-            few = min(matrix.shape) > min(FEW * count, MOST_DENSE)
-            vectors = _searched(matrix, count, seed) if few else _of_all(matrix, count)
-        assert vectors is not None
+        dense = min(matrix.shape) <= min(DENSE * count, MOST_DENSE)
+        (vectors,) = (
+            _of_all(matrix, each) if dense else _searched(matrix, each, seed)
+            for each in track((count,), "singular vectors", "searches")
+        )
         vectors.setflags(write=False)  # they are kept
     with _keeping:
         _kept[key] = vectors

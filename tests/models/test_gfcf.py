@@ -12,20 +12,20 @@ from tests.models.problems import fit, random_plays
 @pytest.fixture
 def searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """However small a matrix is."""
-    monkeypatch.setattr(gfcf, "FEW", 0)
+    monkeypatch.setattr(gfcf, "DENSE", 0)
     monkeypatch.setattr(gfcf, "_kept", {})
 
 
-@pytest.mark.parametrize("few", [0, 16])
+@pytest.mark.parametrize("dense", [0, 16])
 @pytest.mark.parametrize("shape", [(25, 16), (16, 25)])
 @pytest.mark.parametrize("low_pass_weight", [0.0, 0.3])
 def test_gfcf_is_the_dense_formula(
     low_pass_weight: float,
     shape: tuple[int, int],
-    few: int,
+    dense: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gfcf, "FEW", few)
+    monkeypatch.setattr(gfcf, "DENSE", dense)
     monkeypatch.setattr(gfcf, "_kept", {})
     table = random_plays(3, users=shape[0], items=shape[1])
     known = (table > 0).astype(np.float64)
@@ -60,9 +60,9 @@ def test_gfcf_does_not_depend_on_where_the_search_starts() -> None:
 
 
 @in_order
-@pytest.mark.parametrize("few", [0, 16])
-def test_gfcf_is_the_same_bits_every_time(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gfcf, "FEW", few)
+@pytest.mark.parametrize("dense", [0, 16])
+def test_gfcf_is_the_same_bits_every_time(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gfcf, "DENSE", dense)
     monkeypatch.setattr(gfcf, "MOST_KEPT", 0)
     table = random_plays(4, users=30, items=20)
     first, again = (fit("gfcf", table, singular_vectors=5, low_pass_weight=0.3) for _ in range(2))
