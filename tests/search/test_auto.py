@@ -49,19 +49,7 @@ from jaxrec.search.auto.weights import choose_weights, is_preferred, needed_of_a
 from jaxrec.search.candidate import Candidate
 from tests.kernels import ON_CPU
 from tests.listening import config_by_time, listens, write
-
-
-def history(users: int = 40, items: int = 30, *, times: bool = False) -> Interactions:
-    table = np.random.default_rng(0).random((users, items)) < 0.3
-    user, item = (each.astype(np.int32) for each in np.nonzero(table))
-    return Interactions(
-        user=user,
-        item=item,
-        plays=np.ones(len(user)),
-        timestamp=np.arange(len(user))[::-1].astype(np.int64) if times else None,
-        users=IdMap(np.arange(users)),
-        items=IdMap(np.arange(items)),
-    )
+from tests.search.histories import history
 
 
 def test_parts_hold_out_what_train_knows_the_rest_of_and_no_more_users_than_asked_for() -> None:

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 
 from jaxrec.config import RunConfig, with_fields
-from jaxrec.data.ids import IdMap
-from jaxrec.data.interactions import Interactions
 from jaxrec.models.blend import blend
 from jaxrec.models.factors import Factors
 from jaxrec.models.fold_in import Constant
@@ -29,6 +27,7 @@ from jaxrec.search.auto.parts import Part, validation_parts
 from jaxrec.search.auto.pool import NotFinite, cutoff, make_pool
 from jaxrec.search.auto.trials import Finalist
 from tests.models.problems import fit_model
+from tests.search.histories import history
 
 ITEMS = 30
 
@@ -37,7 +36,7 @@ Pooled = tuple[dict[str, Model], Any, Measure]
 
 @pytest.fixture(scope="module")
 def pooled() -> Pooled:
-    (part,) = (each.split for each in validation_parts(_history(), "random", 1, seed=3, users=100))
+    (part,) = (each.split for each in validation_parts(history(), "random", 1, seed=3, users=100))
     table = np.zeros((40, ITEMS))
     table[part.train.user, part.train.item] = 1
     models = {
@@ -47,19 +46,6 @@ def pooled() -> Pooled:
         ),
     }
     return models, part, Measure(RunConfig(), part, peek=False)
-
-
-def _history(users: int = 40) -> Interactions:
-    table = np.random.default_rng(0).random((users, ITEMS)) < 0.3
-    user, item = (each.astype(np.int32) for each in np.nonzero(table))
-    return Interactions(
-        user=user,
-        item=item,
-        plays=np.ones(len(user)),
-        timestamp=None,
-        users=IdMap(np.arange(users)),
-        items=IdMap(np.arange(ITEMS)),
-    )
 
 
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (1.0, 0.6)])
