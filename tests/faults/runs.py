@@ -226,7 +226,8 @@ def outcome(workdir: Path, kind: str = "network") -> Outcome:
     if kind == "auto":
         answers = [json.loads(line) for line in (workdir / "auto.jsonl").open(encoding="utf-8")]
         for row in answers[1:]:
-            row["answer"].pop("seconds", None)
+            if isinstance(row["answer"], dict):
+                row["answer"].pop("seconds", None)
         own, of_all = _of_run(workdir), _of_run(workdir / "for-use", measured=False)
         return dataclasses.replace(
             own,
