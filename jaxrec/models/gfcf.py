@@ -39,7 +39,7 @@ def fit(
       matrix: R, [num_users, num_items].
       singular_vectors: how many, at least 1; as many as there are but one, where it is more.
       low_pass_weight: at least 0.
-      seed: chooses where the search for the singular vectors starts.
+      seed: chooses where a search for the singular vectors starts, if there is one.
       track: shows how far it is.
 
     Raises:

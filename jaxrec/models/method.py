@@ -158,6 +158,18 @@ class Fitting(Protocol):
         """Writes a trace of some steps from a state, which is left as it is, to a folder."""
 
 
+def fitted(fitting: Fitting, hooks: Hooks) -> Model:
+    """What ranks after all epochs.
+
+    Raises:
+      RunError: the loss or the state became NaN or infinite.
+    """
+    state = fitting.fresh()
+    for epoch in range(fitting.epochs):
+        state, _ = fitting.advance(state, epoch, hooks)
+    return fitting.model(state)
+
+
 class Method(Protocol):
     """A way from interactions to a model.
 

@@ -11,7 +11,7 @@ from jaxrec.data.interactions import Interactions
 from jaxrec.errors import UserError
 from jaxrec.models import closed_forms
 from jaxrec.models.blend import blend
-from jaxrec.models.method import Fitting, Hooks, Method
+from jaxrec.models.method import Fitting, Hooks, Method, fitted
 from jaxrec.models.model import Model
 from jaxrec.models.popularity import item_users
 from jaxrec.runs.at_once import ClosedForm, ModelFitting
@@ -126,11 +126,7 @@ def fit_model(
     method = method_of(config)
     names = method.members(config)
     if not names:
-        fitting = method.fitting(config, train, copies=copies)
-        state = fitting.fresh()
-        for epoch in range(fitting.epochs):
-            state, _ = fitting.advance(state, epoch, hooks)
-        return fitting.model(state)
+        return fitted(method.fitting(config, train, copies=copies), hooks)
     remembered = {} if remembered is None else remembered
     for name in names:
         own = member_config(config, name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from jaxrec.config import RunConfig, with_fields
 from jaxrec.data.splits import Split
-from jaxrec.models.method import Fitting, Hooks
+from jaxrec.models.method import Hooks, fitted
 from jaxrec.models.model import Model
 from jaxrec.rank.measure import Measure
 from jaxrec.report.console import Console, Progress
@@ -78,11 +78,11 @@ def fit_candidate(
         hooks = Hooks(console.progress)
         if not keep_models:  # no model has a name, which would keep it while the next one is made
             scored = (
-                measure.score("validation", _fitted(fitting, hooks))
+                measure.score("validation", fitted(fitting, hooks))
                 for measure, fitting in zip(measures, fittings, strict=True)
             )
             return Candidate(statistics.fmean(scored), None)
-        models = tuple(_fitted(fitting, hooks) for fitting in fittings)
+        models = tuple(fitted(fitting, hooks) for fitting in fittings)
         return Candidate(_mean_score(measures, models), None, models=models)
     states = [fitting.fresh() for fitting in fittings]
     any_epoch = config.lr_schedule == "constant"
@@ -134,21 +134,14 @@ def fit_models(
     ]
     work = sum(fitting.epochs * fitting.work for fitting in fittings)
     if not work:
-        return tuple(_fitted(fitting, Hooks(console.progress)) for fitting in fittings)
+        return tuple(fitted(fitting, Hooks(console.progress)) for fitting in fittings)
     with console.progress(work, description) as bar:
-        return tuple(_fitted(fitting, _shown_on(bar)) for fitting in fittings)
+        return tuple(fitted(fitting, _shown_on(bar)) for fitting in fittings)
 
 
 def _with_seeds(config: RunConfig, splits: Sequence[Split]) -> list[tuple[RunConfig, Split]]:
     seeds = range(config.seed, config.seed + len(splits))
     return [(with_fields(config, {"seed": k}), own) for k, own in zip(seeds, splits, strict=True)]
-
-
-def _fitted(fitting: Fitting, hooks: Hooks) -> Model:
-    state = fitting.fresh()
-    for epoch in range(fitting.epochs):
-        state, _ = fitting.advance(state, epoch, hooks)
-    return fitting.model(state)
 
 
 def _shown_on(bar: Progress) -> Hooks:

@@ -224,17 +224,7 @@ def _blend(
         except (RunError, UserError) as error:
             refused.add(each.method)
             console.note(f"{each.method} is left out: {str(error).partition('. ')[0]}")
-    pools: list[Pool] = []
-    while models and not pools:
-        by_part = [
-            dict(zip(models, own, strict=True)) for own in zip(*models.values(), strict=True)
-        ]
-        track = shown(console.progress, "blend")
-        try:
-            pools = measured.pools(by_part, standardise=True, every_view=True, track=track)
-        except NotFinite as error:
-            del models[error.name]
-            console.note(f"{error.name} is left out: {error}")
+    pools = _pools(models, measured, console)
     finalists = [each for each in finalists if each.name in models]
     if not finalists:
         raise UserError(
@@ -261,6 +251,20 @@ def _blend(
         "score": measured.score(pools, weights),
         "alone": {name: measured.score(pools, {name: 1.0}) for name in names},
     }
+
+
+def _pools(models: dict[str, Sequence[Model]], measured: Measured, console: Console) -> list[Pool]:
+    """A pool for each part and view; models whose scores are no numbers are taken out."""
+    while models:
+        of_parts = zip(*models.values(), strict=True)
+        by_part = [dict(zip(models, own, strict=True)) for own in of_parts]
+        track = shown(console.progress, "blend")
+        try:
+            return measured.pools(by_part, standardise=True, every_view=True, track=track)
+        except NotFinite as error:
+            del models[error.name]
+            console.note(f"{error.name} is left out: {error}")
+    return []
 
 
 def _one_of_each(finalists: Sequence[Finalist]) -> list[list[Finalist]]:
